@@ -1,0 +1,2 @@
+//! The `mynah` binary.
+fn main() {}
