@@ -1,0 +1,144 @@
+//! The benchmarks, as data.
+
+use super::Options;
+
+/// What is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Work per second; the ratio is ours over the peer's, so more is better.
+    Rate,
+    /// Peak memory of the process; the ratio is ours over the peer's, so less is better.
+    Memory,
+    /// Our rate with many threads over our rate with one.
+    Scaling,
+}
+
+/// One benchmark.
+pub struct Bench {
+    pub name: &'static str,
+    pub about: &'static str,
+    /// The crate that holds our worker, and its example.
+    pub krate: &'static str,
+    pub example: &'static str,
+    /// The peer, its script in `xtask/peers` (without `.py`), and what pip needs.
+    pub peer: &'static str,
+    pub script: &'static str,
+    pub packages: &'static str,
+    pub kind: Kind,
+    /// The ratio we want: at least this (`Rate`, `Scaling`), at most this (`Memory`).
+    pub target: f64,
+    pub single_thread: bool,
+    pub takes_depth: bool,
+}
+
+/// Every benchmark that `all` runs, in that order.
+pub const BENCHES: &[Bench] = &[
+    Bench {
+        name: "matmul",
+        about: "matrix multiply at the model's shapes against PyTorch's MKL",
+        krate: "mynah-kernels",
+        example: "bench_matmul",
+        peer: "torch",
+        script: "matmul",
+        packages: "torch numpy",
+        kind: Kind::Rate,
+        target: 1.0,
+        single_thread: false,
+        takes_depth: false,
+    },
+    Bench {
+        name: "train-step",
+        about: "one whole training step (forward, backward, optimizer), tokens/s, against PyTorch",
+        krate: "mynah-nn",
+        example: "bench_train_step",
+        peer: "torch",
+        script: "train_step",
+        packages: "torch numpy",
+        kind: Kind::Rate,
+        target: 2.0,
+        single_thread: false,
+        takes_depth: true,
+    },
+    Bench {
+        name: "train-memory",
+        about: "peak memory of a process that trains, against PyTorch",
+        krate: "mynah-nn",
+        example: "bench_train_step",
+        peer: "torch",
+        script: "train_step",
+        packages: "torch numpy",
+        kind: Kind::Memory,
+        target: 1.0,
+        single_thread: false,
+        takes_depth: true,
+    },
+    Bench {
+        name: "train-scaling",
+        about: "training step with 2 threads over 1 thread, and PyTorch's for comparison",
+        krate: "mynah-nn",
+        example: "bench_train_step",
+        peer: "torch",
+        script: "train_step",
+        packages: "torch numpy",
+        kind: Kind::Scaling,
+        target: 1.8,
+        single_thread: false,
+        takes_depth: true,
+    },
+    Bench {
+        name: "tok-train",
+        about: "training a tokenizer against rustbpe, one thread each",
+        krate: "mynah-tokenizer",
+        example: "bench_tok_train",
+        peer: "rustbpe",
+        script: "tok_train",
+        packages: "rustbpe",
+        kind: Kind::Rate,
+        target: 2.0,
+        single_thread: true,
+        takes_depth: false,
+    },
+    Bench {
+        name: "tok-encode",
+        about: "encoding documents against tiktoken with the same ranks, one thread each",
+        krate: "mynah-tokenizer",
+        example: "bench_tok_encode",
+        peer: "tiktoken",
+        script: "tok_encode",
+        packages: "tiktoken",
+        kind: Kind::Rate,
+        target: 3.0,
+        single_thread: true,
+        takes_depth: false,
+    },
+];
+
+impl Bench {
+    /// Threads when the user names none.
+    pub fn threads(&self) -> usize {
+        if self.single_thread { 1 } else { std::thread::available_parallelism().map_or(1, usize::from) }
+    }
+
+    /// What both workers are started with.
+    pub fn flags(&self, options: &Options, threads: usize) -> Vec<String> {
+        let mut flags = vec!["--threads".to_string(), threads.to_string()];
+        if let (true, Some(depth)) = (self.takes_depth, options.depth) {
+            flags.extend(["--depth".to_string(), depth.to_string()]);
+        }
+        if options.small {
+            flags.push("--small".to_string());
+        }
+        flags
+    }
+
+    /// The target as people write it.
+    pub fn target_text(&self) -> String {
+        let sign = if self.kind == Kind::Memory { "≤" } else { "≥" };
+        format!("{sign} {:.1}", self.target)
+    }
+
+    /// Whether a ratio reaches the target.
+    pub fn met(&self, ratio: f64) -> bool {
+        if self.kind == Kind::Memory { ratio <= self.target } else { ratio >= self.target }
+    }
+}

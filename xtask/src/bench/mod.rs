@@ -1,0 +1,257 @@
+//! `cargo xtask bench NAME`: our worker and the peer's, side by side on the same input, in turns.
+//!
+//! Both sides are long-lived processes that speak one protocol (see [`worker`]). Turns (A B A B …) and
+//! medians are the answer to a machine whose speed drifts: whatever slows it slows both. The last
+//! line of the output is JSON for scripts; everything above it is for people.
+
+mod catalogue;
+mod machine;
+mod report;
+mod worker;
+
+use std::process::ExitCode;
+
+use catalogue::{BENCHES, Bench, Kind};
+use worker::Worker;
+
+const HELP: &str = "\
+Compare with a peer.
+
+usage: cargo xtask bench NAME|all [options]
+
+  --rounds N       rounds after the warm-up (default 5, at least 5 unless --small)
+  --threads N      threads for both sides (default: 1 for tokenizers, all cores else)
+  --depth N        depth of the model, for the train-* benchmarks (4 or 6)
+  --compile        the peer uses torch.compile
+  --case TEXT      only cases whose name contains TEXT
+  --small          tiny sizes, one round: to see that it runs, not to quote
+  --ours-only      without the peer
+  --python PATH    the Python with the peer's packages (default: $MYNAH_PYTHON, then python3)
+
+The peer is a Python package; `pip install -r xtask/peers/requirements.txt` installs all of them.
+Exit code 2 when the peer cannot be started.
+
+names:
+";
+
+/// What the user chose.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    pub rounds: Option<usize>,
+    pub threads: Option<usize>,
+    pub depth: Option<usize>,
+    pub compile: bool,
+    pub case: Option<String>,
+    pub small: bool,
+    pub ours_only: bool,
+    pub python: Option<String>,
+}
+
+/// The Python that has the peers' packages.
+pub fn python() -> String {
+    std::env::var("MYNAH_PYTHON").unwrap_or_else(|_| "python3".to_string())
+}
+
+/// Runs one benchmark or all.
+///
+/// # Errors
+/// When the arguments are wrong, our worker does not build, or a worker breaks the protocol.
+pub fn run(arguments: &[String]) -> Result<ExitCode, String> {
+    let (names, options) = parse(arguments)?;
+    if names.is_empty() {
+        print!("{HELP}");
+        for bench in BENCHES {
+            println!("  {:16} {}", bench.name, bench.about);
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut peer_missing = false;
+    let mut lines = Vec::new();
+    for name in &names {
+        let bench = BENCHES.iter().find(|bench| bench.name == name.as_str()).ok_or_else(|| {
+            format!("no benchmark is called '{name}'; `cargo xtask bench --help` lists them")
+        })?;
+        match one(bench, &options) {
+            Ok(line) => lines.push(line),
+            Err(Failure::NoPeer(message)) => {
+                eprintln!("{}: {message}", bench.name);
+                peer_missing = true;
+            }
+            Err(Failure::Broken(message)) => return Err(format!("{}: {message}", bench.name)),
+        }
+    }
+    // Together at the end, so that the last lines are for scripts also with `all`.
+    for line in &lines {
+        println!("{line}");
+    }
+    Ok(if peer_missing { ExitCode::from(2) } else { ExitCode::SUCCESS })
+}
+
+fn parse(arguments: &[String]) -> Result<(Vec<String>, Options), String> {
+    let mut names = Vec::new();
+    let mut options = Options::default();
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
+        let number = |text: &String| {
+            text.parse::<usize>()
+                .ok()
+                .filter(|n| *n > 0)
+                .ok_or(format!("{argument} needs a number, not '{text}'"))
+        };
+        match argument.as_str() {
+            "--rounds" => options.rounds = Some(number(value()?)?),
+            "--threads" => options.threads = Some(number(value()?)?),
+            "--depth" => options.depth = Some(number(value()?)?),
+            "--case" => options.case = Some(value()?.clone()),
+            "--python" => options.python = Some(value()?.clone()),
+            "--compile" => options.compile = true,
+            "--small" => options.small = true,
+            "--ours-only" => options.ours_only = true,
+            "--help" | "-h" | "help" => return Ok((Vec::new(), options)),
+            "all" => names.extend(BENCHES.iter().map(|bench| bench.name.to_string())),
+            flag if flag.starts_with('-') => return Err(format!("unknown option '{flag}'; see --help")),
+            name => names.push(name.to_string()),
+        }
+    }
+    Ok((names, options))
+}
+
+/// Why a benchmark gave no line.
+pub enum Failure {
+    /// The peer is not installed; says how to install it.
+    NoPeer(String),
+    Broken(String),
+}
+
+impl From<String> for Failure {
+    fn from(message: String) -> Failure {
+        Failure::Broken(message)
+    }
+}
+
+/// Times in seconds and the rate's unit of one case on one side.
+#[derive(Clone, Debug, Default)]
+pub struct Samples {
+    pub case: String,
+    pub work: f64,
+    pub unit: String,
+    pub seconds: Vec<f64>,
+}
+
+/// One side after all rounds.
+#[derive(Clone, Debug, Default)]
+pub struct Side {
+    pub label: String,
+    pub version: String,
+    pub cases: Vec<Samples>,
+    pub peak_rss_bytes: Option<u64>,
+}
+
+fn one(bench: &Bench, options: &Options) -> Result<String, Failure> {
+    let executable = worker::build(bench)?;
+    let rounds = if options.small { 1 } else { options.rounds.unwrap_or(5).max(5) };
+    println!("\n{}: {}", bench.name, bench.about);
+    println!("machine: {}", machine::describe());
+    match bench.kind {
+        Kind::Rate | Kind::Memory => {
+            let mut flags = bench.flags(options, options.threads.unwrap_or(bench.threads()));
+            let mut ours = Worker::start("mynah", &executable, &[], &flags)?;
+            if options.compile {
+                flags.push("--compile".to_string());
+            }
+            let peer = if options.ours_only { None } else { Some(peer(bench, options, &flags)?) };
+            let mut sides = vec![&mut ours];
+            let mut peer = peer;
+            sides.extend(peer.as_mut());
+            let sides = turns(sides, options, rounds)?;
+            Ok(report::compare(bench, &sides, options, rounds))
+        }
+        Kind::Scaling => {
+            let top = options.threads.unwrap_or(2);
+            let single = bench.flags(options, 1);
+            let many = bench.flags(options, top);
+            let mut workers = vec![
+                Worker::start("mynah, 1 thread", &executable, &[], &single)?,
+                Worker::start(&format!("mynah, {top} threads"), &executable, &[], &many)?,
+            ];
+            if !options.ours_only {
+                workers.push(peer(bench, options, &single)?);
+                workers.push(peer(bench, options, &many)?);
+            }
+            let sides = turns(workers.iter_mut().collect(), options, rounds)?;
+            Ok(report::scaling(bench, &sides, top, rounds))
+        }
+    }
+}
+
+fn peer(bench: &Bench, options: &Options, flags: &[String]) -> Result<Worker, Failure> {
+    let python = options.python.clone().unwrap_or_else(python);
+    let script = worker::script(bench)?;
+    Worker::start(bench.peer, std::path::Path::new(&python), &[script], flags).map_err(|message| {
+        Failure::NoPeer(format!(
+            "the peer ({}) is missing: {message}. Install it with `{python} -m pip install {}`, or name a \
+             Python that has it in MYNAH_PYTHON; --ours-only measures without it",
+            bench.peer, bench.packages
+        ))
+    })
+}
+
+/// A warm-up turn, then `rounds` turns over all cases, every side once in each.
+fn turns(mut workers: Vec<&mut Worker>, options: &Options, rounds: usize) -> Result<Vec<Side>, String> {
+    let wanted = |case: &&String| options.case.as_ref().is_none_or(|text| case.contains(text.as_str()));
+    let mut cases: Vec<String> = workers[0].cases.iter().filter(wanted).cloned().collect();
+    // A case that only one side knows cannot be compared.
+    cases.retain(|case| workers.iter().all(|worker| worker.cases.contains(case)));
+    if cases.is_empty() {
+        return Err(format!("no case to run; the worker offers {}", workers[0].cases.join(", ")));
+    }
+    let mut sides: Vec<Side> = workers
+        .iter()
+        .map(|worker| Side {
+            label: worker.label.clone(),
+            version: worker.version.clone(),
+            cases: vec![Samples::default(); cases.len()],
+            peak_rss_bytes: None,
+        })
+        .collect();
+    for round in 0..=rounds {
+        eprint!("\r  round {round} of {rounds} ");
+        for (index, case) in cases.iter().enumerate() {
+            for (worker, side) in workers.iter_mut().zip(&mut sides) {
+                let sample = worker.run(case)?;
+                // Round 0 warms caches, compiles kernels and touches memory.
+                if round > 0 {
+                    let samples = &mut side.cases[index];
+                    samples.case.clone_from(case);
+                    samples.work = sample.work;
+                    samples.unit = sample.unit;
+                    samples.seconds.push(sample.seconds);
+                }
+            }
+        }
+    }
+    eprint!("\r                    \r");
+    for (worker, side) in workers.into_iter().zip(&mut sides) {
+        side.peak_rss_bytes = worker.finish()?;
+    }
+    Ok(sides)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_read() {
+        let words = |text: &str| -> Vec<String> { text.split_whitespace().map(str::to_string).collect() };
+        let (names, options) = parse(&words("matmul --rounds 7 --depth 6 --compile --case nn")).unwrap();
+        assert_eq!(names, ["matmul"]);
+        assert_eq!((options.rounds, options.depth, options.compile), (Some(7), Some(6), true));
+        assert_eq!(options.case.as_deref(), Some("nn"));
+        assert_eq!(parse(&words("all")).unwrap().0.len(), BENCHES.len());
+        assert!(parse(&words("matmul --rounds")).is_err());
+        assert!(parse(&words("matmul --rounds zero")).is_err());
+        assert!(parse(&words("--fast")).is_err());
+    }
+}

@@ -1,0 +1,232 @@
+//! Tables for people, one JSON line for scripts.
+
+use serde_json::{Map, Value, json};
+
+use super::catalogue::{Bench, Kind};
+use super::{Options, Samples, Side, machine};
+
+/// Ours against the peer's, or ours alone.
+pub fn compare(bench: &Bench, sides: &[Side], options: &Options, rounds: usize) -> String {
+    let (ours, peer) = (&sides[0], sides.get(1));
+    println!(
+        "mynah {}{}",
+        ours.version,
+        peer.map(|p| format!(" · {} {}", p.label, p.version)).unwrap_or_default()
+    );
+    table(sides);
+    let mut line = start(bench, sides, rounds);
+    if let Some(depth) = options.depth {
+        line.insert("depth".into(), json!(depth));
+    }
+    if options.compile {
+        line.insert("peer_compiled".into(), json!(true));
+    }
+    let memory = |side: &Side| side.peak_rss_bytes.map(|bytes| bytes as f64);
+    let (ours_value, peer_value, unit) = if bench.kind == Kind::Memory {
+        (memory(ours), peer.and_then(memory), "byte".to_string())
+    } else {
+        let unit = ours.cases.first().map(|case| case.unit.clone()).unwrap_or_default();
+        (Some(mean_rate(ours)), peer.map(mean_rate), format!("{unit}/s"))
+    };
+    let ratio = match bench.kind {
+        // Of the cases' ratios, so that no case counts for more than another.
+        Kind::Rate => {
+            peer.map(|peer| geometric(ours.cases.iter().zip(&peer.cases).map(|(a, b)| rate(a) / rate(b))))
+        }
+        _ => ours_value.zip(peer_value).map(|(a, b)| a / b),
+    };
+    finish(bench, line, ours_value, peer_value, ratio, &unit)
+}
+
+/// Our rate with many threads over one; `sides` are ours with 1, ours with many, and the peer's two.
+pub fn scaling(bench: &Bench, sides: &[Side], threads: usize, rounds: usize) -> String {
+    table(sides);
+    let speedup = |one: &Side, many: &Side| {
+        geometric(many.cases.iter().zip(&one.cases).map(|(a, b)| rate(a) / rate(b)))
+    };
+    let ours = speedup(&sides[0], &sides[1]);
+    let peer = (sides.len() == 4).then(|| speedup(&sides[2], &sides[3]));
+    println!(
+        "  speed with {threads} threads over 1: mynah {ours:.2}×{}",
+        match peer {
+            Some(peer) => format!(", {} {peer:.2}×", bench.peer),
+            None => String::new(),
+        }
+    );
+    let mut line = start(bench, sides, rounds);
+    line.insert("threads".into(), json!(threads));
+    // The ratio that has a target is our own scaling.
+    finish(bench, line, Some(ours), peer, Some(ours), "×")
+}
+
+fn start(bench: &Bench, sides: &[Side], rounds: usize) -> Map<String, Value> {
+    let mut line = Map::new();
+    line.insert("name".into(), json!(bench.name));
+    line.insert("rounds".into(), json!(rounds));
+    line.insert("machine".into(), json!(machine::describe()));
+    line.insert(
+        "versions".into(),
+        sides.iter().map(|s| json!({"label": s.label, "version": s.version})).collect(),
+    );
+    let cases = sides[0].cases.iter().enumerate().map(|(index, case)| {
+        let rates: Vec<f64> = sides.iter().map(|side| rate(&side.cases[index])).collect();
+        json!({"case": case.case, "rates": rates, "unit": format!("{}/s", case.unit)})
+    });
+    line.insert("cases".into(), cases.collect());
+    line
+}
+
+fn finish(
+    bench: &Bench,
+    mut line: Map<String, Value>,
+    ours: Option<f64>,
+    peer: Option<f64>,
+    ratio: Option<f64>,
+    unit: &str,
+) -> String {
+    line.insert("ours".into(), json!(ours));
+    line.insert("peer".into(), json!(peer));
+    line.insert("ratio".into(), json!(ratio));
+    line.insert("unit".into(), json!(unit));
+    line.insert("target".into(), json!(bench.target_text()));
+    line.insert("better".into(), json!(if bench.kind == Kind::Memory { "lower" } else { "higher" }));
+    let text = |value: f64| if unit == "byte" { amount(value, "byte") } else { amount(value, unit) };
+    match (ratio, bench.kind) {
+        (Some(ratio), kind) => {
+            let met = bench.met(ratio);
+            line.insert("met".into(), json!(met));
+            let verdict = if met {
+                "met".to_string()
+            } else {
+                format!("missed by {:.0}%", 100.0 * (ratio / bench.target - 1.0).abs())
+            };
+            if kind == Kind::Memory
+                && let (Some(ours), Some(peer)) = (ours, peer)
+            {
+                println!("  peak memory: mynah {}, {} {}", text(ours), bench.peer, text(peer));
+            }
+            println!("  ratio {ratio:.2}, target {}: {verdict}", bench.target_text());
+        }
+        (None, _) => println!("  no ratio without the peer"),
+    }
+    Value::Object(line).to_string()
+}
+
+fn table(sides: &[Side]) {
+    let width = sides[0].cases.iter().map(|case| case.case.chars().count()).max().unwrap_or(4).max(4);
+    print!("  {:width$}", "case");
+    for side in sides {
+        print!("  {:>32}", side.label);
+    }
+    println!("{}", if sides.len() == 2 { "   ratio" } else { "" });
+    for index in 0..sides[0].cases.len() {
+        print!("  {:width$}", sides[0].cases[index].case);
+        for side in sides {
+            let case = &side.cases[index];
+            let (low, high) = spread(case);
+            let cell = format!("{} ({low:.0}–{high:.0}%)", amount(rate(case), &format!("{}/s", case.unit)));
+            print!("  {cell:>32}");
+        }
+        match sides {
+            [ours, peer] => println!("   {:5.2}", rate(&ours.cases[index]) / rate(&peer.cases[index])),
+            _ => println!(),
+        }
+    }
+    println!("  medians; in brackets the slowest and fastest round, in percent of the median");
+}
+
+/// Work per second at the median time.
+fn rate(samples: &Samples) -> f64 {
+    samples.work / median(&samples.seconds)
+}
+
+fn mean_rate(side: &Side) -> f64 {
+    geometric(side.cases.iter().map(rate))
+}
+
+/// Slowest and fastest round in percent of the median rate.
+fn spread(samples: &Samples) -> (f64, f64) {
+    let middle = median(&samples.seconds);
+    let slowest = samples.seconds.iter().copied().fold(0.0, f64::max);
+    let fastest = samples.seconds.iter().copied().fold(f64::INFINITY, f64::min);
+    (100.0 * middle / slowest, 100.0 * middle / fastest)
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    match sorted.len() {
+        0 => f64::NAN,
+        n if n % 2 == 1 => sorted[n / 2],
+        n => (sorted[n / 2 - 1] + sorted[n / 2]) / 2.0,
+    }
+}
+
+fn geometric(values: impl Iterator<Item = f64>) -> f64 {
+    let (mut sum, mut count) = (0.0, 0.0);
+    for value in values {
+        sum += value.ln();
+        count += 1.0;
+    }
+    f64::exp(sum / count)
+}
+
+/// `1.24e11, "flop/s"` → `124.0 Gflop/s`.
+fn amount(value: f64, unit: &str) -> String {
+    for (scale, prefix) in [(1e9, "G"), (1e6, "M"), (1e3, "k")] {
+        if value >= scale {
+            return format!("{:.1} {prefix}{unit}", value / scale);
+        }
+    }
+    format!("{value:.2} {unit}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::catalogue::BENCHES;
+
+    fn side(label: &str, seconds: &[f64], peak: u64) -> Side {
+        let case = Samples { case: "a".into(), work: 10.0, unit: "token".into(), seconds: seconds.to_vec() };
+        Side { label: label.into(), version: "1".into(), cases: vec![case], peak_rss_bytes: Some(peak) }
+    }
+
+    fn bench(name: &str) -> &'static Bench {
+        BENCHES.iter().find(|bench| bench.name == name).unwrap()
+    }
+
+    #[test]
+    fn the_last_line_has_what_scripts_read() {
+        let sides = [side("mynah", &[1.0, 2.0, 9.0], 100), side("torch", &[5.0, 6.0, 7.0], 400)];
+        let line: Value =
+            serde_json::from_str(&compare(bench("train-step"), &sides, &Options::default(), 3)).unwrap();
+        assert_eq!(line["name"], "train-step");
+        assert!((line["ours"].as_f64().unwrap() - 5.0).abs() < 1e-9);
+        assert_eq!(line["unit"], "token/s");
+        assert!((line["ratio"].as_f64().unwrap() - 3.0).abs() < 1e-9);
+        assert_eq!(line["met"], true);
+        let line: Value =
+            serde_json::from_str(&compare(bench("train-memory"), &sides, &Options::default(), 3)).unwrap();
+        assert_eq!((line["ratio"].as_f64(), line["met"].as_bool()), (Some(0.25), Some(true)));
+        let line: Value =
+            serde_json::from_str(&compare(bench("matmul"), &sides[..1], &Options::default(), 3)).unwrap();
+        assert!(line["peer"].is_null() && line["ratio"].is_null() && line["ours"].is_number());
+    }
+
+    #[test]
+    fn scaling_is_many_over_one() {
+        let sides = [side("1", &[4.0], 1), side("2", &[2.5], 1)];
+        let line: Value = serde_json::from_str(&scaling(bench("train-scaling"), &sides, 2, 1)).unwrap();
+        assert!((line["ratio"].as_f64().unwrap() - 1.6).abs() < 1e-9);
+        assert_eq!(line["met"], false);
+    }
+
+    #[test]
+    fn medians_and_spreads() {
+        assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
+        let case = Samples { seconds: vec![1.0, 2.0, 4.0], ..Samples::default() };
+        assert_eq!(spread(&case), (50.0, 200.0));
+        assert_eq!(amount(1.24e11, "flop/s"), "124.0 Gflop/s");
+    }
+}
