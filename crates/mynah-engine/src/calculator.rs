@@ -189,8 +189,33 @@ mod tests {
     #[test]
     fn survives_any_bytes() {
         let mut rng = mynah_base::Rng::new(5);
-        let pieces = ["1", "0", ".", "e", "+", "-", "*", "/", "%", "(", ")", "'", "\"", ",", "_", "len", ".count",
-            "é", "\\", " ", "\0", "٣", "9999999999", "lower", "\n"];
+        let pieces = [
+            "1",
+            "0",
+            ".",
+            "e",
+            "+",
+            "-",
+            "*",
+            "/",
+            "%",
+            "(",
+            ")",
+            "'",
+            "\"",
+            ",",
+            "_",
+            "len",
+            ".count",
+            "é",
+            "\\",
+            " ",
+            "\0",
+            "٣",
+            "9999999999",
+            "lower",
+            "\n",
+        ];
         for _ in 0..20_000 {
             let n = rng.index(12);
             let text: String = (0..n).map(|_| *rng.choose(&pieces)).collect();

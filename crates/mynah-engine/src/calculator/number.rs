@@ -153,7 +153,14 @@ fn divide_with_remainder(a: f64, b: f64) -> (f64, f64) {
 /// a point or an exponent, the exponent from 10¹⁶ up and below 10⁻⁴.
 pub fn format_float(value: f64) -> String {
     if !value.is_finite() {
-        return if value.is_nan() { "nan" } else if value > 0.0 { "inf" } else { "-inf" }.to_string();
+        return if value.is_nan() {
+            "nan"
+        } else if value > 0.0 {
+            "inf"
+        } else {
+            "-inf"
+        }
+        .to_string();
     }
     let text = format!("{value:e}");
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
