@@ -10,14 +10,36 @@
 //!
 //! Wrong lengths are a programmer's error and panic at entry with the lengths found.
 
+mod attention;
 mod check;
+mod math;
+mod mix;
+mod norm;
 pub mod reference;
+mod scratch;
+mod simd;
+mod tile;
 mod types;
+mod vector;
 
-pub use reference::*;
+pub use attention::{attention_backward, attention_decode, attention_forward};
+pub use mix::{
+    gated_add_backward, gated_add_forward, scaled_sum_backward, scaled_sum_forward, shift_gated_add_backward,
+    shift_gated_add_forward,
+};
+pub use norm::{rms_norm_backward, rms_norm_forward, rope_norm_backward, rope_norm_forward};
+pub use reference::{
+    adamw_step, adamw_step_rows, argmax_rows, embedding_backward, embedding_forward, linear_cross_entropy,
+    linear_cross_entropy_forward, log_softmax_backward_rows, log_softmax_rows, muon_step,
+    softmax_backward_rows, softmax_rows,
+};
 pub use types::{
     AdamW, AttentionShape, CrossEntropyShape, DecodeShape, LossScale, Muon, MuonMatrix, RopeNorm, Rows,
     RowsMut, SparseRows, muon_second_len,
+};
+pub use vector::{
+    exp, gelu, gelu_backward, log, relu_square_backward, relu_square_forward, sigmoid, sigmoid_backward,
+    silu, silu_backward, tanh, tanh_backward,
 };
 
 /// One Muon step of many matrices, of any shapes.

@@ -43,3 +43,10 @@ pub(crate) fn ids_below(what: &str, ids: &[i64], vocab: usize) {
         );
     }
 }
+
+/// Panics unless the ids ascend, each once, and name rows of the table.
+#[track_caller]
+pub(crate) fn ids_ascend(what: &str, ids: &[i64], vocab: usize) {
+    ids_below(what, ids, vocab);
+    assert!(ids.is_sorted_by(|a, b| a < b), "{what}: ids are not ascending and unique");
+}

@@ -174,6 +174,7 @@ impl AttentionShape {
             self.heads,
             self.kv_heads
         );
+        assert!(self.scale > 0.0, "{what}: scale {} is not positive", self.scale);
         let rows = self.batch * self.tokens;
         for &(name, len, stride, width) in buffers {
             strided(&format!("{what} {name}"), len, rows, width, stride);
@@ -210,6 +211,7 @@ impl DecodeShape {
             self.heads,
             self.kv_heads
         );
+        assert!(self.scale > 0.0, "attention_decode: scale {} is not positive", self.scale);
         let (width, key_width) = (self.heads * self.head_dim, self.kv_heads * self.head_dim);
         same_len("attention_decode q, out, queries·H·D", &[q, out, self.queries * width]);
         let cached = self.start + self.queries;

@@ -23,7 +23,6 @@ pub fn linear_cross_entropy_forward<T: Float>(
 
 /// Fills `logits`; returns their maximum and Σ exp(z − max).
 fn capped_logits<T: Float>(shape: &CrossEntropyShape, x: &[T], w: &[T], logits: &mut [T]) -> (T, T) {
-    let mut max = T::NEG_INFINITY;
     for (logit, w) in logits.iter_mut().zip(w.chunks_exact(shape.dim)) {
         let mut z = T::ZERO;
         for (&x, &w) in x.iter().zip(w) {
@@ -34,13 +33,8 @@ fn capped_logits<T: Float>(shape: &CrossEntropyShape, x: &[T], w: &[T], logits: 
             z = cap * (z / cap).tanh();
         }
         *logit = z;
-        max = if z > max { z } else { max };
     }
-    let mut sum = T::ZERO;
-    for &z in logits.iter() {
-        sum += (z - max).exp();
-    }
-    (max, sum)
+    denominator(logits)
 }
 
 /// Losses as [`linear_cross_entropy_forward`], and the gradients of the scaled sum of them: `dx` is
@@ -96,11 +90,25 @@ pub fn linear_cross_entropy<T: Float>(
     }
 }
 
+/// (max, Σ exp(x − max)) of a row.
+fn denominator<T: Float>(x: &[T]) -> (T, T) {
+    let max = x.iter().fold(T::NEG_INFINITY, |max, &x| if x > max { x } else { max });
+    let mut sum = T::ZERO;
+    for &x in x {
+        sum += (x - max).exp();
+    }
+    (max, sum)
+}
+
 /// y = softmax of each row of `cols`.
 pub fn softmax_rows<T: Float>(x: &[T], cols: usize, y: &mut [T]) {
-    log_softmax_rows(x, cols, y);
-    for y in y {
-        *y = y.exp();
+    rows_of("softmax_rows", x.len(), cols);
+    same_len("softmax_rows x, y", &[x.len(), y.len()]);
+    for (x, y) in x.chunks_exact(cols).zip(y.chunks_exact_mut(cols)) {
+        let (max, sum) = denominator(x);
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y = (x - max).exp() / sum;
+        }
     }
 }
 
@@ -109,11 +117,7 @@ pub fn log_softmax_rows<T: Float>(x: &[T], cols: usize, y: &mut [T]) {
     rows_of("log_softmax_rows", x.len(), cols);
     same_len("log_softmax_rows x, y", &[x.len(), y.len()]);
     for (x, y) in x.chunks_exact(cols).zip(y.chunks_exact_mut(cols)) {
-        let max = x.iter().fold(T::NEG_INFINITY, |max, &x| if x > max { x } else { max });
-        let mut sum = T::ZERO;
-        for &x in x {
-            sum += (x - max).exp();
-        }
+        let (max, sum) = denominator(x);
         let lse = max + sum.ln();
         for (y, &x) in y.iter_mut().zip(x) {
             *y = x - lse;
