@@ -1,0 +1,245 @@
+//! Where the elements of a tensor lie in its storage, and the views that only change that.
+
+use crate::dims::{Dims, MAX_RANK, Strides, element_count, resolve_dim};
+use crate::error::{Error, Result};
+
+/// Shape, strides and offset, in elements. Views are new layouts over the same storage.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Layout {
+    pub shape: Dims,
+    pub strides: Strides,
+    pub offset: usize,
+}
+
+impl Layout {
+    /// Row-major, without gaps, from the start of the storage.
+    pub fn contiguous(op: &'static str, shape: &[usize]) -> Result<Self> {
+        element_count(op, shape)?;
+        let shape = Dims::from_slice(op, shape)?;
+        Ok(Self { shape, strides: row_major(&shape), offset: 0 })
+    }
+
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether the elements lie in order without gaps (dimensions of size 1 may have any stride).
+    pub fn is_contiguous(&self) -> bool {
+        let mut expected = 1isize;
+        for (&size, &stride) in self.shape.iter().zip(self.strides.iter()).rev() {
+            if size == 0 {
+                return true;
+            }
+            if size != 1 {
+                if stride != expected {
+                    return false;
+                }
+                expected *= size as isize;
+            }
+        }
+        true
+    }
+
+    /// The dimensions in the order given.
+    pub fn permute(&self, op: &'static str, order: &[isize]) -> Result<Self> {
+        let rank = self.shape.len();
+        if order.len() != rank {
+            return Err(Error::shape(
+                op,
+                format!("order {order:?} must name each dimension of {:?} once", self.shape),
+            ));
+        }
+        let mut seen = [false; MAX_RANK];
+        let (mut shape, mut strides) = (Dims::new(), Strides::new());
+        for &dim in order {
+            let dim = resolve_dim(op, dim, rank)?;
+            if std::mem::replace(&mut seen[dim], true) {
+                return Err(Error::shape(op, format!("order {order:?} names dimension {dim} twice")));
+            }
+            shape.push(self.shape[dim]);
+            strides.push(self.strides[dim]);
+        }
+        Ok(Self { shape, strides, offset: self.offset })
+    }
+
+    /// Every `step`-th of the elements `start..end` along `dim` (`step` ≥ 1, range within the size).
+    pub fn slice(&self, op: &'static str, dim: usize, start: usize, end: usize, step: usize) -> Result<Self> {
+        let size = self.shape[dim];
+        if start > end || end > size || step == 0 {
+            return Err(Error::index(
+                op,
+                format!(
+                    "range {start}..{end} with step {step} does not fit dimension {dim} of shape {:?}",
+                    self.shape
+                ),
+            ));
+        }
+        let mut layout = *self;
+        layout.shape[dim] = (end - start).div_ceil(step);
+        layout.strides[dim] = self.strides[dim] * step as isize;
+        // An empty view keeps its offset, which then always lies inside the storage.
+        if layout.shape[dim] > 0 {
+            layout.offset = (self.offset as isize + start as isize * self.strides[dim]) as usize;
+        }
+        Ok(layout)
+    }
+
+    /// The elements along `dim` in reverse order.
+    pub fn flip(&self, dim: usize) -> Self {
+        let mut layout = *self;
+        let size = self.shape[dim];
+        if size > 1 && self.len() > 0 {
+            layout.offset = (self.offset as isize + (size - 1) as isize * self.strides[dim]) as usize;
+        }
+        layout.strides[dim] = -self.strides[dim];
+        layout
+    }
+
+    /// Repeats dimensions of size 1 (and new leading ones) to reach `shape`, without copying.
+    pub fn expand(&self, op: &'static str, shape: &[usize]) -> Result<Self> {
+        element_count(op, shape)?;
+        let rank = shape.len();
+        let old = self.shape.len();
+        let fail = || {
+            Error::shape(
+                op,
+                format!(
+                    "shape {:?} cannot be expanded to {shape:?}: only sizes of 1 and new leading dimensions can grow",
+                    self.shape
+                ),
+            )
+        };
+        if rank < old {
+            return Err(fail());
+        }
+        let mut strides = Strides::new();
+        let target = Dims::from_slice(op, shape)?;
+        for (axis, &size) in shape.iter().enumerate() {
+            let stride = match (axis + old).checked_sub(rank) {
+                None => 0,
+                Some(i) if self.shape[i] == size => self.strides[i],
+                Some(i) if self.shape[i] == 1 => 0,
+                Some(_) => return Err(fail()),
+            };
+            strides.push(stride);
+        }
+        Ok(Self { shape: target, strides, offset: self.offset })
+    }
+
+    /// The same elements in another shape, if strides can express it.
+    pub fn reshape(&self, shape: &Dims) -> Option<Self> {
+        if self.is_contiguous() {
+            return Some(Self { shape: *shape, strides: row_major(shape), offset: self.offset });
+        }
+        if self.len() == 0 {
+            return Some(Self { shape: *shape, strides: row_major(shape), offset: self.offset });
+        }
+        // Walk both shapes in step: each group of new dimensions must cover a group of old dimensions
+        // that lie in memory like one.
+        let mut strides = row_major(shape);
+        let (mut old, mut new) = (0, 0);
+        let old_shape: Vec<(usize, isize)> = self
+            .shape
+            .iter()
+            .copied()
+            .zip(self.strides.iter().copied())
+            .filter(|&(size, _)| size != 1)
+            .collect();
+        while old < old_shape.len() {
+            let (mut old_size, mut new_size) = (old_shape[old].0, 1);
+            let (old_start, new_start) = (old, new);
+            while new < shape.len() && new_size * shape[new] <= old_size || new_size != old_size {
+                if new_size < old_size || (new < shape.len() && shape[new] == 1) {
+                    new_size *= shape[new];
+                    new += 1;
+                } else {
+                    old += 1;
+                    old_size *= old_shape[old].0;
+                }
+                if new_size == old_size && (new >= shape.len() || shape[new] != 1) {
+                    break;
+                }
+            }
+            for i in old_start..old {
+                if old_shape[i].1 != old_shape[i + 1].1 * old_shape[i + 1].0 as isize {
+                    return None;
+                }
+            }
+            let mut stride = old_shape[old].1;
+            for i in (new_start..new).rev() {
+                strides[i] = stride;
+                stride *= shape[i] as isize;
+            }
+            old += 1;
+        }
+        Some(Self { shape: *shape, strides, offset: self.offset })
+    }
+}
+
+/// The strides of a row-major layout without gaps.
+pub(crate) fn row_major(shape: &Dims) -> Strides {
+    let mut strides = Strides::new();
+    for _ in shape.iter() {
+        strides.push(0);
+    }
+    let mut stride = 1isize;
+    for axis in (0..shape.len()).rev() {
+        strides[axis] = stride;
+        stride = stride.saturating_mul(shape[axis].max(1) as isize);
+    }
+    strides
+}
+
+/// Walks several layouts of one shape together. Neighbouring dimensions that every layout steps through
+/// evenly are merged first, so `visit` gets long inner runs: the element offsets of their starts, their
+/// length, and the stride of each layout inside.
+pub(crate) fn walk<const N: usize>(
+    shape: &[usize],
+    layouts: [(&[isize], usize); N],
+    mut visit: impl FnMut([usize; N], usize, [isize; N]),
+) {
+    if shape.contains(&0) {
+        return;
+    }
+    // Merged dimensions, innermost first.
+    let mut sizes = [1usize; MAX_RANK];
+    let mut strides = [[0isize; N]; MAX_RANK];
+    let mut rank = 0;
+    for axis in (0..shape.len()).rev() {
+        if shape[axis] == 1 {
+            continue;
+        }
+        let here: [isize; N] = std::array::from_fn(|n| layouts[n].0[axis]);
+        let merges = rank > 0 && (0..N).all(|n| here[n] == strides[rank - 1][n] * sizes[rank - 1] as isize);
+        if merges {
+            sizes[rank - 1] *= shape[axis];
+        } else {
+            sizes[rank] = shape[axis];
+            strides[rank] = here;
+            rank += 1;
+        }
+    }
+    let mut at: [isize; N] = std::array::from_fn(|n| layouts[n].1 as isize);
+    let mut index = [0usize; MAX_RANK];
+    loop {
+        visit(at.map(|offset| offset as usize), sizes[0], strides[0]);
+        let mut axis = 1;
+        loop {
+            if axis >= rank {
+                return;
+            }
+            index[axis] += 1;
+            for n in 0..N {
+                at[n] += strides[axis][n];
+            }
+            if index[axis] < sizes[axis] {
+                break;
+            }
+            index[axis] = 0;
+            for n in 0..N {
+                at[n] -= strides[axis][n] * sizes[axis] as isize;
+            }
+            axis += 1;
+        }
+    }
+}
