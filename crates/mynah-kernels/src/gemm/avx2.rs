@@ -56,40 +56,43 @@ impl Kernel for Avx2 {
 #[target_feature(enable = "avx2,fma")]
 unsafe fn sums<const M: usize, const RS: usize, const KS: usize>(
     kc: usize,
-    a: *const f32,
-    b: *const f32,
-    next: *const f32,
+    mut a: *const f32,
+    mut b: *const f32,
+    mut next: *const f32,
     tile: &Tile<f32>,
 ) {
     let mut sums = [[_mm256_setzero_ps(); 2]; M];
-    let mut step = |p: usize| {
-        // SAFETY: p < kc is inside both panels.
-        unsafe {
-            let b0 = _mm256_loadu_ps(b.add(p * NR));
-            let b1 = _mm256_loadu_ps(b.add(p * NR + 8));
-            for (i, sums) in sums.iter_mut().enumerate() {
-                let a = _mm256_set1_ps(*a.add(i * RS + p * KS));
-                sums[0] = _mm256_fmadd_ps(a, b0, sums[0]);
-                sums[1] = _mm256_fmadd_ps(a, b1, sums[1]);
+    // A macro, not a closure: a closure that is not inlined would keep the sums in memory.
+    macro_rules! step {
+        ($u:literal) => {
+            // SAFETY: the step is inside both panels.
+            unsafe {
+                let b0 = _mm256_loadu_ps(b.add($u * NR));
+                let b1 = _mm256_loadu_ps(b.add($u * NR + 8));
+                for (i, sums) in sums.iter_mut().enumerate() {
+                    let a = _mm256_set1_ps(*a.add(i * RS + $u * KS));
+                    sums[0] = _mm256_fmadd_ps(a, b0, sums[0]);
+                    sums[1] = _mm256_fmadd_ps(a, b1, sums[1]);
+                }
             }
-        }
-    };
-    let mut p = 0;
-    while p + 4 <= kc {
-        // The next panel of a: MR × 4 elements, two cache lines, in these four steps.
-        _mm_prefetch::<_MM_HINT_T0>(next.wrapping_add(p * 8).cast());
-        _mm_prefetch::<_MM_HINT_T0>(next.wrapping_add(p * 8 + 16).cast());
-        step(p);
-        step(p + 1);
-        step(p + 2);
-        step(p + 3);
-        p += 4;
+        };
     }
-    while p < kc {
-        step(p);
-        p += 1;
+    for _ in 0..kc / 4 {
+        // The next panel of a: MR × 4 elements, two cache lines, in these four steps.
+        _mm_prefetch::<_MM_HINT_T0>(next.cast());
+        _mm_prefetch::<_MM_HINT_T0>(next.wrapping_add(16).cast());
+        step!(0);
+        step!(1);
+        step!(2);
+        step!(3);
+        (a, b, next) = (a.wrapping_add(4 * KS), b.wrapping_add(4 * NR), next.wrapping_add(32));
+    }
+    for _ in 0..kc % 4 {
+        step!(0);
+        (a, b) = (a.wrapping_add(KS), b.wrapping_add(NR));
     }
     if tile.col_stride != 1 || tile.cols != NR {
+        let sums = sums; // A copy: only this one needs an address.
         // SAFETY: the sums are M × NR, tile.rows == M and tile.cols ≤ NR.
         unsafe { tile.store_all(sums.as_ptr().cast(), NR) };
         return;
