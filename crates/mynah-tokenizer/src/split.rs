@@ -170,9 +170,11 @@ pub(crate) fn gpt2(text: &str, mut chunk: impl FnMut(usize, usize)) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use mynah_base::Rng;
 
-    use crate::pattern;
+    use crate::pattern::{self, Pattern};
 
     /// Pieces that meet each other's edges in every alternative of the patterns.
     const PIECES: &[&str] = &[
@@ -247,11 +249,16 @@ mod tests {
         "ǅ",
     ];
 
+    /// By hand and by engine, for every spelling of every known pattern. Compiled once: that is slow.
+    static PAIRS: LazyLock<Vec<(Pattern, Pattern)>> = LazyLock::new(|| {
+        let pair = |source| (pattern::custom(source).unwrap(), pattern::engine(source).unwrap());
+        pattern::known_sources().map(pair).collect()
+    });
+
     fn check(text: &str) {
-        for source in pattern::known_sources() {
-            let by_hand = pattern::custom(source).unwrap().split(text);
-            let by_engine = pattern::engine(source).unwrap().split(text);
-            assert_eq!(by_hand, by_engine, "\npattern {source}\ntext {text:?}");
+        for (by_hand, by_engine) in PAIRS.iter() {
+            let source = by_engine.source();
+            assert_eq!(by_hand.split(text), by_engine.split(text), "\npattern {source}\ntext {text:?}");
         }
     }
 
@@ -290,8 +297,8 @@ mod tests {
             let mut rng = Rng::new(seed);
             let text: String =
                 (0..40).map(|_| *rng.choose(&['a', 'B', '1', '\n', '\n', '\r', ' ', '.', '\''])).collect();
-            for source in pattern::known_sources() {
-                let pattern = pattern::custom(source).unwrap();
+            for (pattern, _) in PAIRS.iter() {
+                let source = pattern.source();
                 let cut = pattern.safe_cut(&text, rng.index(text.len()));
                 let mut parts = pattern.split(&text[..cut]);
                 parts.extend(pattern.split(&text[cut..]));
