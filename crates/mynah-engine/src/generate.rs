@@ -63,7 +63,7 @@ impl<'a> Generator<'a> {
         let rows: Vec<Row<'_>> = (0..request.rows as u64)
             .map(|row| {
                 let rng = row_rng(request.options.seed, request.first_row + row);
-                Row::new(&request.options, &request.limits, self.tool, self.codec, rng, &[], room)
+                Row::new(&request.options, &request.limits, self.tool, self.codec, rng, room)
             })
             .collect();
         if rows.iter().all(Row::is_finished) {
@@ -90,31 +90,26 @@ impl<'a> Generator<'a> {
         for prompt in prompts {
             self.room(prompt)?;
         }
-        // Neighbours in length share a batch: all read what the shortest has at once, and the longer ones
-        // are fed the rest of their prompts while the shorter ones already answer.
+        // Neighbours in length share a batch: their answers tend to end together too.
         let mut order: Vec<usize> = (0..prompts.len()).collect();
         order.sort_by_key(|&index| prompts[index].len());
         let mut answers: Vec<Option<Completion>> = vec![None; prompts.len()];
         for batch in order.chunks(BATCH_ROWS) {
-            let common = prompts[batch[0]].len();
-            let starts: Vec<&[u32]> = batch.iter().map(|&index| &prompts[index][..common]).collect();
+            let starts: Vec<&[u32]> = batch.iter().map(|&index| prompts[index].as_slice()).collect();
             let mut rows = Vec::with_capacity(batch.len());
             for &index in batch {
                 let rng = row_rng(options.seed, index as u64);
-                let rest = &prompts[index][common..];
                 let room = self.room(&prompts[index])?;
-                rows.push(Row::new(options, limits, self.tool, self.codec, rng, rest, room));
+                rows.push(Row::new(options, limits, self.tool, self.codec, rng, room));
             }
-            if rows.iter().any(|row| !row.is_finished()) {
-                let (mut cache, logits) = self.model.start(&starts)?;
-                let done = self.run(rows, cache.as_mut(), logits, &mut |_, _| ControlFlow::Continue(()))?;
-                for (&index, completion) in batch.iter().zip(done) {
-                    answers[index] = Some(completion);
-                }
+            let done = if rows.iter().all(Row::is_finished) {
+                rows.into_iter().map(Row::into_completion).collect()
             } else {
-                for (&index, row) in batch.iter().zip(rows) {
-                    answers[index] = Some(row.into_completion());
-                }
+                let (mut cache, logits) = self.model.start(&starts)?;
+                self.run(rows, cache.as_mut(), logits, &mut |_, _| ControlFlow::Continue(()))?
+            };
+            for (&index, completion) in batch.iter().zip(done) {
+                answers[index] = Some(completion);
             }
         }
         Ok(answers.into_iter().flatten().collect())

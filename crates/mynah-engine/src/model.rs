@@ -11,15 +11,15 @@ pub trait Model {
     /// The most tokens that one row may have, prompt and answer together.
     fn context_length(&self) -> usize;
 
-    /// Reads prompts of one common length ≥ 1, given one after the other, on an empty cache, and gives the
-    /// rows and their logits (rows, V) for the next token.
+    /// Reads prompts of any lengths ≥ 1, one a row, and gives the rows and their logits (rows, V) for the
+    /// next token.
     ///
     /// # Errors
     /// When the model cannot run.
     fn start(&self, prompts: &[&[u32]]) -> Result<(Box<dyn Rows + '_>, Vec<f32>)>;
 }
 
-/// Rows of text in the middle of being written, all of the same length, with the model's cache for them.
+/// Rows of text in the middle of being written, with the model's cache for them.
 pub trait Rows {
     /// Keeps these rows in this order. An index may repeat: that row is then copied.
     ///

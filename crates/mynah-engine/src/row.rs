@@ -115,8 +115,6 @@ pub(crate) struct Row<'a> {
     tool: Option<Tool<'a>>,
     codec: &'a dyn TextCodec,
     rng: Rng,
-    /// Prompt tokens that are still to be fed one by one.
-    prompt: VecDeque<u32>,
     /// Tokens of a tool result that are still to come.
     forced: VecDeque<u32>,
     /// How many more tokens the context takes.
@@ -131,14 +129,13 @@ pub(crate) struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    /// A row whose prompt is in the cache but for `rest`, in a context with `room` for new tokens.
+    /// A row whose prompt is in the cache of a model that has `room` for more tokens.
     pub(crate) fn new(
         options: &'a SamplingOptions,
         limits: &'a Limits,
         tool: Option<Tool<'a>>,
         codec: &'a dyn TextCodec,
         rng: Rng,
-        rest: &[u32],
         room: usize,
     ) -> Self {
         Self {
@@ -147,7 +144,6 @@ impl<'a> Row<'a> {
             tool,
             codec,
             rng,
-            prompt: rest.iter().copied().collect(),
             forced: VecDeque::new(),
             room,
             part: Part::Answer,
@@ -181,9 +177,6 @@ impl<'a> Row<'a> {
         sampler: &mut Sampler,
         pieces: &mut Vec<Piece>,
     ) -> Result<Option<u32>> {
-        if let Some(id) = self.prompt.pop_front() {
-            return Ok(Some(id));
-        }
         let (id, sampled) = match self.forced.pop_front() {
             Some(id) => (id, false),
             None => (sampler.sample(logits, self.options, &mut self.rng)?, true),
