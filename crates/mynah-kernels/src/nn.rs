@@ -10,28 +10,35 @@
 //!
 //! Wrong lengths are a programmer's error and panic at entry with the lengths found.
 
+mod adamw;
 mod attention;
 mod check;
+mod cross_entropy;
+mod embedding;
 mod math;
 mod mix;
+mod muon;
 mod norm;
 pub mod reference;
 mod scratch;
 mod simd;
+mod softmax;
 mod tile;
 mod types;
 mod vector;
 
+pub use adamw::{adamw_step, adamw_step_rows};
 pub use attention::{attention_backward, attention_decode, attention_forward};
+pub use cross_entropy::{linear_cross_entropy, linear_cross_entropy_forward};
+pub use embedding::{embedding_backward, embedding_forward};
 pub use mix::{
     gated_add_backward, gated_add_forward, scaled_sum_backward, scaled_sum_forward, shift_gated_add_backward,
     shift_gated_add_forward,
 };
+pub use muon::{muon_step, muon_step_many};
 pub use norm::{rms_norm_backward, rms_norm_forward, rope_norm_backward, rope_norm_forward};
-pub use reference::{
-    adamw_step, adamw_step_rows, argmax_rows, embedding_backward, embedding_forward, linear_cross_entropy,
-    linear_cross_entropy_forward, log_softmax_backward_rows, log_softmax_rows, muon_step,
-    softmax_backward_rows, softmax_rows,
+pub use softmax::{
+    argmax_rows, log_softmax_backward_rows, log_softmax_rows, softmax_backward_rows, softmax_rows,
 };
 pub use types::{
     AdamW, AttentionShape, CrossEntropyShape, DecodeShape, LossScale, Muon, MuonMatrix, RopeNorm, Rows,
@@ -41,13 +48,6 @@ pub use vector::{
     exp, gelu, gelu_backward, log, relu_square_backward, relu_square_forward, sigmoid, sigmoid_backward,
     silu, silu_backward, tanh, tanh_backward,
 };
-
-/// One Muon step of many matrices, of any shapes.
-pub fn muon_step_many(config: &Muon, matrices: &mut [MuonMatrix<'_, f32>]) {
-    for matrix in matrices {
-        muon_step(config, matrix);
-    }
-}
 
 /// Number of targets that count: those that are not −1.
 pub fn count_targets(targets: &[i64]) -> usize {

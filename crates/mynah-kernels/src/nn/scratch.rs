@@ -11,14 +11,25 @@ thread_local! {
 
 /// Runs `body` with `len` floats of unspecified but initialised content, aligned to a cache line. Calls may nest.
 pub(crate) fn with<R>(len: usize, body: impl FnOnce(&mut [f32]) -> R) -> R {
-    let mut space = SPACES.with_borrow_mut(Vec::pop).unwrap_or_default();
-    if space.len() < len + LINE {
-        space.resize(len + LINE, 0.0);
-    }
+    let mut space = borrow(len + LINE);
     let offset = space.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
     let result = body(&mut space[offset..offset + len]);
     SPACES.with_borrow_mut(|spaces| spaces.push(space));
     result
+}
+
+/// The smallest free space of at least `len`, or a new one in place of the largest.
+fn borrow(len: usize) -> Vec<f32> {
+    SPACES.with_borrow_mut(|spaces| {
+        let fitting = (0..spaces.len()).filter(|&i| spaces[i].len() >= len).min_by_key(|&i| spaces[i].len());
+        if let Some(i) = fitting {
+            return spaces.swap_remove(i);
+        }
+        if let Some(i) = (0..spaces.len()).max_by_key(|&i| spaces[i].len()) {
+            spaces.swap_remove(i);
+        }
+        vec![0.0; len]
+    })
 }
 
 /// Cuts `len` floats off the front of `space`, rounded up to whole cache lines.

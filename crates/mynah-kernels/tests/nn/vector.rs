@@ -1,3 +1,5 @@
+#![expect(clippy::type_complexity, reason = "the cases are tables of functions")]
+
 use crate::support::*;
 use mynah_kernels::nn::{self, reference};
 

@@ -87,7 +87,7 @@ pub fn gelu_backward<T: Float>(x: &[T], dy: &[T], dx: &mut [T]) {
 }
 
 fn relu<T: Float>(x: T) -> T {
-    if x > T::ZERO { x } else { T::ZERO }
+    if x < T::ZERO { T::ZERO } else { x }
 }
 
 /// y = max(x, 0)².

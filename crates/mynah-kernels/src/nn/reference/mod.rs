@@ -26,4 +26,5 @@ pub use mix::{
     shift_gated_add_forward,
 };
 pub use norm::{rms_norm_backward, rms_norm_forward, rope_norm_backward, rope_norm_forward};
+pub(crate) use optimizer::POLAR_EXPRESS;
 pub use optimizer::{adamw_step, adamw_step_rows, muon_step, polar_express};
