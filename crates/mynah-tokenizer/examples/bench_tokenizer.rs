@@ -93,7 +93,7 @@ fn generated(documents: usize) -> Vec<String> {
         for _ in 0..1_000 {
             let place = (words.len() as f64).powf(rng.uniform()) as usize - 1;
             text.push_str(&words[place.min(words.len() - 1)]);
-            text.push_str(*rng.choose(&[" ", " ", " ", " ", ", ", ". ", "\n", " 12 "]));
+            text.push_str(rng.choose::<&str>(&[" ", " ", " ", " ", ", ", ". ", "\n", " 12 "]));
         }
         text
     };

@@ -10,7 +10,10 @@
 //! The model is trained on what the assistant has to say: its text, its python calls with the tokens
 //! around them, and the end of its turn. What the user wrote and what a tool printed is only read.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::{Special, Tokenizer};
@@ -62,7 +65,7 @@ impl Role {
 }
 
 /// What is said: text, or for the assistant a list of parts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Content {
     /// Plain text.
@@ -138,7 +141,7 @@ fn wrong(message: String) -> Error {
     Error::new(ErrorKind::Conversation, message)
 }
 
-/// The layout of all messages; may stop early once `enough` ids are there, but checks every message.
+/// The layout of all messages; stops encoding once `enough` ids are there, but checks every message.
 fn lay_out(tokenizer: &Tokenizer, messages: &[Message], enough: Option<usize>) -> Result<Rendered> {
     let (system, turns) = match messages {
         [Message { role: Role::System, content }, turns @ ..] => match content {
@@ -162,43 +165,43 @@ fn lay_out(tokenizer: &Tokenizer, messages: &[Message], enough: Option<usize>) -
                 expected.name()
             )));
         }
-        let parts = match (&message.content, expected) {
-            (Content::Parts(_), Role::User) => {
+        let is_enough = enough.is_some_and(|enough| rendered.ids.len() >= enough);
+        match (expected, &message.content) {
+            (Role::Assistant, _) if is_enough => {}
+            (Role::Assistant, content) => assistant_turn(&mut rendered, tokenizer, content),
+            (_, Content::Parts(_)) => {
                 return Err(wrong(format!(
                     "message {index}: a user message is plain text, not a list of parts"
                 )));
             }
-            (Content::Parts(parts), _) => Some(parts),
-            (Content::Text(_), _) => None,
-        };
-        if enough.is_some_and(|enough| rendered.ids.len() >= enough) {
-            continue;
-        }
-        match (&message.content, parts) {
-            (_, Some(parts)) => assistant(&mut rendered, tokenizer, parts),
-            (Content::Text(text), None) if expected == Role::Assistant => {
-                rendered.special(tokenizer, Special::AssistantStart, false);
-                rendered.text(tokenizer, text, true);
-                rendered.special(tokenizer, Special::AssistantEnd, true);
+            (_, Content::Text(_)) if is_enough => {}
+            (_, Content::Text(text)) => {
+                let preface = system.filter(|_| turn == 0);
+                user_turn(&mut rendered, tokenizer, preface, text);
             }
-            (Content::Text(text), None) => {
-                rendered.special(tokenizer, Special::UserStart, false);
-                match system {
-                    Some(system) if turn == 0 => {
-                        rendered.text(tokenizer, &format!("{system}\n\n{text}"), false);
-                    }
-                    _ => rendered.text(tokenizer, text, false),
-                }
-                rendered.special(tokenizer, Special::UserEnd, false);
-            }
-            (Content::Parts(_), None) => unreachable!("parts are taken out above"),
         }
     }
     Ok(rendered)
 }
 
-fn assistant(rendered: &mut Rendered, tokenizer: &Tokenizer, parts: &[Part]) {
+fn user_turn(rendered: &mut Rendered, tokenizer: &Tokenizer, preface: Option<&str>, text: &str) {
+    rendered.special(tokenizer, Special::UserStart, false);
+    match preface {
+        Some(preface) => rendered.text(tokenizer, &format!("{preface}\n\n{text}"), false),
+        None => rendered.text(tokenizer, text, false),
+    }
+    rendered.special(tokenizer, Special::UserEnd, false);
+}
+
+fn assistant_turn(rendered: &mut Rendered, tokenizer: &Tokenizer, content: &Content) {
     rendered.special(tokenizer, Special::AssistantStart, false);
+    let parts = match content {
+        Content::Text(text) => {
+            rendered.text(tokenizer, text, true);
+            &[]
+        }
+        Content::Parts(parts) => parts.as_slice(),
+    };
     for part in parts {
         match part {
             Part::Text(text) => rendered.text(tokenizer, text, true),
@@ -215,4 +218,38 @@ fn assistant(rendered: &mut Rendered, tokenizer: &Tokenizer, parts: &[Part]) {
         }
     }
     rendered.special(tokenizer, Special::AssistantEnd, true);
+}
+
+impl Conversation {
+    /// Reads a conversation from its JSON.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conversation`], saying what was found where and what was expected.
+    pub fn from_json(text: &str) -> Result<Self> {
+        serde_json::from_str(text).map_err(|error| wrong(format!("not a conversation: {error}")))
+    }
+}
+
+impl<'de> Deserialize<'de> for Content {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        // By hand rather than "untagged", whose errors do not say what was wrong.
+        struct TextOrParts;
+        impl<'de> Visitor<'de> for TextOrParts {
+            type Value = Content;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("text or a list of parts")
+            }
+            fn visit_str<E>(self, text: &str) -> std::result::Result<Content, E> {
+                Ok(Content::Text(text.to_string()))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> std::result::Result<Content, A::Error> {
+                let mut parts = Vec::new();
+                while let Some(part) = list.next_element()? {
+                    parts.push(part);
+                }
+                Ok(Content::Parts(parts))
+            }
+        }
+        deserializer.deserialize_any(TextOrParts)
+    }
 }

@@ -32,9 +32,17 @@ pub struct Error {
 /// Results of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
+const MESSAGE_BYTES_MAX: usize = 1_000;
+
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        let mut message = message.into();
+        // Messages quote what they refuse, and a hostile file may make that as long as itself.
+        if message.len() > MESSAGE_BYTES_MAX {
+            message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
+            message.push_str(" […]");
+        }
+        Self { kind, message }
     }
 
     pub(crate) fn format(message: impl Into<String>) -> Self {

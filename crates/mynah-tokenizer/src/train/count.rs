@@ -140,9 +140,14 @@ impl Counter {
         self.short + self.long.len()
     }
 
-    /// All unique chunks and their counts, in no order.
-    pub(super) fn into_chunks(self) -> (impl Iterator<Item = (u128, u64)>, HashMap<Box<[u8]>, u64>) {
-        (self.keys.into_iter().zip(self.counts).filter(|(key, _)| *key != EMPTY), self.long)
+    /// Calls `each` with every unique chunk and its count, in no order.
+    pub(super) fn for_each(self, mut each: impl FnMut(&[u8], u64)) {
+        for (key, count) in self.keys.into_iter().zip(self.counts).filter(|(key, _)| *key != EMPTY) {
+            each(&key.to_le_bytes()[..key_length(key)], count);
+        }
+        for (chunk, count) in self.long {
+            each(&chunk, count);
+        }
     }
 
     /// Bytes of all unique chunks.
@@ -157,10 +162,8 @@ impl Counter {
             return 0;
         }
         let before = self.len();
-        let (short, long) = std::mem::take(self).into_chunks();
-        let mut chunks: Vec<(u64, Box<[u8]>)> =
-            short.map(|(key, count)| (count, key_bytes(key).into())).collect();
-        chunks.extend(long.into_iter().map(|(chunk, count)| (count, chunk)));
+        let mut chunks: Vec<(u64, Box<[u8]>)> = Vec::with_capacity(before);
+        std::mem::take(self).for_each(|chunk, count| chunks.push((count, chunk.into())));
         chunks.sort_unstable_by(|(n, a), (m, b)| m.cmp(n).then(a.len().cmp(&b.len())).then(a.cmp(b)));
         let mut budget = bytes_max / 2;
         for (count, chunk) in chunks {
@@ -173,9 +176,4 @@ impl Counter {
         }
         (before - self.len()) as u64
     }
-}
-
-/// The chunk of a key.
-pub(super) fn key_bytes(key: u128) -> Vec<u8> {
-    key.to_le_bytes()[..key_length(key)].to_vec()
 }

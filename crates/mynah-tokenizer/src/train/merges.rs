@@ -11,7 +11,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 
-use super::count::{Counter, key_bytes};
+use super::count::Counter;
 use crate::threads;
 use crate::vocabulary::Merge;
 
@@ -222,9 +222,7 @@ impl Text {
         };
         text.ids.push(EDGE);
         text.chunk_of.push(0);
-        let (short, long) = counter.into_chunks();
-        short.for_each(|(key, count)| text.push(&key_bytes(key), count));
-        long.into_iter().for_each(|(chunk, count)| text.push(&chunk, count));
+        counter.for_each(|chunk, count| text.push(chunk, count));
         text
     }
 
