@@ -9,7 +9,7 @@ struct Case {
 
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    for (rows, dim, vocab) in [(0, 3, 4), (1, 1, 1), (5, 3, 7), (3, 8, 130), (300, 40, 517)] {
+    for (rows, dim, vocab) in [(0, 3, 4), (1, 1, 1), (5, 3, 7), (3, 8, 130), (400, 12, 131), (20, 40, 517)] {
         for softcap in [None, Some(15.0), Some(0.5)] {
             let targets: Vec<i64> =
                 (0..rows).map(|i| if i % 4 == 1 { -1 } else { (i * 7 % vocab) as i64 }).collect();

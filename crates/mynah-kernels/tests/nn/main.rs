@@ -2,6 +2,7 @@
 //! thread counts; the twins' gradients against finite differences in double precision.
 
 mod attention;
+mod bench;
 mod cross_entropy;
 mod mix;
 mod norm;

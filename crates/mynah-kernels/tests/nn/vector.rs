@@ -12,9 +12,9 @@ fn ulps(got: f32, want: f64) -> f64 {
     (f64::from(got) - want).abs() / ulp
 }
 
-/// Every 997th float of the range of bit patterns between two positive floats, and its negative.
+/// Every 3001st float of the range of bit patterns between two positive floats, and its negative.
 fn sweep(from: f32, to: f32, both_signs: bool) -> Vec<f32> {
-    let bits = (from.to_bits()..=to.to_bits()).step_by(997).map(f32::from_bits);
+    let bits = (from.to_bits()..=to.to_bits()).step_by(3001).map(f32::from_bits);
     bits.flat_map(|x| if both_signs { vec![x, -x] } else { vec![x] }).collect()
 }
 
@@ -22,9 +22,9 @@ fn sweep(from: f32, to: f32, both_signs: bool) -> Vec<f32> {
 fn errors_stay_within_the_stated_ulps() {
     let cases: [(&str, Slice, fn(f64) -> f64, Vec<f32>, f64); 4] = [
         ("exp", nn::exp, f64::exp, sweep(1e-8, 87.0, true), 1.0),
-        ("log", nn::log, f64::ln, sweep(1e-45, f32::MAX, false), 2.0),
-        ("tanh", nn::tanh, f64::tanh, sweep(1e-38, 20.0, true), 3.0),
-        ("sigmoid", nn::sigmoid, |x| 1.0 / (1.0 + (-x).exp()), sweep(1e-8, 87.0, true), 3.0),
+        ("log", nn::log, f64::ln, sweep(1e-45, f32::MAX, false), 1.0),
+        ("tanh", nn::tanh, f64::tanh, sweep(1e-38, 20.0, true), 2.5),
+        ("sigmoid", nn::sigmoid, |x| 1.0 / (1.0 + (-x).exp()), sweep(1e-8, 87.0, true), 2.5),
     ];
     for (name, kernel, exact, inputs, limit) in cases {
         for (isa, got) in everywhere(|| {
