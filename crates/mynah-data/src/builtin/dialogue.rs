@@ -325,12 +325,12 @@ const TALKS: &[&[&str]] = &[
         "\"[I would love to|With pleasure],\" {name} answered.",
     ],
     &[
-        "\"Look at the sky. It will [rain|snow|be sunny] soon,\" said {friend}.",
+        "\"Look at the sky. [Will it rain|Will it snow|Is it not beautiful]?\" asked {friend}.",
         "\"What do you like best, [apples or pears|books or games|summer or winter|cats or dogs]?\" asked {friend}.",
         "\"Did you know that {animal} can [swim|run fast|jump high]?\" asked {friend}.",
     ],
     &[
-        "\"I [think so|do not know|like both],\" said {name}, and they [laughed|went on].",
+        "\"I [did not know that|never thought about it|am not sure],\" said {name}, and they [laughed|went on].",
         "\"Really? Tell me more,\" said {name}.",
     ],
     &[

@@ -235,6 +235,11 @@ const FOODS: &[&str] = &[
 /// Share of stories with a sentence about weather or mood after the beginning.
 const MOOD_SHARE: f64 = 0.6;
 
+/// All adjectives of stories.
+pub fn adjectives() -> impl Iterator<Item = &'static str> {
+    ADJECTIVES.iter().chain(OBJECT_ADJECTIVES).chain(COLORS).copied()
+}
+
 struct Being {
     name: &'static str,
     kind: &'static str,

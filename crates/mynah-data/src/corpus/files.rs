@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Endings that are read in folders and by globs.
-const TEXT_ENDINGS: [&str; 7] = ["txt", "text", "md", "jsonl", "ndjson", "parquet", "rst"];
+pub const TEXT_ENDINGS: [&str; 7] = ["txt", "text", "md", "jsonl", "ndjson", "parquet", "rst"];
 
 /// Folders nested deeper than this are not looked into: a limit that no real tree meets, and a loop does.
 const DEPTH_MAX: usize = 64;
@@ -17,7 +17,7 @@ pub fn extension(path: &Path) -> String {
 }
 
 /// All files that the paths name, in the order of the paths, each once.
-pub fn find(paths: &[impl AsRef<Path>]) -> Result<Vec<PathBuf>> {
+pub fn find(paths: &[impl AsRef<Path>], endings: &[&str]) -> Result<Vec<PathBuf>> {
     if paths.is_empty() {
         return Err(Error::new(ErrorKind::Empty, "no text was named: give a file, a folder or a glob"));
     }
@@ -25,7 +25,7 @@ pub fn find(paths: &[impl AsRef<Path>]) -> Result<Vec<PathBuf>> {
     for path in paths {
         let path = path.as_ref();
         let found = match fs::metadata(path) {
-            Ok(meta) if meta.is_dir() => in_folder(path)?,
+            Ok(meta) if meta.is_dir() => in_folder(path, endings)?,
             Ok(_) => vec![path.to_path_buf()],
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => by_glob(path)?,
             Err(error) => return Err(Error::io("cannot read", path, &error)),
@@ -37,14 +37,14 @@ pub fn find(paths: &[impl AsRef<Path>]) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn in_folder(folder: &Path) -> Result<Vec<PathBuf>> {
+fn in_folder(folder: &Path, endings: &[&str]) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    walk(folder, 0, &mut files)?;
+    walk(folder, endings, 0, &mut files)?;
     if files.is_empty() {
         let message = format!(
             "no text in the folder {}: no file there ends in .{}",
             folder.display(),
-            TEXT_ENDINGS.join(", .")
+            endings.join(", .")
         );
         return Err(Error::new(ErrorKind::Empty, message));
     }
@@ -52,7 +52,7 @@ fn in_folder(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<()> {
+fn walk(folder: &Path, endings: &[&str], depth: usize, files: &mut Vec<PathBuf>) -> Result<()> {
     let entries = fs::read_dir(folder).map_err(|e| Error::io("cannot read the folder", folder, &e))?;
     for entry in entries {
         let entry = entry.map_err(|e| Error::io("cannot read the folder", folder, &e))?;
@@ -63,16 +63,12 @@ fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<()> {
         let kind = entry.file_type().map_err(|e| Error::io("cannot read", &path, &e))?;
         // Links to folders are not followed: they can lead around in a circle.
         if kind.is_dir() && depth < DEPTH_MAX {
-            walk(&path, depth + 1, files)?;
-        } else if (kind.is_file() || path.is_file()) && is_text(&path) {
+            walk(&path, endings, depth + 1, files)?;
+        } else if (kind.is_file() || path.is_file()) && endings.contains(&extension(&path).as_str()) {
             files.push(path);
         }
     }
     Ok(())
-}
-
-fn is_text(path: &Path) -> bool {
-    TEXT_ENDINGS.contains(&extension(path).as_str())
 }
 
 fn by_glob(path: &Path) -> Result<Vec<PathBuf>> {

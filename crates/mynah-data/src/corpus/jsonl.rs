@@ -104,6 +104,11 @@ impl Lines {
         }
     }
 
+    /// Number of the line read last, from 1.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
     /// An error at the line read last: `FILE:LINE: what`.
     pub fn wrong(&self, what: &str) -> Error {
         Error::new(ErrorKind::Format, format!("{}:{}: {what}", self.path.display(), self.number))

@@ -9,7 +9,11 @@ mod jsonl;
 mod parquet_file;
 mod text;
 
+pub(crate) use files::{extension, find};
+pub(crate) use jsonl::Lines;
+
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -82,8 +86,10 @@ pub struct Document {
 /// Files of documents.
 #[derive(Clone, Debug)]
 pub struct Corpus {
-    files: Vec<PathBuf>,
-    options: CorpusOptions,
+    files: Arc<[PathBuf]>,
+    /// Texts held in memory instead of files: the one file of a corpus without a path.
+    memory: Option<Arc<[String]>>,
+    options: Arc<CorpusOptions>,
     /// Where validation ends when the fraction alone would leave a part empty; see [`Corpus::split_of`].
     border: Option<f64>,
 }
@@ -107,15 +113,37 @@ impl Corpus {
             );
             return Err(Error::new(ErrorKind::Setting, message));
         }
-        let files = files::find(paths)?;
-        let mut corpus = Corpus { files, options, border: None };
-        for path in &corpus.files {
+        let files = files::find(paths, &files::TEXT_ENDINGS)?;
+        let mut corpus =
+            Corpus { files: files.into(), memory: None, options: Arc::new(options), border: None };
+        for path in corpus.files.iter() {
             if is_parquet(path) {
                 parquet_file::check(path, &corpus.options)?;
             }
         }
         corpus.border = corpus.look()?;
         Ok(corpus)
+    }
+
+    /// A corpus of texts in memory.
+    ///
+    /// # Errors
+    /// When there is no text.
+    pub fn from_texts(texts: Vec<String>, options: CorpusOptions) -> Result<Corpus> {
+        let files = vec![PathBuf::from("(memory)")].into();
+        let memory = Some(texts.into());
+        let mut corpus = Corpus { files, memory, options: Arc::new(options), border: None };
+        corpus.border = corpus.look()?;
+        Ok(corpus)
+    }
+
+    /// The same files in another order; places are then numbers in that order.
+    ///
+    /// # Panics
+    /// When `order` names a file that there is not.
+    pub fn reordered(&self, order: &[usize]) -> Corpus {
+        let files = order.iter().map(|&file| self.files[file].clone()).collect();
+        Corpus { files, ..self.clone() }
     }
 
     /// The files, sorted within each path that was given.
@@ -132,7 +160,7 @@ impl Corpus {
     /// saved place makes sense only in a corpus with the same one.
     pub fn digest(&self) -> String {
         let mut hasher = blake3::Hasher::new();
-        for path in &self.files {
+        for path in self.files.iter() {
             let size = std::fs::metadata(path).map_or(0, |meta| meta.len());
             let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
             hasher.update(format!("{name}\n{size}\n").as_bytes());
@@ -140,13 +168,18 @@ impl Corpus {
         let o = &self.options;
         let cut = (&o.text_field, o.strict, o.document_bytes_max, o.piece_bytes, o.validation_fraction);
         hasher.update(format!("{cut:?}").as_bytes());
+        if let Some(texts) = &self.memory {
+            for text in texts.iter() {
+                hasher.update(blake3::hash(text.as_bytes()).as_bytes());
+            }
+        }
         hasher.finalize().to_hex()[..32].to_string()
     }
 
     /// All documents from a place on.
-    pub fn documents(&self, from: Place) -> Documents<'_> {
+    pub fn documents(&self, from: Place) -> Documents {
         Documents {
-            corpus: self,
+            corpus: self.clone(),
             file: from.file,
             skip: from.document,
             open: None,
@@ -156,7 +189,7 @@ impl Corpus {
     }
 
     /// The documents of one part from a place on.
-    pub fn split(&self, split: Split, from: Place) -> SplitDocuments<'_> {
+    pub fn split(&self, split: Split, from: Place) -> SplitDocuments {
         SplitDocuments { documents: self.documents(from), split }
     }
 
@@ -210,7 +243,7 @@ fn is_parquet(path: &Path) -> bool {
 }
 
 /// A reader of one file's documents. A trait object: three formats behind one loop.
-trait FileReader {
+trait FileReader: Send {
     /// The next document's text, `None` at the end. Counts what it replaces, skips and cuts.
     fn next(&mut self, counts: &mut Counts) -> Result<Option<String>>;
 
@@ -234,9 +267,27 @@ fn open_file(path: &Path, options: &CorpusOptions) -> Result<Box<dyn FileReader>
     })
 }
 
+struct MemoryReader {
+    texts: Arc<[String]>,
+    next: usize,
+}
+
+impl FileReader for MemoryReader {
+    fn next(&mut self, counts: &mut Counts) -> Result<Option<String>> {
+        while let Some(text) = self.texts.get(self.next) {
+            self.next += 1;
+            if !text.trim().is_empty() {
+                return Ok(Some(text.clone()));
+            }
+            counts.skipped += 1;
+        }
+        Ok(None)
+    }
+}
+
 /// Documents of a corpus, in order. After an error it ends.
-pub struct Documents<'a> {
-    corpus: &'a Corpus,
+pub struct Documents {
+    corpus: Corpus,
     file: usize,
     /// Documents to pass over in the file that is opened next.
     skip: u64,
@@ -245,7 +296,7 @@ pub struct Documents<'a> {
     done: bool,
 }
 
-impl Documents<'_> {
+impl Documents {
     /// What reading came across so far.
     pub fn counts(&self) -> &Counts {
         &self.counts
@@ -263,7 +314,10 @@ impl Documents<'_> {
         loop {
             if self.open.is_none() {
                 let Some(path) = self.corpus.files.get(self.file) else { return Ok(None) };
-                let mut reader = open_file(path, &self.corpus.options)?;
+                let mut reader: Box<dyn FileReader> = match &self.corpus.memory {
+                    Some(texts) => Box::new(MemoryReader { texts: texts.clone(), next: 0 }),
+                    None => open_file(path, &self.corpus.options)?,
+                };
                 reader.skip(self.skip)?;
                 self.open = Some((reader, std::mem::take(&mut self.skip)));
             }
@@ -281,7 +335,7 @@ impl Documents<'_> {
     }
 }
 
-impl Iterator for Documents<'_> {
+impl Iterator for Documents {
     type Item = Result<Document>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -295,12 +349,12 @@ impl Iterator for Documents<'_> {
 }
 
 /// Documents of one part of a corpus.
-pub struct SplitDocuments<'a> {
-    documents: Documents<'a>,
+pub struct SplitDocuments {
+    documents: Documents,
     split: Split,
 }
 
-impl SplitDocuments<'_> {
+impl SplitDocuments {
     /// What reading came across so far, in both parts.
     pub fn counts(&self) -> &Counts {
         self.documents.counts()
@@ -312,7 +366,7 @@ impl SplitDocuments<'_> {
     }
 }
 
-impl Iterator for SplitDocuments<'_> {
+impl Iterator for SplitDocuments {
     type Item = Result<Document>;
 
     fn next(&mut self) -> Option<Self::Item> {
