@@ -122,8 +122,8 @@ pub(crate) fn via_f32(inputs: &[&Tensor], body: impl FnOnce(&[&Tensor]) -> Resul
 
 /// y = f(x) for each element, over the compute threads.
 pub(crate) fn map<A: Copy + Sync, B: Send>(x: &[A], y: &mut [B], f: impl Fn(A) -> B + Sync) {
-    pool::run_chunks_mut(y, GRAIN, |i, y| {
-        for (y, &x) in y.iter_mut().zip(&x[i * GRAIN..]) {
+    over(y, &|start, y| {
+        for (y, &x) in y.iter_mut().zip(&x[start..]) {
             *y = f(x);
         }
     });
@@ -136,20 +136,26 @@ pub(crate) fn map2<A: Copy + Sync, B: Copy + Sync, C: Send>(
     y: &mut [C],
     f: impl Fn(A, B) -> C + Sync,
 ) {
-    pool::run_chunks_mut(y, GRAIN, |i, y| {
-        for ((y, &a), &b) in y.iter_mut().zip(&a[i * GRAIN..]).zip(&b[i * GRAIN..]) {
+    over(y, &|start, y| {
+        for ((y, &a), &b) in y.iter_mut().zip(&a[start..]).zip(&b[start..]) {
             *y = f(a, b);
         }
     });
 }
 
-/// y = y + f(x) for each element, over the compute threads.
+/// y = f(y, x) for each element, over the compute threads.
 pub(crate) fn update<A: Copy + Sync, B: Copy + Send>(y: &mut [B], x: &[A], f: impl Fn(B, A) -> B + Sync) {
-    pool::run_chunks_mut(y, GRAIN, |i, y| {
-        for (y, &x) in y.iter_mut().zip(&x[i * GRAIN..]) {
+    over(y, &|start, y| {
+        for (y, &x) in y.iter_mut().zip(&x[start..]) {
             *y = f(*y, x);
         }
     });
+}
+
+/// Calls `body(start, piece)` for pieces of y. The body is a trait object, so that the machinery around it
+/// is compiled once a type and not once an operation.
+pub(crate) fn over<T: Send>(y: &mut [T], body: &(dyn Fn(usize, &mut [T]) + Sync)) {
+    pool::run_chunks_mut(y, GRAIN, |i, y| body(i * GRAIN, y));
 }
 
 /// Σ x in a fixed order that does not depend on the number of threads: sixteen running sums a block, the

@@ -37,6 +37,7 @@ pub mod memory;
 pub mod ops;
 mod rows;
 mod storage;
+pub mod table;
 mod tensor;
 
 pub use autograd::{grad_enabled, no_grad};

@@ -6,7 +6,7 @@ use crate::autograd::{Saved, record, wants_grad};
 use crate::dims::broadcast_shapes;
 use crate::dtype::{DType, Element};
 use crate::error::{Error, Result, expect_same_dtype};
-use crate::kernels::{Real, map, map2, via_f32};
+use crate::kernels::{Real, over, via_f32};
 use crate::layout::walk;
 use crate::memory::Recycled;
 use crate::tensor::Tensor;
@@ -88,58 +88,96 @@ pub(crate) fn zip<A: Element, B: Element>(
     b: &Tensor,
     f: impl Fn(A, A) -> B + Sync,
 ) -> Result<Tensor> {
+    zip_slices::<A, B>(op, a, b, &|xs, ys, out| {
+        for ((o, &x), &y) in out.iter_mut().zip(xs).zip(ys) {
+            *o = f(x, y);
+        }
+    })
+}
+
+/// [`zip`] with the inner loop as a trait object: everything around it is compiled once a type. Operands
+/// that do not lie in order are brought into order a piece at a time.
+fn zip_slices<A: Element, B: Element>(
+    op: &'static str,
+    a: &Tensor,
+    b: &Tensor,
+    f: &(dyn Fn(&[A], &[A], &mut [B]) + Sync),
+) -> Result<Tensor> {
+    const PIECE: usize = 256;
     let shape = broadcast_shapes(op, a.shape(), b.shape())?;
     let len = crate::dims::element_count(op, &shape)?;
     let mut out = Recycled::<B>::unfilled(op, len)?;
     let (reader_a, reader_b) = (a.reader(op)?, b.reader(op)?);
     let (xs, ys) = (reader_a.all::<A>()?, reader_b.all::<A>()?);
     let whole = |t: &Tensor| t.shape() == &shape[..] && t.is_contiguous();
-    match (whole(a), whole(b)) {
-        (true, true) => map2(&xs[a.range()], &ys[b.range()], &mut out, f),
-        (true, false) if b.len() == 1 => {
-            let y = ys[b.layout().offset];
-            map(&xs[a.range()], &mut out, |x| f(x, y));
-        }
-        (false, true) if a.len() == 1 => {
-            let x = xs[a.layout().offset];
-            map(&ys[b.range()], &mut out, |y| f(x, y));
-        }
-        _ => {
-            let (la, lb) = (a.layout().expand(op, &shape)?, b.layout().expand(op, &shape)?);
-            let mut rest = &mut out[..];
-            let layouts = [(&la.strides[..], la.offset), (&lb.strides[..], lb.offset)];
-            walk(&shape, layouts, |[at_a, at_b], len, strides| {
-                let (here, behind) = std::mem::take(&mut rest).split_at_mut(len);
-                rest = behind;
-                // The common inner loops, spelled out so that they become vector code.
-                match strides {
-                    [1, 1] => {
-                        for ((o, &x), &y) in here.iter_mut().zip(&xs[at_a..]).zip(&ys[at_b..]) {
-                            *o = f(x, y);
-                        }
-                    }
-                    [1, 0] => {
-                        let y = ys[at_b];
-                        here.iter_mut().zip(&xs[at_a..]).for_each(|(o, &x)| *o = f(x, y));
-                    }
-                    [0, 1] => {
-                        let x = xs[at_a];
-                        here.iter_mut().zip(&ys[at_b..]).for_each(|(o, &y)| *o = f(x, y));
-                    }
-                    [da, db] => {
-                        for (i, o) in here.iter_mut().enumerate() {
-                            let i = i as isize;
-                            *o = f(
-                                xs[(at_a as isize + i * da) as usize],
-                                ys[(at_b as isize + i * db) as usize],
-                            );
-                        }
-                    }
-                }
-            });
-        }
+    // One value against many is the same piece again and again.
+    let constant = |t: &Tensor, all: &[A]| (t.len() == 1).then(|| [all[t.layout().offset]; PIECE]);
+    if len == 0 {
+        return Tensor::from_buffer(op, out, &shape);
+    }
+    if whole(a) && whole(b) {
+        let (xs, ys) = (&xs[a.range()], &ys[b.range()]);
+        over(&mut out, &|start, out| f(&xs[start..], &ys[start..], out));
+    } else if whole(a)
+        && let Some(y) = constant(b, ys)
+    {
+        let xs = &xs[a.range()];
+        over(&mut out, &|start, out| {
+            for (out, xs) in out.chunks_mut(PIECE).zip(xs[start..].chunks(PIECE)) {
+                f(xs, &y, out);
+            }
+        });
+    } else if whole(b)
+        && let Some(x) = constant(a, xs)
+    {
+        let ys = &ys[b.range()];
+        over(&mut out, &|start, out| {
+            for (out, ys) in out.chunks_mut(PIECE).zip(ys[start..].chunks(PIECE)) {
+                f(&x, ys, out);
+            }
+        });
+    } else {
+        let (la, lb) = (a.layout().expand(op, &shape)?, b.layout().expand(op, &shape)?);
+        let mut rest = &mut out[..];
+        let (mut piece_a, mut piece_b) = ([A::default(); PIECE], [A::default(); PIECE]);
+        let layouts = [(&la.strides[..], la.offset), (&lb.strides[..], lb.offset)];
+        walk(&shape, layouts, |[at_a, at_b], len, [da, db]| {
+            let (here, behind) = std::mem::take(&mut rest).split_at_mut(len);
+            rest = behind;
+            for (number, here) in here.chunks_mut(PIECE).enumerate() {
+                let start = number * PIECE;
+                let left = in_order(xs, at_a, da, start, &mut piece_a[..here.len()]);
+                let right = in_order(ys, at_b, db, start, &mut piece_b[..here.len()]);
+                f(left, right, here);
+            }
+        });
     }
     Tensor::from_buffer(op, out, &shape)
+}
+
+/// Elements `start..` of a run in `all` that begins at `at`: a slice of it where the stride is 1, else
+/// copied into `piece`, whose length is the number wanted.
+fn in_order<'a, T: Copy>(
+    all: &'a [T],
+    at: usize,
+    stride: isize,
+    start: usize,
+    piece: &'a mut [T],
+) -> &'a [T] {
+    let first = (at as isize + start as isize * stride) as usize;
+    match stride {
+        1 => &all[first..first + piece.len()],
+        0 => {
+            piece.fill(all[first]);
+            piece
+        }
+        _ => {
+            for (i, place) in piece.iter_mut().enumerate() {
+                *place = all[(first as isize + i as isize * stride) as usize];
+            }
+            piece
+        }
+    }
 }
 
 fn apply(op: Binary, a: &Tensor, b: &Tensor) -> Result<Tensor> {

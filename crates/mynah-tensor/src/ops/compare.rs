@@ -1,6 +1,6 @@
 //! Comparisons, which give masks, and choice by a mask.
 
-use crate::autograd::{record, wants_grad};
+use crate::autograd::{no_grad, record, wants_grad};
 use crate::dims::broadcast_shapes;
 use crate::dtype::{DType, Element, dispatch};
 use crate::error::{Result, expect_dtype, expect_same_dtype};
@@ -18,7 +18,13 @@ macro_rules! comparisons {
             /// When the types differ, the shapes do not broadcast, or memory is short.
             pub fn $name(&self, other: &Tensor) -> Result<Tensor> {
                 expect_same_dtype(stringify!($name), self, other)?;
-                dispatch!(self.dtype(), T => zip::<T, bool>(stringify!($name), self, other, $compare))
+                match self.dtype() {
+                    DType::F32 => zip::<f32, bool>(stringify!($name), self, other, $compare),
+                    DType::F64 => zip::<f64, bool>(stringify!($name), self, other, $compare),
+                    DType::I64 => zip::<i64, bool>(stringify!($name), self, other, $compare),
+                    // f32 holds every value of the small types.
+                    _ => no_grad(|| self.to_dtype(DType::F32)?.$name(&other.to_dtype(DType::F32)?)),
+                }
             })*
         }
     };

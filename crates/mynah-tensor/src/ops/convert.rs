@@ -27,13 +27,10 @@ impl Tensor {
             (DType::BF16, DType::F32) => convert(&source, bf16::to_f32)?,
             (DType::F32, DType::F16) => convert(&source, f16::from_f32)?,
             (DType::F16, DType::F32) => convert(&source, f16::to_f32)?,
-            (from, to) => dispatch!(from, A => dispatch!(to, B => {
-                if from.is_float() {
-                    convert(&source, |x: A| B::from_double(x.to_double()))?
-                } else {
-                    convert(&source, |x: A| B::from_int(x.to_int()))?
-                }
-            })),
+            // All others meet in f64, which holds every value but integers beyond 2^53 exactly.
+            (DType::F64, to) => dispatch!(to, B => convert(&source, B::from_double)?),
+            (from, DType::F64) => dispatch!(from, A => convert(&source, |x: A| x.to_double())?),
+            (_, to) => crate::no_grad(|| source.to_dtype(DType::F64)?.to_dtype(to))?,
         };
         if !wants_grad(&[self]) || !dtype.is_float() {
             return Ok(output);
