@@ -78,14 +78,16 @@ unsafe fn sums<const M: usize, const RS: usize, const KS: usize>(
         };
     }
     for _ in 0..kc / 4 {
-        // The next panel of a: MR × 4 elements, two cache lines, in these four steps.
+        // A panel of b is a line a step, one of a less: by the last step the next is in L1.
         _mm_prefetch::<_MM_HINT_T0>(next.cast());
         _mm_prefetch::<_MM_HINT_T0>(next.wrapping_add(16).cast());
+        _mm_prefetch::<_MM_HINT_T0>(next.wrapping_add(32).cast());
+        _mm_prefetch::<_MM_HINT_T0>(next.wrapping_add(48).cast());
         step!(0);
         step!(1);
         step!(2);
         step!(3);
-        (a, b, next) = (a.wrapping_add(4 * KS), b.wrapping_add(4 * NR), next.wrapping_add(32));
+        (a, b, next) = (a.wrapping_add(4 * KS), b.wrapping_add(4 * NR), next.wrapping_add(4 * NR));
     }
     for _ in 0..kc % 4 {
         step!(0);

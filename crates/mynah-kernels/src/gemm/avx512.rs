@@ -79,8 +79,9 @@ unsafe fn sums<const M: usize, const RS: usize, const KS: usize>(
             unsafe {
                 let b0 = _mm512_loadu_ps(b.add($u * NR));
                 let b1 = _mm512_loadu_ps(b.add($u * NR + 16));
-                // The panel of a that follows lies in memory as this one does; by the last step it is in L1.
-                _mm_prefetch::<_MM_HINT_T0>(next.wrapping_add($u * 16).cast());
+                // A panel of b is two lines a step, one of a less: by the last step the next is in L1.
+                _mm_prefetch::<_MM_HINT_T0>(next.wrapping_add($u * NR).cast());
+                _mm_prefetch::<_MM_HINT_T0>(next.wrapping_add($u * NR + 16).cast());
                 for (i, sums) in sums.iter_mut().enumerate() {
                     let a = _mm512_set1_ps(*a.add(i * RS + $u * KS));
                     sums[0] = _mm512_fmadd_ps(a, b0, sums[0]);
@@ -94,11 +95,11 @@ unsafe fn sums<const M: usize, const RS: usize, const KS: usize>(
         step!(1);
         step!(2);
         step!(3);
-        (a, b, next) = (a.wrapping_add(4 * KS), b.wrapping_add(4 * NR), next.wrapping_add(64));
+        (a, b, next) = (a.wrapping_add(4 * KS), b.wrapping_add(4 * NR), next.wrapping_add(4 * NR));
     }
     for _ in 0..kc % 4 {
         step!(0);
-        (a, b, next) = (a.wrapping_add(KS), b.wrapping_add(NR), next.wrapping_add(16));
+        (a, b, next) = (a.wrapping_add(KS), b.wrapping_add(NR), next.wrapping_add(NR));
     }
     if tile.col_stride != 1 {
         let sums = sums; // A copy: only this one needs an address.
@@ -107,30 +108,48 @@ unsafe fn sums<const M: usize, const RS: usize, const KS: usize>(
         return;
     }
     let mask: u32 = if tile.cols >= 32 { !0 } else { (1 << tile.cols) - 1 };
-    for (i, row) in sums.iter().enumerate() {
-        for (half, &s) in row.iter().enumerate() {
-            let mask = (mask >> (16 * half)) as __mmask16;
-            let at = i * tile.row_stride + 16 * half;
-            let c = tile.c.wrapping_add(at);
-            // SAFETY: masked-out lanes are not touched, the others are inside the tile.
-            unsafe {
-                let v = match tile.finish {
-                    Finish::Set => s,
-                    Finish::Accumulate => _mm512_add_ps(_mm512_maskz_loadu_ps(mask, c), s),
-                    Finish::AddScaled { partial, alpha, beta } => {
-                        let v = if partial { _mm512_add_ps(_mm512_maskz_loadu_ps(mask, c), s) } else { s };
-                        let other = _mm512_maskz_loadu_ps(mask, tile.other.wrapping_add(at));
-                        let other = _mm512_mul_ps(_mm512_set1_ps(beta), other);
-                        _mm512_fmadd_ps(_mm512_set1_ps(alpha), v, other)
-                    }
-                    Finish::MulReluSquareGrad { partial } => {
-                        let v = if partial { _mm512_add_ps(_mm512_maskz_loadu_ps(mask, c), s) } else { s };
-                        let other = positive(_mm512_maskz_loadu_ps(mask, tile.other.wrapping_add(at)));
-                        _mm512_mul_ps(v, _mm512_add_ps(other, other))
-                    }
-                };
-                _mm512_mask_storeu_ps(c, mask, v);
+    // The rule is looked up once and the rows unrolled under it, so that the sums stay in registers.
+    macro_rules! store {
+        (|$s:ident, $c:ident, $other:ident| $v:expr) => {
+            for (i, row) in sums.into_iter().enumerate() {
+                for (half, $s) in row.into_iter().enumerate() {
+                    let lanes = (mask >> (16 * half)) as __mmask16;
+                    let at = i * tile.row_stride + 16 * half;
+                    let place = tile.c.wrapping_add(at);
+                    // Evaluated only where the rule uses them.
+                    let $c = || {
+                        // SAFETY: masked-out lanes are not read, the others are inside the tile.
+                        unsafe { _mm512_maskz_loadu_ps(lanes, place) }
+                    };
+                    let $other = || {
+                        // SAFETY: as above.
+                        unsafe { _mm512_maskz_loadu_ps(lanes, tile.other.wrapping_add(at)) }
+                    };
+                    let _ = (&$c, &$other);
+                    // SAFETY: masked-out lanes are not written, the others are inside the tile.
+                    unsafe { _mm512_mask_storeu_ps(place, lanes, $v) };
+                }
             }
+        };
+    }
+    match tile.finish {
+        Finish::Set => store!(|s, c, o| s),
+        Finish::Accumulate => store!(|s, c, o| _mm512_add_ps(c(), s)),
+        Finish::AddScaled { partial, alpha, beta } => {
+            let (alpha, beta) = (_mm512_set1_ps(alpha), _mm512_set1_ps(beta));
+            let keep = if partial { !0 } else { 0 };
+            store!(|s, c, o| {
+                let v = _mm512_add_ps(_mm512_maskz_mov_ps(keep, c()), s);
+                _mm512_fmadd_ps(alpha, v, _mm512_mul_ps(beta, o()))
+            })
+        }
+        Finish::MulReluSquareGrad { partial } => {
+            let keep = if partial { !0 } else { 0 };
+            store!(|s, c, o| {
+                let v = _mm512_add_ps(_mm512_maskz_mov_ps(keep, c()), s);
+                let other = positive(o());
+                _mm512_mul_ps(v, _mm512_add_ps(other, other))
+            })
         }
     }
 }

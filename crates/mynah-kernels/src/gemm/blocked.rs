@@ -1,10 +1,17 @@
 //! The blocked product: how the loops are cut for caches and threads.
 //!
-//! For a stretch of columns that keeps packed b within [`B_LEN`], all of b is packed (in parallel), then
-//! c is cut into tasks. A task goes through the blocks of the inner dimension in order; for each it
-//! packs its rows of a into its thread's own buffer (L2), and for each panel of b (L1) runs the tile
-//! kernel down the panels of a. So an element of c is summed by one thread, over blocks and steps that
-//! depend on k alone: the result is the same for every thread count and every m and n around it.
+//! c is cut into tasks, a range of rows by a range of columns each. A task takes its columns in
+//! stretches, the inner dimension in blocks, its rows in groups of panels. The block of b under a stretch
+//! is packed and stays in L2; a group of a is packed just before use and stays in L1 or L2; the tile
+//! kernel runs over all pairs of panels. While it runs, the lines of the next group (and of the next
+//! block of b) are fetched, a few before each tile: memory is the slow part of the machines this is for,
+//! and without that the packing would wait for it.
+//!
+//! Every thread packs for itself, so threads meet only at the end. A b that is small enough is packed
+//! whole, each panel when first needed, and kept through all tasks that a thread gets.
+//!
+//! An element of c is summed by one thread, over blocks and steps that depend on k alone: the result is
+//! the same for every thread count and every m and n around it.
 
 use super::kernel::{Finish, K_BLOCK, Kernel, Operand, Tile, a_panel_len};
 use super::matrix::Store;
@@ -12,12 +19,22 @@ use crate::float::Float;
 use crate::pool;
 use std::cell::Cell;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Elements of packed b held at a time (4 MiB of f32).
-const B_LEN: usize = 1 << 20;
+/// Elements of b that a thread packs whole (4 MiB of f32).
+const B_WHOLE: usize = 1 << 20;
 
-/// Panels of a that a task packs at a time: 24 × 14 × 272 floats are 366 kB, which leaves room in L2.
-const A_PANELS: usize = 24;
+/// Elements of b in a block (1 MiB of f32, half of a large L2).
+const B_BLOCK: usize = 1 << 18;
+
+/// Panels of a packed together: one when its rows are contiguous, for then it is read straight
+/// into L1; eight when its columns are, for then neighbouring panels share cache lines.
+const GROUP_ROWS: usize = 1;
+const GROUP_K_MAJOR: usize = 8;
+
+/// Groups whose part of c is finished together, over all blocks of the inner dimension, so that unfinished
+/// sums stay in L2.
+const PANELS_TOGETHER: usize = 24;
 
 /// Products below this many multiply-adds (some 10 µs) stay on the calling thread.
 const PARALLEL_MIN: usize = 1 << 20;
@@ -36,6 +53,13 @@ impl Shape {
     fn k_blocks(&self) -> (usize, usize) {
         let blocks = self.k.div_ceil(K_BLOCK).max(1);
         (blocks, self.k.div_ceil(blocks).next_multiple_of(8).min(K_BLOCK))
+    }
+
+    /// Where a block begins and how long it is.
+    fn k_block(&self, block: usize) -> (usize, usize) {
+        let (_, len) = self.k_blocks();
+        let start = block * len;
+        (start, self.k.saturating_sub(start).min(len))
     }
 }
 
@@ -97,38 +121,72 @@ pub(super) struct Packed<T> {
 /// The machine has `K`'s instruction set, and b is a (shape.k, shape.n) matrix.
 pub(super) unsafe fn pack<K: Kernel>(shape: Shape, b: &Operand<K::T>) -> Packed<K::T> {
     let mut space = Space::new();
-    // SAFETY: the caller's promise, and a buffer of the length asked for.
-    unsafe { pack_columns::<K>(shape, b, 0..shape.n, space.of(packed_len::<K>(shape))) };
+    let layout = Panels::whole::<K>(shape);
+    let packing = Packing { b: *b, out: space.of(layout.count * K::NR * shape.k) };
+    let (blocks, _) = shape.k_blocks();
+    // A panel is up to 12288 elements, one or two microseconds of work.
+    pool::run_ranges(blocks * layout.count, 8, |units| {
+        let packing = &packing;
+        for unit in units {
+            let (block, panel) = (unit / layout.count, unit % layout.count);
+            // SAFETY: the caller's promise; every unit writes its own panel.
+            unsafe { layout.pack::<K>(shape, &packing.b, block, panel, packing.out) };
+        }
+    });
     Packed { space }
 }
 
-fn packed_len<K: Kernel>(shape: Shape) -> usize {
-    shape.n.next_multiple_of(K::NR) * shape.k
+/// What the packing tasks share.
+struct Packing<T> {
+    b: Operand<T>,
+    out: *mut T,
 }
 
-/// # Safety
-/// As [`pack`]; `packed` has room for `packed_len` of these columns.
-unsafe fn pack_columns<K: Kernel>(shape: Shape, b: &Operand<K::T>, columns: Range<usize>, packed: *mut K::T) {
-    let panels = columns.len().div_ceil(K::NR);
-    let (blocks, block_len) = shape.k_blocks();
-    let work = Packing { b: *b, packed };
-    let pack = |unit: usize| {
-        let work = &work;
-        let (block, panel) = (unit / panels, unit % panels);
-        let p = block * block_len;
-        let kc = (shape.k - p).min(block_len);
-        let j = columns.start + panel * K::NR;
-        let cols = (columns.end - j).min(K::NR);
-        // SAFETY: blocks before this one hold panels · NR · p elements, panels before it NR · kc each;
-        // every unit writes its own panel.
+// SAFETY: the tasks read b, which nothing writes meanwhile, and each writes its own panels.
+unsafe impl<T: Sync + Send> Sync for Packing<T> {}
+
+/// Where the panels of a stretch of columns lie in a packed b.
+#[derive(Clone, Copy, Debug)]
+struct Panels {
+    /// First column.
+    start: usize,
+    /// Number of panels.
+    count: usize,
+    /// Whether the buffer holds one block of the inner dimension only.
+    one_block: bool,
+}
+
+impl Panels {
+    fn whole<K: Kernel>(shape: Shape) -> Self {
+        Self { start: 0, count: shape.n.div_ceil(K::NR), one_block: false }
+    }
+
+    /// Where a panel begins: blocks before it hold count · NR · p elements, panels before it NR · kc each.
+    fn at<K: Kernel>(&self, shape: Shape, block: usize, panel: usize) -> usize {
+        let (p, kc) = shape.k_block(block);
+        let before = if self.one_block { 0 } else { self.count * p };
+        K::NR * (before + panel * kc)
+    }
+
+    /// Packs one panel into its place after `out`.
+    ///
+    /// # Safety
+    /// The panel's columns are inside b and its place inside the buffer at `out`.
+    unsafe fn pack<K: Kernel>(
+        &self,
+        shape: Shape,
+        b: &Operand<K::T>,
+        block: usize,
+        panel: usize,
+        out: *mut K::T,
+    ) {
+        let (p, kc) = shape.k_block(block);
+        let j = self.start + panel * K::NR;
+        // SAFETY: the caller's promise.
         unsafe {
-            let out = work.packed.add(K::NR * (panels * p + panel * kc));
-            K::pack_b(&work.b, p, kc, j, cols, out);
+            K::pack_b(b, p, kc, j, (shape.n - j).min(K::NR), out.add(self.at::<K>(shape, block, panel)))
         }
-    };
-    // A panel is 8192 elements, one or two microseconds of work.
-    let grain = if shape.m * shape.n * shape.k < PARALLEL_MIN { blocks * panels } else { 8 };
-    pool::run_ranges(blocks * panels, grain, |units| units.for_each(pack));
+    }
 }
 
 /// c = a · b for one kernel.
@@ -146,56 +204,18 @@ pub(super) unsafe fn multiply<K: Kernel>(
     if shape.m == 0 || shape.n == 0 {
         return;
     }
-    match b {
-        Right::Packed(packed) => {
-            // SAFETY: the caller's promise.
-            unsafe { compute::<K>(shape, &a, 0..shape.n, packed.space.start(), &target, part) }
-        }
-        Right::Plain(b) => {
-            let wide = (B_LEN / shape.k.max(1) / K::NR).max(4) * K::NR;
-            let stretches = shape.n.div_ceil(wide);
-            let wide = shape.n.div_ceil(stretches).next_multiple_of(K::NR);
-            with_space(&RIGHT, |space| {
-                let packed = space.of(wide * shape.k);
-                for start in (0..shape.n).step_by(wide) {
-                    let columns = start..(start + wide).min(shape.n);
-                    // SAFETY: the caller's promise; the buffer has room for `wide` columns.
-                    unsafe {
-                        pack_columns::<K>(shape, &b, columns.clone(), packed);
-                        compute::<K>(shape, &a, columns, packed, &target, part);
-                    }
-                }
-            });
-        }
-    }
-}
-
-/// The tasks of one stretch of columns.
-///
-/// # Safety
-/// As [`multiply`]; `packed` holds these columns as `pack_columns` leaves them.
-unsafe fn compute<K: Kernel>(
-    shape: Shape,
-    a: &Operand<K::T>,
-    columns: Range<usize>,
-    packed: *const K::T,
-    target: &Target<'_, K::T>,
-    part: Part,
-) {
-    let (row_panels, col_panels) = (shape.m.div_ceil(K::MR), columns.len().div_ceil(K::NR));
+    static PRODUCTS: AtomicU64 = AtomicU64::new(1);
+    let (row_panels, col_panels) = (shape.m.div_ceil(K::MR), shape.n.div_ceil(K::NR));
     let grid = Grid::choose(shape, row_panels, col_panels, part);
-    let work = Work { shape, a: *a, columns, col_panels, packed, target: *target, part };
+    let product = PRODUCTS.fetch_add(1, Ordering::Relaxed);
+    let work = Work { shape, a, b, target, part, product };
     pool::run(grid.rows * grid.cols, |task| {
-        let work = &work;
         // The last rows of a triangle are the longest: begin with them.
         let task = grid.rows * grid.cols - 1 - task;
         let rows = cut(row_panels, grid.rows, task / grid.cols);
         let cols = cut(col_panels, grid.cols, task % grid.cols);
-        for start in rows.clone().step_by(A_PANELS) {
-            let rows = start..(start + A_PANELS).min(rows.end);
-            // SAFETY: tasks have disjoint rows or columns of c; the rest is the caller's promise.
-            unsafe { work.block::<K>(rows, cols.clone()) };
-        }
+        // SAFETY: tasks have disjoint rows or columns of c; the rest is the caller's promise.
+        unsafe { work.task::<K>(rows, cols) };
     });
 }
 
@@ -236,98 +256,220 @@ fn cut(len: usize, parts: usize, i: usize) -> Range<usize> {
     len * i / parts..len * (i + 1) / parts
 }
 
-/// What the packing tasks share.
-struct Packing<T> {
-    b: Operand<T>,
-    packed: *mut T,
-}
-
-// SAFETY: the tasks read b, which nothing writes meanwhile, and each writes its own panels.
-unsafe impl<T: Sync + Send> Sync for Packing<T> {}
-
-/// What the computing tasks share.
+/// What the tasks share.
 struct Work<'a, T> {
     shape: Shape,
     a: Operand<T>,
-    columns: Range<usize>,
-    col_panels: usize,
-    packed: *const T,
+    b: Right<'a, T>,
     target: Target<'a, T>,
     part: Part,
+    /// A number that no other product of the process has: whose b a thread's buffer holds.
+    product: u64,
 }
 
-// SAFETY: the tasks read a and packed b, which nothing writes meanwhile, and each writes its own
-// elements of c.
+// SAFETY: the tasks read a and b, which nothing writes meanwhile, and each writes its own elements of c.
 unsafe impl<T: Sync + Send> Sync for Work<'_, T> {}
 
 impl<T: Float> Work<'_, T> {
     /// One thread's share: the panels `rows` of a by the panels `cols` of b.
     ///
     /// # Safety
-    /// As [`compute`], and no other thread has these elements of c.
-    unsafe fn block<K: Kernel<T = T>>(&self, rows: Range<usize>, cols: Range<usize>) {
-        let Shape { m, k, .. } = self.shape;
-        let (blocks, block_len) = self.shape.k_blocks();
-        let panel_len = a_panel_len(K::MR);
-        let k_major = self.a.k_major();
-        with_space(&LEFT, |space| {
-            let a_panels: *mut T = space.of(rows.len() * panel_len);
-            let panel_rows = |row: usize| (m - row * K::MR).min(K::MR);
-            for block in 0..blocks {
-                let p = block * block_len;
-                let kc = (k - p).min(block_len);
-                let finish = self.target.finish(block == 0, block + 1 == blocks);
-                for (slot, row) in rows.clone().enumerate() {
-                    // SAFETY: the rows and steps are inside a, the slot inside the buffer.
-                    unsafe {
-                        let panel = a_panels.add(slot * panel_len);
-                        K::pack_a(&self.a, row * K::MR, panel_rows(row), p, kc, panel);
+    /// As [`multiply`], and no other thread has these elements of c.
+    unsafe fn task<K: Kernel<T = T>>(&self, rows: Range<usize>, cols: Range<usize>) {
+        let shape = self.shape;
+        let (blocks, block_len) = shape.k_blocks();
+        let whole = Panels::whole::<K>(shape);
+        let keep = whole.count * K::NR * shape.k <= B_WHOLE;
+        let wide = (B_BLOCK / block_len.max(1) / K::NR).max(4);
+        let stretches = cols.len().div_ceil(wide);
+        let together = if keep || blocks == 1 { PANELS_TOGETHER } else { 2 * PANELS_TOGETHER };
+        with_space(&LEFT, |left| {
+            with_space(&RIGHT, |right| {
+                for rows in pieces(rows, together) {
+                    for stretch in 0..stretches {
+                        let part = cut(cols.len(), stretches, stretch);
+                        let cols = cols.start + part.start..cols.start + part.end;
+                        for block in 0..blocks {
+                            // SAFETY: the caller's promise.
+                            unsafe {
+                                let panels = match &self.b {
+                                    Right::Packed(packed) => {
+                                        packed.space.start().add(whole.at::<K>(shape, block, cols.start))
+                                    }
+                                    Right::Plain(b) if keep => {
+                                        let out = right.kept(
+                                            self.product,
+                                            whole.count * K::NR * shape.k,
+                                            blocks * whole.count,
+                                        );
+                                        for panel in cols.clone() {
+                                            if right.first(block * whole.count + panel) {
+                                                whole.pack::<K>(shape, b, block, panel, out);
+                                            }
+                                        }
+                                        out.add(whole.at::<K>(shape, block, cols.start)).cast_const()
+                                    }
+                                    Right::Plain(b) => {
+                                        let layout = Panels {
+                                            start: cols.start * K::NR,
+                                            count: cols.len(),
+                                            one_block: true,
+                                        };
+                                        let out = right.of(cols.len() * K::NR * block_len);
+                                        for panel in 0..layout.count {
+                                            layout.pack::<K>(shape, b, block, panel, out);
+                                        }
+                                        out.cast_const()
+                                    }
+                                };
+                                self.block::<K>(left, panels, rows.clone(), cols.clone(), block);
+                            }
+                        }
                     }
                 }
-                for col in cols.clone() {
-                    let j = self.columns.start + col * K::NR;
-                    for (slot, row) in rows.clone().enumerate() {
-                        let i = row * K::MR;
-                        let tile_rows = panel_rows(row);
-                        if self.part == Part::Lower && j >= i + tile_rows {
-                            continue;
-                        }
-                        let at = i * self.target.row_stride + j * self.target.col_stride;
-                        // SAFETY: (i, j) is inside c and the other matrix; the panels were packed above
-                        // and by `pack_columns`.
-                        unsafe {
-                            let tile = Tile {
-                                c: self.target.c.add(at),
-                                other: self
-                                    .target
-                                    .store
-                                    .other()
-                                    .map_or(std::ptr::null(), |o| o.as_ptr().add(at)),
-                                row_stride: self.target.row_stride,
-                                col_stride: self.target.col_stride,
-                                rows: tile_rows,
-                                cols: (self.columns.end - j).min(K::NR),
-                                finish,
-                            };
-                            let a = a_panels.add(slot * panel_len);
-                            let next = if row + 1 < rows.end { a.add(panel_len) } else { a_panels };
-                            let b = self.packed.add(K::NR * (self.col_panels * p + col * kc));
-                            K::tile(kc, a, k_major, b, next, &tile);
-                        }
+            })
+        });
+    }
+
+    /// One block of the inner dimension for some panels of rows and columns, whose packed b begins at
+    /// `panels`.
+    ///
+    /// # Safety
+    /// As [`Work::task`]; `panels` holds this block of these columns.
+    unsafe fn block<K: Kernel<T = T>>(
+        &self,
+        left: &mut Space<T>,
+        panels: *const T,
+        rows: Range<usize>,
+        cols: Range<usize>,
+        block: usize,
+    ) {
+        let Shape { m, n, .. } = self.shape;
+        let (blocks, _) = self.shape.k_blocks();
+        let (p, kc) = self.shape.k_block(block);
+        let finish = self.target.finish(block == 0, block + 1 == blocks);
+        let k_major = self.a.k_major();
+        let group = if k_major { GROUP_K_MAJOR } else { GROUP_ROWS };
+        let panel_len = a_panel_len(K::MR);
+        let a_panels = left.of(group * panel_len);
+        let panel_rows = |row: usize| (m - row * K::MR).min(K::MR);
+        for rows in pieces(rows.clone(), group) {
+            for (slot, row) in rows.clone().enumerate() {
+                // SAFETY: the rows and steps are inside a, the slot inside the buffer.
+                unsafe {
+                    K::pack_a(&self.a, row * K::MR, panel_rows(row), p, kc, a_panels.add(slot * panel_len))
+                };
+            }
+            let ahead_rows = (rows.end * K::MR).min(m)..((rows.end + group) * K::MR).min(m);
+            let mut ahead = Ahead::new(&self.a, ahead_rows, p..p + kc, cols.len() * rows.len());
+            for (col, b) in
+                cols.clone().enumerate().map(|(slot, col)| (col, panels.wrapping_add(slot * K::NR * kc)))
+            {
+                let j = col * K::NR;
+                for (slot, row) in rows.clone().enumerate() {
+                    let i = row * K::MR;
+                    let tile_rows = panel_rows(row);
+                    if self.part == Part::Lower && j >= i + tile_rows {
+                        continue;
+                    }
+                    ahead.fetch();
+                    let at = i * self.target.row_stride + j * self.target.col_stride;
+                    // SAFETY: (i, j) is inside c and the other matrix; the panels have been packed.
+                    unsafe {
+                        let tile = Tile {
+                            c: self.target.c.add(at),
+                            other: self.target.store.other().map_or(std::ptr::null(), |o| o.as_ptr().add(at)),
+                            row_stride: self.target.row_stride,
+                            col_stride: self.target.col_stride,
+                            rows: tile_rows,
+                            cols: (n - j).min(K::NR),
+                            finish,
+                        };
+                        let a = a_panels.add(slot * panel_len).cast_const();
+                        let next =
+                            if row + 1 < rows.end { a.add(panel_len) } else { b.wrapping_add(K::NR * kc) };
+                        K::tile(kc, a, k_major, b, next, &tile);
                     }
                 }
             }
-        });
+        }
+    }
+}
+
+/// `range` in pieces of `len`, the last perhaps shorter.
+fn pieces(range: Range<usize>, len: usize) -> impl Iterator<Item = Range<usize>> {
+    range.clone().step_by(len).map(move |start| start..(start + len).min(range.end))
+}
+
+/// Fetches a part of an operand into L2, some lines at a time.
+struct Ahead<T> {
+    start: *const T,
+    /// Elements between the lines of memory that the part's contiguous runs begin with.
+    stride: usize,
+    runs: usize,
+    lines_per_run: usize,
+    /// Lines each call fetches, and the next.
+    lines_at_once: usize,
+    next: usize,
+}
+
+impl<T: Float> Ahead<T> {
+    /// Rows and columns of `operand`, to be fetched in `calls` calls.
+    fn new(operand: &Operand<T>, rows: Range<usize>, cols: Range<usize>, calls: usize) -> Self {
+        let k_major = operand.k_major();
+        let (runs, len, stride) = match k_major {
+            true => (cols.len(), rows.len(), operand.col_stride),
+            false => (rows.len(), cols.len(), operand.row_stride),
+        };
+        let lines_per_run = (len * size_of::<T>()).div_ceil(64);
+        let usable = k_major || operand.col_stride == 1;
+        Self {
+            start: operand
+                .data
+                .wrapping_add(rows.start * operand.row_stride + cols.start * operand.col_stride),
+            stride,
+            runs: if usable && len > 0 { runs } else { 0 },
+            lines_per_run,
+            lines_at_once: (runs * lines_per_run).div_ceil(calls.max(1)),
+            next: 0,
+        }
+    }
+
+    fn fetch(&mut self) {
+        for _ in 0..self.lines_at_once {
+            let (run, line) = (self.next / self.lines_per_run.max(1), self.next % self.lines_per_run.max(1));
+            if run >= self.runs {
+                return;
+            }
+            let at = self.start.wrapping_add(run * self.stride).wrapping_byte_add(line * 64);
+            #[cfg(target_arch = "x86_64")]
+            {
+                use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+                // SAFETY: a prefetch of any address is harmless, and SSE is part of x86-64.
+                unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) };
+            }
+            let _ = at;
+            self.next += 1;
+        }
     }
 }
 
 thread_local! {
-    static LEFT: Cell<Lines> = const { Cell::new(Vec::new()) };
-    static RIGHT: Cell<Lines> = const { Cell::new(Vec::new()) };
+    static LEFT: Cell<Buffer> = const { Cell::new(Buffer::NEW) };
+    static RIGHT: Cell<Buffer> = const { Cell::new(Buffer::NEW) };
 }
 
-/// Memory in whole cache lines.
-type Lines = Vec<Line>;
+/// Memory in whole cache lines, and which panels of whose b it holds.
+#[derive(Debug, Default)]
+struct Buffer {
+    lines: Vec<Line>,
+    product: u64,
+    packed: Vec<bool>,
+}
+
+impl Buffer {
+    const NEW: Buffer = Buffer { lines: Vec::new(), product: 0, packed: Vec::new() };
+}
 
 #[derive(Clone, Copy, Debug)]
 #[repr(align(64))]
@@ -336,36 +478,56 @@ struct Line(#[allow(dead_code)] [u8; 64]);
 /// A buffer that grows to what is asked of it, starts at a cache line and is never uninitialised.
 #[derive(Debug)]
 struct Space<T> {
-    lines: Lines,
+    buffer: Buffer,
     element: std::marker::PhantomData<T>,
 }
 
 impl<T: Float> Space<T> {
     fn new() -> Self {
-        Self { lines: Vec::new(), element: std::marker::PhantomData }
+        Self { buffer: Buffer::NEW, element: std::marker::PhantomData }
     }
 
     /// Room for `len` elements; what it held before may be lost.
     fn of(&mut self, len: usize) -> *mut T {
-        let lines = (len * size_of::<T>()).div_ceil(64);
-        if self.lines.len() < lines {
-            self.lines = vec![Line([0; 64]); lines];
+        self.buffer.product = 0;
+        self.room(len)
+    }
+
+    /// Room for `len` elements in `panels` panels, which stay as long as the same product asks.
+    fn kept(&mut self, product: u64, len: usize, panels: usize) -> *mut T {
+        if self.buffer.product != product {
+            self.buffer.product = product;
+            self.buffer.packed.clear();
+            self.buffer.packed.resize(panels, false);
         }
-        self.lines.as_mut_ptr().cast()
+        self.room(len)
+    }
+
+    /// Whether this is the first time that the panel is asked for.
+    fn first(&mut self, panel: usize) -> bool {
+        !std::mem::replace(&mut self.buffer.packed[panel], true)
+    }
+
+    fn room(&mut self, len: usize) -> *mut T {
+        let lines = (len * size_of::<T>()).div_ceil(64);
+        if self.buffer.lines.len() < lines {
+            self.buffer.lines = vec![Line([0; 64]); lines];
+        }
+        self.buffer.lines.as_mut_ptr().cast()
     }
 
     fn start(&self) -> *const T {
-        self.lines.as_ptr().cast()
+        self.buffer.lines.as_ptr().cast()
     }
 }
 
 /// Lends `body` this thread's buffer. A call from within finds none and makes its own.
 fn with_space<T: Float, R>(
-    home: &'static std::thread::LocalKey<Cell<Lines>>,
+    home: &'static std::thread::LocalKey<Cell<Buffer>>,
     body: impl FnOnce(&mut Space<T>) -> R,
 ) -> R {
-    let mut space = Space { lines: home.take(), element: std::marker::PhantomData };
+    let mut space = Space { buffer: home.take(), element: std::marker::PhantomData };
     let result = body(&mut space);
-    home.set(space.lines);
+    home.set(space.buffer);
     result
 }

@@ -12,8 +12,8 @@ use crate::float::Float;
 
 /// The longest stretch of the inner dimension handled at once.
 ///
-/// A panel of b (256 × 32 floats, 32 KiB) stays in L1 while panels of a pass by.
-pub(super) const K_BLOCK: usize = 256;
+/// A panel of a (14 × 384 floats, 21 KiB) stays in L1 while panels of b pass by.
+pub(super) const K_BLOCK: usize = 384;
 
 /// Distance between rows of a row-major a panel: one cache line more than the longest row, so that
 /// rows start in different cache sets.
@@ -126,7 +126,7 @@ pub(super) trait Kernel {
     const NR: usize;
 
     /// Multiplies panels of a (`tile.rows` rows) and b over `kc` steps and finishes the tile. `next` is
-    /// the panel of a that will be used after this one, to prefetch.
+    /// the panel that will be used after these, to prefetch.
     unsafe fn tile(
         kc: usize,
         a: *const Self::T,
