@@ -1,6 +1,6 @@
 //! AdamW in one pass over parameter, gradient and moments.
 
-use super::check::{ids_ascend, rows_of, same_len};
+use super::check::{ids_ascend, rows_of, same_len, volume};
 use super::simd::{Simd, kernel};
 use super::types::AdamW;
 use crate::pool::{self, Shared};
@@ -33,7 +33,7 @@ pub fn adamw_step_rows(
 ) {
     let vocab = rows_of("adamw_step_rows p", p.len(), dim);
     same_len("adamw_step_rows p, m, v", &[p.len(), m.len(), v.len()]);
-    same_len("adamw_step_rows ids·dim, rows", &[ids.len() * dim, rows.len()]);
+    same_len("adamw_step_rows ids·dim, rows", &[volume("ids·dim", &[ids.len(), dim]), rows.len()]);
     ids_ascend("adamw_step_rows", ids, vocab);
     let factors = Factors::new(config);
     let (p, m, v) = (Shared::new(p), Shared::new(m), Shared::new(v));

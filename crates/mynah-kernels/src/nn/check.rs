@@ -7,6 +7,13 @@ pub(crate) fn same_len(what: &str, lens: &[usize]) {
     assert!(lens.windows(2).all(|pair| pair[0] == pair[1]), "{what}: lengths differ: {lens:?}");
 }
 
+/// The product of sizes; panics when it overflows, before anything is computed from it.
+#[track_caller]
+pub(crate) fn volume(what: &str, sizes: &[usize]) -> usize {
+    let product = sizes.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
+    product.unwrap_or_else(|| panic!("{what}: sizes {sizes:?} are too large"))
+}
+
 /// The number of rows of `dim` in `len`; panics unless it divides.
 #[track_caller]
 pub(crate) fn rows_of(what: &str, len: usize, dim: usize) -> usize {

@@ -1,6 +1,6 @@
 //! Rows of a table by their numbers, and the gradient as the rows that were touched.
 
-use super::check::{ids_below, rows_of, same_len};
+use super::check::{ids_below, rows_of, same_len, volume};
 use super::simd::{Simd, kernel};
 use super::types::SparseRows;
 use crate::pool::{self, Shared};
@@ -11,7 +11,7 @@ const GRAIN: usize = 16 * 1024;
 /// Row `ids[i]` of the (vocab, dim) table for each i.
 pub fn embedding_forward(table: &[f32], dim: usize, ids: &[i64], out: &mut [f32]) {
     let vocab = rows_of("embedding_forward table", table.len(), dim);
-    same_len("embedding_forward ids·dim, out", &[ids.len() * dim, out.len()]);
+    same_len("embedding_forward ids·dim, out", &[volume("ids·dim", &[ids.len(), dim]), out.len()]);
     ids_below("embedding_forward", ids, vocab);
     let out = Shared::new(out);
     pool::run_ranges(ids.len(), GRAIN.div_ceil(dim), |at| {
@@ -27,7 +27,8 @@ pub fn embedding_forward(table: &[f32], dim: usize, ids: &[i64], out: &mut [f32]
 /// `grad` is overwritten and its memory reused.
 pub fn embedding_backward(ids: &[i64], dy: &[f32], dim: usize, grad: &mut SparseRows<f32>) {
     assert!(dim > 0, "embedding_backward: row length is 0");
-    same_len("embedding_backward ids·dim, dy", &[ids.len() * dim, dy.len()]);
+    ids_below("embedding_backward", ids, usize::MAX);
+    same_len("embedding_backward ids·dim, dy", &[volume("ids·dim", &[ids.len(), dim]), dy.len()]);
     let mut order: Vec<(i64, usize)> = ids.iter().copied().zip(0..).collect();
     order.sort_unstable();
     grad.ids.clear();

@@ -10,7 +10,6 @@ use super::softmax::scale_row;
 use super::types::{Muon, MuonMatrix};
 use crate::gemm::{MatMut, MatRef, Store, gemm, gemm_symmetric};
 use crate::pool;
-use std::sync::Mutex;
 
 /// One Muon step of one matrix: the stages of [`Muon`] in their order.
 pub fn muon_step(config: &Muon, matrix: &mut MuonMatrix<'_, f32>) {
@@ -48,11 +47,7 @@ pub fn muon_step_many(config: &Muon, matrices: &mut [MuonMatrix<'_, f32>]) {
     // The largest first, so that no thread begins one when the others are done.
     let mut order: Vec<_> = matrices.iter_mut().collect();
     order.sort_by_key(|matrix| std::cmp::Reverse(matrix.rows * matrix.cols * matrix.rows.min(matrix.cols)));
-    let order: Vec<_> = order.into_iter().map(Mutex::new).collect();
-    pool::run(order.len(), |i| {
-        let mut matrix = order[i].lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        muon_step(config, &mut matrix);
-    });
+    pool::run_chunks_mut(&mut order, 1, |_, matrix| muon_step(config, matrix[0]));
 }
 
 kernel! {

@@ -35,11 +35,6 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn sub(self, a: Self::F, b: Self::F) -> Self::F;
     fn mul(self, a: Self::F, b: Self::F) -> Self::F;
     fn div(self, a: Self::F, b: Self::F) -> Self::F;
-    /// a / b for normal numbers of moderate size, within 1 ulp: a wide division takes 16 cycles, this some 5.
-    #[inline(always)]
-    fn quotient(self, a: Self::F, b: Self::F) -> Self::F {
-        self.div(a, b)
-    }
     /// a·b + c, in one rounding where the processor can.
     fn mul_add(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
     /// c − a·b, likewise.

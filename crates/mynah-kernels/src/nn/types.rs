@@ -1,6 +1,7 @@
 //! Shapes and settings of the fused kernels.
 
-use super::check::{rows_of, same_len, strided};
+use super::check::{rows_of, same_len, strided, volume};
+use super::reference::POLAR_EXPRESS;
 use crate::float::Float;
 
 /// A matrix given by its rows: row `i` starts at `i · stride`, so a view into a fused buffer needs no copy.
@@ -76,9 +77,9 @@ impl<'a, T: Float> RopeNorm<'a, T> {
                 self.head_dim
             );
             same_len("rope_norm cos, sin", &[cos.len(), sin.len()]);
-            let positions = self.pos0 + self.tokens.min(rows);
+            let positions = self.pos0.saturating_add(self.tokens.min(rows));
             assert!(
-                positions * (self.head_dim / 2) <= cos.len(),
+                volume("rope_norm table", &[positions, self.head_dim / 2]) <= cos.len(),
                 "rope_norm: {positions} positions of {} do not fit in a table of {}",
                 self.head_dim / 2,
                 cos.len()
@@ -90,8 +91,9 @@ impl<'a, T: Float> RopeNorm<'a, T> {
     /// Panics on wrong lengths; returns the number of rows.
     #[track_caller]
     pub(crate) fn check_forward(&self, x: usize, x_stride: usize, y: usize, inv_rms: usize) -> usize {
-        let rows = rows_of("rope_norm_forward y", y, self.heads * self.head_dim);
-        strided("rope_norm_forward x", x, rows, self.heads * self.head_dim, x_stride);
+        let width = volume("rope_norm_forward H·D", &[self.heads, self.head_dim]);
+        let rows = rows_of("rope_norm_forward y", y, width);
+        strided("rope_norm_forward x", x, rows, width, x_stride);
         if self.norm_eps.is_some() {
             same_len("rope_norm_forward rows·heads, inv_rms", &[rows * self.heads, inv_rms]);
         }
@@ -109,8 +111,9 @@ impl<'a, T: Float> RopeNorm<'a, T> {
         dx: usize,
         dx_stride: usize,
     ) -> usize {
-        let rows = rows_of("rope_norm_backward dy", dy, self.heads * self.head_dim);
-        strided("rope_norm_backward dx", dx, rows, self.heads * self.head_dim, dx_stride);
+        let width = volume("rope_norm_backward H·D", &[self.heads, self.head_dim]);
+        let rows = rows_of("rope_norm_backward dy", dy, width);
+        strided("rope_norm_backward dx", dx, rows, width, dx_stride);
         if self.norm_eps.is_some() {
             same_len("rope_norm_backward y, dy", &[y, dy]);
             same_len("rope_norm_backward rows·heads, inv_rms", &[rows * self.heads, inv_rms]);
@@ -175,6 +178,7 @@ impl AttentionShape {
             self.kv_heads
         );
         assert!(self.scale > 0.0, "{what}: scale {} is not positive", self.scale);
+        volume(what, &[self.batch, self.tokens, self.heads, self.head_dim]);
         let rows = self.batch * self.tokens;
         for &(name, len, stride, width) in buffers {
             strided(&format!("{what} {name}"), len, rows, width, stride);
@@ -212,9 +216,10 @@ impl DecodeShape {
             self.kv_heads
         );
         assert!(self.scale > 0.0, "attention_decode: scale {} is not positive", self.scale);
+        let cached = self.start.saturating_add(self.queries);
+        volume("attention_decode", &[cached.saturating_add(1), self.heads, self.head_dim]);
         let (width, key_width) = (self.heads * self.head_dim, self.kv_heads * self.head_dim);
         same_len("attention_decode q, out, queries·H·D", &[q, out, self.queries * width]);
-        let cached = self.start + self.queries;
         strided("attention_decode k", k.0, cached, key_width, k.1);
         strided("attention_decode v", v.0, cached, key_width, v.1);
     }
@@ -236,7 +241,10 @@ impl CrossEntropyShape {
     #[track_caller]
     pub(crate) fn check(&self, x: usize, w: usize, targets: &[i64], losses: usize) -> usize {
         let rows = rows_of("linear_cross_entropy x", x, self.dim);
-        same_len("linear_cross_entropy w, V·d", &[w, self.vocab * self.dim]);
+        same_len(
+            "linear_cross_entropy w, V·d",
+            &[w, volume("linear_cross_entropy V·d", &[self.vocab, self.dim])],
+        );
         same_len("linear_cross_entropy rows, targets, losses", &[rows, targets.len(), losses]);
         for (position, &target) in targets.iter().enumerate() {
             assert!(
@@ -369,12 +377,16 @@ pub fn muon_second_len(rows: usize, cols: usize) -> usize {
 impl<T> MuonMatrix<'_, T> {
     #[track_caller]
     pub(crate) fn check(&self, config: &Muon) {
-        let len = self.rows * self.cols;
+        let len = volume("muon_step m·n", &[self.rows, self.cols]);
         same_len(
             "muon_step m·n, param, grad, momentum",
             &[len, self.param.len(), self.grad.len(), self.momentum.len()],
         );
         same_len("muon_step second moment", &[muon_second_len(self.rows, self.cols), self.second.len()]);
-        assert!(config.iterations <= 5, "muon_step: {} iterations, at most 5", config.iterations);
+        assert!(
+            config.iterations <= POLAR_EXPRESS.len(),
+            "muon_step: {} iterations, at most 5",
+            config.iterations
+        );
     }
 }

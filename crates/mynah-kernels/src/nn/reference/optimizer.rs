@@ -1,5 +1,5 @@
 use crate::float::Float;
-use crate::nn::check::{ids_ascend, rows_of, same_len};
+use crate::nn::check::{ids_ascend, rows_of, same_len, volume};
 use crate::nn::types::{AdamW, Muon, MuonMatrix};
 
 /// Polar Express for 5 iterations with safety 2e-2 and cushion 2: (a, b, c) of X ← aX + (bA + cA²)X with
@@ -42,7 +42,7 @@ pub fn adamw_step_rows<T: Float>(
 ) {
     let vocab = rows_of("adamw_step_rows p", p.len(), dim);
     same_len("adamw_step_rows p, m, v", &[p.len(), m.len(), v.len()]);
-    same_len("adamw_step_rows ids·dim, rows", &[ids.len() * dim, rows.len()]);
+    same_len("adamw_step_rows ids·dim, rows", &[volume("ids·dim", &[ids.len(), dim]), rows.len()]);
     ids_ascend("adamw_step_rows", ids, vocab);
     let mut g = vec![T::ZERO; p.len()];
     for (&id, row) in ids.iter().zip(rows.chunks_exact(dim)) {

@@ -68,15 +68,6 @@ impl Simd for Avx512 {
         unsafe { _mm512_div_ps(a, b) }
     }
     #[inline(always)]
-    fn quotient(self, a: Self::F, b: Self::F) -> Self::F {
-        // SAFETY: the witness says that the processor has these instructions.
-        let estimate = unsafe { _mm512_rcp14_ps(b) };
-        // One Newton step for the reciprocal, one for the quotient.
-        let inverse = self.mul_add(estimate, self.neg_mul_add(b, estimate, self.splat(1.0)), estimate);
-        let quotient = self.mul(a, inverse);
-        self.mul_add(inverse, self.neg_mul_add(b, quotient, a), quotient)
-    }
-    #[inline(always)]
     fn mul_add(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
         // SAFETY: the witness says that the processor has these instructions.
         unsafe { _mm512_fmadd_ps(a, b, c) }
