@@ -9,8 +9,8 @@ use std::collections::BinaryHeap;
 
 use crate::vocabulary::Vocabulary;
 
-/// Chunks of up to this many bytes take the array. Measured on English text and source code: the two
-/// cross between 60 and 120 bytes.
+/// Chunks of up to this many bytes take the array. On runs of English letters the two cross near 200
+/// bytes; far below that, since longer chunks are rare and a smaller array is cheaper for all the others.
 const SHORT_BYTES_MAX: usize = 64;
 const NO_PAIR: u32 = u32::MAX;
 const NONE: usize = usize::MAX;
