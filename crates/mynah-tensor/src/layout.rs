@@ -126,51 +126,36 @@ impl Layout {
         Ok(Self { shape: target, strides, offset: self.offset })
     }
 
-    /// The same elements in another shape, if strides can express it.
+    /// The same elements in another shape of as many, if strides can express it.
     pub fn reshape(&self, shape: &Dims) -> Option<Self> {
-        if self.is_contiguous() {
-            return Some(Self { shape: *shape, strides: row_major(shape), offset: self.offset });
-        }
-        if self.len() == 0 {
-            return Some(Self { shape: *shape, strides: row_major(shape), offset: self.offset });
-        }
-        // Walk both shapes in step: each group of new dimensions must cover a group of old dimensions
-        // that lie in memory like one.
         let mut strides = row_major(shape);
-        let (mut old, mut new) = (0, 0);
-        let old_shape: Vec<(usize, isize)> = self
-            .shape
-            .iter()
-            .copied()
-            .zip(self.strides.iter().copied())
-            .filter(|&(size, _)| size != 1)
-            .collect();
-        while old < old_shape.len() {
-            let (mut old_size, mut new_size) = (old_shape[old].0, 1);
-            let (old_start, new_start) = (old, new);
-            while new < shape.len() && new_size * shape[new] <= old_size || new_size != old_size {
-                if new_size < old_size || (new < shape.len() && shape[new] == 1) {
-                    new_size *= shape[new];
-                    new += 1;
-                } else {
-                    old += 1;
-                    old_size *= old_shape[old].0;
-                }
-                if new_size == old_size && (new >= shape.len() || shape[new] != 1) {
-                    break;
-                }
+        if self.is_contiguous() {
+            return Some(Self { shape: *shape, strides, offset: self.offset });
+        }
+        // The old dimensions merged into runs that lie in memory like one, outermost first. A new
+        // dimension must divide a run; it cannot reach over two.
+        let mut runs = [(1usize, 0isize); MAX_RANK];
+        let mut count = 0;
+        for (&size, &stride) in self.shape.iter().zip(self.strides.iter()).filter(|&(&size, _)| size != 1) {
+            if count > 0 && runs[count - 1].1 == stride * size as isize {
+                runs[count - 1] = (runs[count - 1].0 * size, stride);
+            } else {
+                runs[count] = (size, stride);
+                count += 1;
             }
-            for i in old_start..old {
-                if old_shape[i].1 != old_shape[i + 1].1 * old_shape[i + 1].0 as isize {
-                    return None;
-                }
+        }
+        let mut runs = runs[..count].iter().rev();
+        let (mut left, mut stride) = (1, 0);
+        for axis in (0..shape.len()).rev().filter(|&axis| shape[axis] != 1) {
+            if left == 1 {
+                (left, stride) = *runs.next()?;
             }
-            let mut stride = old_shape[old].1;
-            for i in (new_start..new).rev() {
-                strides[i] = stride;
-                stride *= shape[i] as isize;
+            if left % shape[axis] != 0 {
+                return None;
             }
-            old += 1;
+            strides[axis] = stride;
+            stride *= shape[axis] as isize;
+            left /= shape[axis];
         }
         Some(Self { shape: *shape, strides, offset: self.offset })
     }

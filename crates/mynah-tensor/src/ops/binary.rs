@@ -95,13 +95,16 @@ pub(crate) fn zip<A: Element, B: Element>(
     })
 }
 
+/// An inner loop over as many elements as the result has.
+type Inner<'f, A, B> = dyn Fn(&[A], &[A], &mut [B]) + Sync + 'f;
+
 /// [`zip`] with the inner loop as a trait object: everything around it is compiled once a type. Operands
 /// that do not lie in order are brought into order a piece at a time.
 fn zip_slices<A: Element, B: Element>(
     op: &'static str,
     a: &Tensor,
     b: &Tensor,
-    f: &(dyn Fn(&[A], &[A], &mut [B]) + Sync),
+    f: &Inner<'_, A, B>,
 ) -> Result<Tensor> {
     const PIECE: usize = 256;
     let shape = broadcast_shapes(op, a.shape(), b.shape())?;

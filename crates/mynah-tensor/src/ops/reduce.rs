@@ -38,12 +38,12 @@ impl Plan {
         let (mut kept, mut squeezed, mut count) = (Dims::new(), Dims::new(), 1);
         let mut order = [0; MAX_RANK];
         let mut next = 0;
-        for axis in 0..rank {
-            kept.push(if reduced[axis] { 1 } else { x.shape()[axis] });
+        for (axis, &size) in x.shape().iter().enumerate() {
+            kept.push(if reduced[axis] { 1 } else { size });
             if reduced[axis] {
-                count *= x.shape()[axis];
+                count *= size;
             } else {
-                squeezed.push(x.shape()[axis]);
+                squeezed.push(size);
                 order[next] = axis as isize;
                 next += 1;
             }

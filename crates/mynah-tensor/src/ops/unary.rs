@@ -144,7 +144,7 @@ impl Unary {
                     zero
                 }
             }),
-            Unary::Pow(p) if p == 0.0 => dx.fill(zero),
+            Unary::Pow(0.0) => dx.fill(zero),
             Unary::Pow(p) => {
                 map2(kept, dy, dx, |x: T, dy| dy * number(p) * Float::powf(x, number(p - 1.0)));
             }

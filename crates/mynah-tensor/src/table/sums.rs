@@ -60,7 +60,6 @@ const fn best(name: &'static str, doc: &'static str, call: Call, reference: Refe
             ]
         },
         flops: |args, _| args.tensor(0).map_or(0.0, |x| x.len() as f64),
-        ..BASE
     }
 }
 
