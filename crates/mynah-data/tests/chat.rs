@@ -120,11 +120,14 @@ fn random_records_never_panic() {
         "\"<<a=b>>\"",
         "null",
     ];
-    for seed in 0..3_000 {
+    let dir = tempfile::tempdir().unwrap();
+    for seed in 0..1_000 {
         let mut rng = Rng::new(seed);
         let text: String = (0..rng.index(30)).map(|_| *rng.choose(&pieces)).collect();
         let name = if seed % 2 == 0 { "x.json" } else { "x.jsonl" };
-        let _ = load_text(name, &text, seed % 3 == 0);
+        let path = dir.path().join(name);
+        fs::write(&path, text).unwrap();
+        let _ = load(&[path], &ChatOptions { strict: seed % 3 == 0, ..ChatOptions::default() });
     }
     let deep = "[".repeat(100_000);
     assert!(load_text("x.json", &deep, false).is_err() && load_text("x.jsonl", &deep, false).is_err());

@@ -371,7 +371,7 @@ mod tests {
         for _ in 0..5_000 {
             let text = document(&mut rng);
             assert!(
-                !text.contains(['[', ']', '{', '}', '|']) && text.matches('"').count() % 2 == 0,
+                !text.contains(['[', ']', '{', '}', '|']) && text.matches('"').count().is_multiple_of(2),
                 "{text}"
             );
         }

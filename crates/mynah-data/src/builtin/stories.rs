@@ -251,7 +251,7 @@ impl Being {
     fn draw(kind: &'static str, rng: &mut Rng) -> Being {
         let she = rng.chance(0.5);
         let name = *rng.choose(if she { SHE_NAMES } else { HE_NAMES });
-        Being { name, kind, she, adjective: *rng.choose(ADJECTIVES) }
+        Being { name, kind, she, adjective: rng.choose::<&str>(ADJECTIVES) }
     }
 
     /// he, him, his
@@ -270,7 +270,7 @@ pub fn story(rng: &mut Rng) -> Story {
 pub fn story_about(kind: &'static str, object: &'static str, rng: &mut Rng) -> Story {
     let hero = Being::draw(kind, rng);
     let friend = loop {
-        let being = Being::draw(*rng.choose(KINDS), rng);
+        let being = Being::draw(rng.choose::<&str>(KINDS), rng);
         if being.name != hero.name && being.kind != hero.kind {
             break being;
         }

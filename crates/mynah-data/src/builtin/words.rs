@@ -6,20 +6,52 @@
 //! other template of the corpus can print is never held out: the templates' own source text is scanned for it.
 //!
 //! A few thousand words alone would be learned by heart. What has to be learned is how every *piece* of a word is
-//! spelled, in every combination; so most words in spelling text are invented by a letter chain (order 2 or 3)
-//! that is counted on the training words: pronounceable, and made of the same pieces.
+//! spelled, in every combination, and the pieces are those of the tokenizer: whole common words, their ends, and
+//! short runs of letters. So most words in spelling text are invented, in three ways that each bring one sort of piece into
+//! many combinations: two short words together (`rainlamp`), a word's end behind another beginning (`grunkey`), and a
+//! letter chain of order 2 or 3 counted on the training words (`bardshean`).
 
 use std::collections::{HashMap, HashSet};
 use std::sync::OnceLock;
 
 use mynah_base::Rng;
 
+use super::drawn;
+
 /// The share of word families that are held out, in percent: about 350 words, enough for a question set, and
 /// few enough that the letter chain still sees every common piece.
 const HELD_OUT_PERCENT: u32 = 6;
 
-/// Share of invented words in spelling and counting text. The rest are real words, which people ask for.
-const INVENTED_SHARE: f64 = 0.6;
+/// Where the words of spelling and counting text come from, by share. The words that stories print are the ones that
+/// become whole tokens, so they are spelled more often than the rest of the list. Measured with vocabularies of 1,024 to
+/// 4,096 on the pieces of held-out words: with these shares the rarest piece of 95% of the words is spelled
+/// several times as often as with the letter chain alone.
+const SOURCES: [(Source, f64); 5] = [
+    (Source::List, 0.26),
+    (Source::Printed, 0.14),
+    (Source::Together, 0.16),
+    (Source::OtherBeginning, 0.22),
+    (Source::Chain, 0.22),
+];
+
+#[derive(Clone, Copy)]
+enum Source {
+    List,
+    Printed,
+    Together,
+    OtherBeginning,
+    Chain,
+}
+
+/// What an English word can begin with before its first vowel.
+const BEGINNINGS: [&str; 42] = [
+    "b", "bl", "br", "c", "ch", "cl", "cr", "d", "dr", "f", "fl", "fr", "g", "gl", "gr", "h", "j", "k", "l",
+    "m", "n", "p", "pl", "pr", "qu", "r", "s", "sc", "sh", "sl", "sm", "sn", "sp", "st", "str", "sw", "t",
+    "th", "tr", "v", "w", "z",
+];
+
+/// Longest part of a word put together from two.
+const PART_LETTERS_MAX: usize = 6;
 
 /// Lengths of words in letters. Longer ones cost context and are rarely asked for.
 const LENGTH: std::ops::RangeInclusive<usize> = 3..=11;
@@ -42,6 +74,10 @@ pub struct Lexicon {
     /// Words that no training text contains, sorted.
     pub held_out: Vec<String>,
     held_out_set: HashSet<String>,
+    /// Words that the templates print, of the lengths that are spelled.
+    printed: Vec<String>,
+    /// Short words, printed ones and others, that words are put together from.
+    short: Vec<String>,
     chain: Chain,
 }
 
@@ -66,7 +102,13 @@ impl Lexicon {
         held_out.sort_unstable();
         train.sort_unstable();
         let chain = Chain::count(&train);
-        Lexicon { held_out_set: held_out.iter().cloned().collect(), train, held_out, chain }
+        let mut printed: Vec<String> = words_of(&literals(&TEMPLATES.concat())).into_iter().collect();
+        printed.retain(|word| LENGTH.contains(&word.len()) && !held_out.contains(word));
+        printed.sort_unstable();
+        let short =
+            printed.iter().chain(&train).filter(|word| word.len() <= PART_LETTERS_MAX).cloned().collect();
+        let held_out_set = held_out.iter().cloned().collect();
+        Lexicon { held_out_set, train, held_out, printed, short, chain }
     }
 
     /// Whether the word (lower case) belongs to the held-out part.
@@ -76,7 +118,21 @@ impl Lexicon {
 
     /// A word for training text: real or invented, never held out.
     pub fn training_word(&self, rng: &mut Rng) -> String {
-        if rng.chance(INVENTED_SHARE) { self.invented_word(rng) } else { rng.choose(&self.train).clone() }
+        loop {
+            let word = match drawn(&SOURCES, rng) {
+                Source::List => rng.choose(&self.train).clone(),
+                Source::Printed => rng.choose(&self.printed).clone(),
+                Source::Together => format!("{}{}", rng.choose(&self.short), rng.choose(&self.short)),
+                Source::OtherBeginning => self.with_other_beginning(rng),
+                Source::Chain => {
+                    let order = 2 + rng.index(2);
+                    self.chain.walk(order, rng)
+                }
+            };
+            if LENGTH.contains(&word.len()) && !self.is_held_out(&word) {
+                return word;
+            }
+        }
     }
 
     /// A held-out word.
@@ -84,16 +140,32 @@ impl Lexicon {
         rng.choose(&self.held_out).clone()
     }
 
-    /// A pronounceable word that is not held out (it may happen to be a real one).
-    pub fn invented_word(&self, rng: &mut Rng) -> String {
-        loop {
-            let order = 2 + rng.index(2);
-            let word = self.chain.walk(order, rng);
-            if LENGTH.contains(&word.len()) && !self.is_held_out(&word) {
-                return word;
+    /// A training word's end from its first vowel on, behind a beginning of another word.
+    fn with_other_beginning(&self, rng: &mut Rng) -> String {
+        let word = rng.choose(&self.train);
+        let vowel = word.find(['a', 'e', 'i', 'o', 'u', 'y']).unwrap_or(0);
+        let beginning = *rng.choose(&BEGINNINGS);
+        format!("{beginning}{}", &word[vowel..])
+    }
+}
+
+/// The text of the string literals in source text, without the slots of templates. Literals of ours stand on one
+/// line.
+fn literals(source: &str) -> String {
+    let mut found = String::new();
+    for line in source.lines() {
+        let line = line.replace("\\\"", " ").replace("'\"'", " ");
+        for literal in line.split('"').skip(1).step_by(2) {
+            let mut pieces = literal.split('{');
+            found.push_str(pieces.next().unwrap_or(""));
+            for piece in pieces {
+                found.push(' ');
+                found.push_str(piece.split_once('}').map_or(piece, |(_, after)| after));
             }
+            found.push(' ');
         }
     }
+    found
 }
 
 /// All runs of letters in a text, in lower case.
@@ -298,11 +370,18 @@ mod tests {
     }
 
     #[test]
-    fn invented_words_are_many_and_never_held_out() {
+    fn literals_are_cut_out_of_source_text() {
+        let source = "let x = f(\"a {slot} fox\"); // no\nlet y = \"said \\\"yes\\\"\";";
+        assert_eq!(literals(source).split_whitespace().collect::<Vec<_>>(), ["a", "fox", "said", "yes"]);
+    }
+
+    #[test]
+    fn training_words_are_many_and_never_held_out() {
         let lexicon = Lexicon::get();
         let mut rng = Rng::new(5);
-        let words: Vec<String> = (0..20_000).map(|_| lexicon.invented_word(&mut rng)).collect();
+        let words: Vec<String> = (0..20_000).map(|_| lexicon.training_word(&mut rng)).collect();
         assert!(words.iter().all(|word| !lexicon.is_held_out(word) && LENGTH.contains(&word.len())));
+        assert!(words.iter().all(|word| word.bytes().all(|b| b.is_ascii_lowercase())));
         let distinct: HashSet<&String> = words.iter().collect();
         assert!(distinct.len() > 12_000, "{}", distinct.len());
     }
