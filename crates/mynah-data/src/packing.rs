@@ -3,7 +3,8 @@
 //! A row is filled with the longest piece that still fits, again and again. When none fits, the longest piece of all is cut:
 //! its beginning fills the row, and its rest becomes a piece of its own, which begins again with `<|bos|>`, so
 //! that no row ever begins in the dark. Nothing is thrown away. The longest is cut because it is the
-//! likeliest to be longer than a row, and then has to be cut anyway.
+//! likeliest to be longer than a row, and then has to be cut anyway. (Looking for two pieces that fill a row exactly saved
+//! 1% of the cuts of the built-in corpus: not worth its lines.)
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -138,7 +138,7 @@ pub fn exchange(rng: &mut Rng) -> Exchange {
 /// Plain text of questions with their calculation.
 pub fn document(rng: &mut Rng) -> String {
     let mut text = String::new();
-    for _ in 0..6 + rng.index(4) {
+    for _ in 0..2 + rng.index(5) {
         let exchange = exchange(rng);
         text.push_str(&exchange.question);
         text.push('\n');

@@ -120,7 +120,7 @@ pub fn exchange(lexicon: &Lexicon, rng: &mut Rng) -> Exchange {
 /// Plain text of counted words: question line, answer line.
 pub fn document(lexicon: &Lexicon, rng: &mut Rng) -> String {
     let mut text = String::new();
-    for _ in 0..5 + rng.index(3) {
+    for _ in 0..2 + rng.index(3) {
         let exchange = exchange(lexicon, rng);
         text.push_str(&exchange.question);
         text.push('\n');

@@ -250,7 +250,7 @@ fn neighbor(cycle: &[&str], rng: &mut Rng) -> (String, String) {
 pub fn document(rng: &mut Rng) -> String {
     let with_questions = rng.chance(0.5);
     let mut text = String::new();
-    for _ in 0..10 + rng.index(8) {
+    for _ in 0..4 + rng.index(8) {
         let exchange = exchange(rng);
         if with_questions {
             text.push_str(&exchange.question);

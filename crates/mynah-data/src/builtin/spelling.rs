@@ -69,7 +69,7 @@ pub fn dressed(word: &str, rng: &mut Rng) -> (String, String) {
 
 /// Plain text of spelled words: two lines a word, the same tokens as in chat, with little around them.
 pub fn document(lexicon: &Lexicon, rng: &mut Rng) -> String {
-    let words = 12 + rng.index(8);
+    let words = 4 + rng.index(8);
     let dense = rng.chance(0.7);
     let frame = *rng.choose(&[
         "Spell {word}.\n",
