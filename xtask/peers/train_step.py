@@ -244,9 +244,11 @@ def main():
             continue
         if case not in trainers:
             trainers[case] = Trainer(shapes[case], args.mode)
+        before = time.process_time()
         seconds, loss = trainers[case].step()
+        cpu = time.process_time() - before
         work = shapes[case]["rows"] * shapes[case]["tokens"]
-        print(json.dumps(dict(case=case, seconds=seconds, work=work, unit="token", loss=loss)), flush=True)
+        print(json.dumps(dict(case=case, seconds=seconds, work=work, unit="token", loss=loss, cpu_seconds=cpu)), flush=True)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(json.dumps(dict(peak_rss_bytes=peak)), flush=True)
 

@@ -28,7 +28,10 @@ pub struct Bench {
     /// The ratio we want: at least this (`Rate`, `Scaling`), at most this (`Memory`).
     pub target: f64,
     pub single_thread: bool,
-    pub takes_depth: bool,
+    /// The only case of a worker that offers several.
+    pub case: Option<&'static str>,
+    /// Both sides read the same text files.
+    pub takes_files: bool,
 }
 
 /// Every benchmark that `all` runs, in that order.
@@ -44,7 +47,8 @@ pub const BENCHES: &[Bench] = &[
         kind: Kind::Rate,
         target: 1.0,
         single_thread: false,
-        takes_depth: false,
+        case: None,
+        takes_files: false,
     },
     Bench {
         name: "train-step",
@@ -57,7 +61,8 @@ pub const BENCHES: &[Bench] = &[
         kind: Kind::Rate,
         target: 2.0,
         single_thread: false,
-        takes_depth: true,
+        case: None,
+        takes_files: false,
     },
     Bench {
         name: "train-memory",
@@ -70,7 +75,8 @@ pub const BENCHES: &[Bench] = &[
         kind: Kind::Memory,
         target: 1.0,
         single_thread: false,
-        takes_depth: true,
+        case: None,
+        takes_files: false,
     },
     Bench {
         name: "train-scaling",
@@ -83,33 +89,36 @@ pub const BENCHES: &[Bench] = &[
         kind: Kind::Scaling,
         target: 1.8,
         single_thread: false,
-        takes_depth: true,
+        case: None,
+        takes_files: false,
     },
     Bench {
         name: "tok-train",
         about: "training a tokenizer against rustbpe, one thread each",
         krate: "mynah-tokenizer",
-        example: "bench_tok_train",
+        example: "bench_tokenizer",
         peer: "rustbpe",
         script: "tok_train",
         packages: "rustbpe",
         kind: Kind::Rate,
         target: 2.0,
         single_thread: true,
-        takes_depth: false,
+        case: Some("train"),
+        takes_files: true,
     },
     Bench {
         name: "tok-encode",
         about: "encoding documents against tiktoken with the same ranks, one thread each",
         krate: "mynah-tokenizer",
-        example: "bench_tok_encode",
+        example: "bench_tokenizer",
         peer: "tiktoken",
         script: "tok_encode",
-        packages: "tiktoken",
+        packages: "tiktoken rustbpe",
         kind: Kind::Rate,
         target: 3.0,
         single_thread: true,
-        takes_depth: false,
+        case: Some("encode"),
+        takes_files: true,
     },
 ];
 
@@ -120,25 +129,39 @@ impl Bench {
     }
 
     /// What both workers are started with.
-    pub fn flags(&self, options: &Options, threads: usize) -> Vec<String> {
+    pub fn flags(&self, options: &Options, threads: usize, files: &[String]) -> Vec<String> {
         let mut flags = vec!["--threads".to_string(), threads.to_string()];
-        if let (true, Some(depth)) = (self.takes_depth, options.depth) {
-            flags.extend(["--depth".to_string(), depth.to_string()]);
-        }
         if options.small {
             flags.push("--small".to_string());
+        }
+        if !files.is_empty() {
+            flags.push("--files".to_string());
+            flags.extend(files.iter().cloned());
         }
         flags
     }
 
+    /// Whether a case is to run: `--depth 4` is the case `depth4`, `--case` a part of the name.
+    pub fn wants(&self, case: &str, options: &Options) -> bool {
+        self.case.is_none_or(|only| only == case)
+            && options.depth.is_none_or(|depth| !case.starts_with("depth") || case == format!("depth{depth}"))
+            && options.case.as_ref().is_none_or(|text| case.contains(text.as_str()))
+    }
+
+    /// The ratio we want; a compiled peer is to be beaten, not doubled.
+    pub fn target(&self, options: &Options) -> f64 {
+        if self.name == "train-step" && options.compile { 1.0 } else { self.target }
+    }
+
     /// The target as people write it.
-    pub fn target_text(&self) -> String {
+    pub fn target_text(&self, options: &Options) -> String {
         let sign = if self.kind == Kind::Memory { "≤" } else { "≥" };
-        format!("{sign} {:.1}", self.target)
+        format!("{sign} {:.1}", self.target(options))
     }
 
     /// Whether a ratio reaches the target.
-    pub fn met(&self, ratio: f64) -> bool {
-        if self.kind == Kind::Memory { ratio <= self.target } else { ratio >= self.target }
+    pub fn met(&self, ratio: f64, options: &Options) -> bool {
+        let target = self.target(options);
+        if self.kind == Kind::Memory { ratio <= target } else { ratio >= target }
     }
 }

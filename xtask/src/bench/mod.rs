@@ -7,6 +7,7 @@
 mod catalogue;
 mod machine;
 mod report;
+mod text;
 mod worker;
 
 use std::process::ExitCode;
@@ -21,7 +22,9 @@ usage: cargo xtask bench NAME|all [options]
 
   --rounds N       rounds after the warm-up (default 5, at least 5 unless --small)
   --threads N      threads for both sides (default: 1 for tokenizers, all cores else)
-  --depth N        depth of the model, for the train-* benchmarks (4 or 6)
+  --depth N        only the model of this depth, for the train-* benchmarks (4 or 6)
+  --files PATH…    text for the tok-* benchmarks (.txt or .jsonl; default: $MYNAH_DATA/text, then the
+                   built-in corpus)
   --compile        the peer uses torch.compile
   --case TEXT      only cases whose name contains TEXT
   --small          tiny sizes, one round: to see that it runs, not to quote
@@ -45,6 +48,7 @@ pub struct Options {
     pub small: bool,
     pub ours_only: bool,
     pub python: Option<String>,
+    pub files: Vec<String>,
 }
 
 /// The Python that has the peers' packages.
@@ -90,8 +94,15 @@ pub fn run(arguments: &[String]) -> Result<ExitCode, String> {
 fn parse(arguments: &[String]) -> Result<(Vec<String>, Options), String> {
     let mut names = Vec::new();
     let mut options = Options::default();
-    let mut arguments = arguments.iter();
+    let mut arguments = arguments.iter().peekable();
     while let Some(argument) = arguments.next() {
+        if argument == "--files" {
+            while let Some(path) = arguments.next_if(|next| !next.starts_with("--")) {
+                let path = std::path::absolute(path).map_err(|error| format!("{path}: {error}"))?;
+                options.files.push(path.to_string_lossy().into_owned());
+            }
+            continue;
+        }
         let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
         let number = |text: &String| {
             text.parse::<usize>()
@@ -150,45 +161,59 @@ pub struct Side {
 
 fn one(bench: &Bench, options: &Options) -> Result<String, Failure> {
     let executable = worker::build(bench)?;
+    let files = if bench.takes_files { text::files(options)? } else { Vec::new() };
     let rounds = if options.small { 1 } else { options.rounds.unwrap_or(5).max(5) };
     println!("\n{}: {}", bench.name, bench.about);
     println!("machine: {}", machine::describe());
+    let threads = options.threads.unwrap_or(bench.threads());
+    let ours = |label: &str, flags: &[String]| Worker::start(label, &executable, &[], flags);
     match bench.kind {
-        Kind::Rate | Kind::Memory => {
-            let mut flags = bench.flags(options, options.threads.unwrap_or(bench.threads()));
-            let mut ours = Worker::start("mynah", &executable, &[], &flags)?;
-            if options.compile {
-                flags.push("--compile".to_string());
-            }
-            let peer = if options.ours_only { None } else { Some(peer(bench, options, &flags)?) };
-            let mut sides = vec![&mut ours];
-            let mut peer = peer;
-            sides.extend(peer.as_mut());
-            let sides = turns(sides, options, rounds)?;
+        Kind::Rate => {
+            let flags = bench.flags(options, threads, &files);
+            let mut workers = vec![ours("mynah", &flags)?];
+            workers.extend(peer(bench, options, &flags)?);
+            let cases = cases(bench, options, &workers)?;
+            let sides = turns(workers, &cases, rounds)?;
             Ok(report::compare(bench, &sides, options, rounds))
+        }
+        Kind::Memory => {
+            // A peak belongs to a process, so each case gets its own.
+            let flags = bench.flags(options, threads, &files);
+            let mut all = Vec::new();
+            for case in cases(bench, options, &[ours("mynah", &flags)?])? {
+                let mut workers = vec![ours("mynah", &flags)?];
+                workers.extend(peer(bench, options, &flags)?);
+                all.push(turns(workers, &[case], rounds)?);
+            }
+            Ok(report::memory(bench, &all, options, rounds))
         }
         Kind::Scaling => {
             let top = options.threads.unwrap_or(2);
-            let single = bench.flags(options, 1);
-            let many = bench.flags(options, top);
-            let mut workers = vec![
-                Worker::start("mynah, 1 thread", &executable, &[], &single)?,
-                Worker::start(&format!("mynah, {top} threads"), &executable, &[], &many)?,
-            ];
-            if !options.ours_only {
-                workers.push(peer(bench, options, &single)?);
-                workers.push(peer(bench, options, &many)?);
-            }
-            let sides = turns(workers.iter_mut().collect(), options, rounds)?;
-            Ok(report::scaling(bench, &sides, top, rounds))
+            let (single, many) = (bench.flags(options, 1, &files), bench.flags(options, top, &files));
+            let mut workers =
+                vec![ours("mynah, 1 thread", &single)?, ours(&format!("mynah, {top} threads"), &many)?];
+            workers.extend(peer(bench, options, &single)?);
+            workers.extend(peer(bench, options, &many)?);
+            let cases = cases(bench, options, &workers)?;
+            let sides = turns(workers, &cases, rounds)?;
+            Ok(report::scaling(bench, &sides, options, top, rounds))
         }
     }
 }
 
-fn peer(bench: &Bench, options: &Options, flags: &[String]) -> Result<Worker, Failure> {
+/// The peer's worker; none when only ours is measured.
+fn peer(bench: &Bench, options: &Options, flags: &[String]) -> Result<Option<Worker>, Failure> {
+    if options.ours_only {
+        return Ok(None);
+    }
     let python = options.python.clone().unwrap_or_else(python);
     let script = worker::script(bench)?;
-    Worker::start(bench.peer, std::path::Path::new(&python), &[script], flags).map_err(|message| {
+    let mut flags = flags.to_vec();
+    if options.compile {
+        flags.extend(["--mode".to_string(), "compile".to_string()]);
+    }
+    let label = if options.compile { format!("{} compiled", bench.peer) } else { bench.peer.to_string() };
+    Worker::start(&label, std::path::Path::new(&python), &[script], &flags).map(Some).map_err(|message| {
         Failure::NoPeer(format!(
             "the peer ({}) is missing: {message}. Install it with `{python} -m pip install {}`, or name a \
              Python that has it in MYNAH_PYTHON; --ours-only measures without it",
@@ -197,15 +222,20 @@ fn peer(bench: &Bench, options: &Options, flags: &[String]) -> Result<Worker, Fa
     })
 }
 
-/// A warm-up turn, then `rounds` turns over all cases, every side once in each.
-fn turns(mut workers: Vec<&mut Worker>, options: &Options, rounds: usize) -> Result<Vec<Side>, String> {
-    let wanted = |case: &&String| options.case.as_ref().is_none_or(|text| case.contains(text.as_str()));
-    let mut cases: Vec<String> = workers[0].cases.iter().filter(wanted).cloned().collect();
-    // A case that only one side knows cannot be compared.
-    cases.retain(|case| workers.iter().all(|worker| worker.cases.contains(case)));
+/// The cases to run: those that every side knows and that the options want.
+fn cases(bench: &Bench, options: &Options, workers: &[Worker]) -> Result<Vec<String>, String> {
+    let mut cases: Vec<String> = workers[0].cases.clone();
+    cases.retain(|case| {
+        bench.wants(case, options) && workers.iter().all(|worker| worker.cases.contains(case))
+    });
     if cases.is_empty() {
         return Err(format!("no case to run; the worker offers {}", workers[0].cases.join(", ")));
     }
+    Ok(cases)
+}
+
+/// A warm-up turn, then `rounds` turns over all cases, every side once in each.
+fn turns(mut workers: Vec<Worker>, cases: &[String], rounds: usize) -> Result<Vec<Side>, String> {
     let mut sides: Vec<Side> = workers
         .iter()
         .map(|worker| Side {
@@ -232,7 +262,7 @@ fn turns(mut workers: Vec<&mut Worker>, options: &Options, rounds: usize) -> Res
         }
     }
     eprint!("\r                    \r");
-    for (worker, side) in workers.into_iter().zip(&mut sides) {
+    for (worker, side) in workers.iter_mut().zip(&mut sides) {
         side.peak_rss_bytes = worker.finish()?;
     }
     Ok(sides)

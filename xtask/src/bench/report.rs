@@ -5,7 +5,27 @@ use serde_json::{Map, Value, json};
 use super::catalogue::{Bench, Kind};
 use super::{Options, Samples, Side, machine};
 
-/// Ours against the peer's, or ours alone.
+/// Ours against the peer's peak memory; each element is one case, run in processes of its own.
+pub fn memory(bench: &Bench, cases: &[Vec<Side>], options: &Options, rounds: usize) -> String {
+    let peaks = |index: usize| -> Option<f64> {
+        let all: Option<Vec<f64>> =
+            cases.iter().map(|sides| sides.get(index)?.peak_rss_bytes.map(|bytes| bytes as f64)).collect();
+        all.filter(|all| !all.is_empty()).map(|all| geometric(all.into_iter()))
+    };
+    for sides in cases {
+        let cells = sides.iter().map(|side| {
+            let peak =
+                side.peak_rss_bytes.map_or("unknown".to_string(), |bytes| amount(bytes as f64, "byte"));
+            format!("{} {peak}", side.label)
+        });
+        println!("  {}: {}", sides[0].cases[0].case, cells.collect::<Vec<_>>().join(", "));
+    }
+    let (ours, peer) = (peaks(0), peaks(1));
+    let line = start(bench, &cases[0], rounds);
+    finish(bench, options, line, [ours, peer, ours.zip(peer).map(|(a, b)| a / b)], "byte")
+}
+
+/// Ours against the peer's rate, or ours alone.
 pub fn compare(bench: &Bench, sides: &[Side], options: &Options, rounds: usize) -> String {
     let (ours, peer) = (&sides[0], sides.get(1));
     println!(
@@ -21,25 +41,16 @@ pub fn compare(bench: &Bench, sides: &[Side], options: &Options, rounds: usize) 
     if options.compile {
         line.insert("peer_compiled".into(), json!(true));
     }
-    let memory = |side: &Side| side.peak_rss_bytes.map(|bytes| bytes as f64);
-    let (ours_value, peer_value, unit) = if bench.kind == Kind::Memory {
-        (memory(ours), peer.and_then(memory), "byte".to_string())
-    } else {
-        let unit = ours.cases.first().map(|case| case.unit.clone()).unwrap_or_default();
-        (Some(mean_rate(ours)), peer.map(mean_rate), format!("{unit}/s"))
-    };
-    let ratio = match bench.kind {
-        // Of the cases' ratios, so that no case counts for more than another.
-        Kind::Rate => {
-            peer.map(|peer| geometric(ours.cases.iter().zip(&peer.cases).map(|(a, b)| rate(a) / rate(b))))
-        }
-        _ => ours_value.zip(peer_value).map(|(a, b)| a / b),
-    };
-    finish(bench, line, ours_value, peer_value, ratio, &unit)
+    let unit = ours.cases.first().map(|case| case.unit.clone()).unwrap_or_default();
+    let (ours_value, peer_value) = (Some(mean_rate(ours)), peer.map(mean_rate));
+    // Of the cases' ratios, so that no case counts for more than another.
+    let ratios = |peer: &Side| geometric(ours.cases.iter().zip(&peer.cases).map(|(a, b)| rate(a) / rate(b)));
+    let (ratio, unit) = (peer.map(ratios), format!("{unit}/s"));
+    finish(bench, options, line, [ours_value, peer_value, ratio], &unit)
 }
 
 /// Our rate with many threads over one; `sides` are ours with 1, ours with many, and the peer's two.
-pub fn scaling(bench: &Bench, sides: &[Side], threads: usize, rounds: usize) -> String {
+pub fn scaling(bench: &Bench, sides: &[Side], options: &Options, threads: usize, rounds: usize) -> String {
     table(sides);
     let speedup = |one: &Side, many: &Side| {
         geometric(many.cases.iter().zip(&one.cases).map(|(a, b)| rate(a) / rate(b)))
@@ -56,7 +67,7 @@ pub fn scaling(bench: &Bench, sides: &[Side], threads: usize, rounds: usize) -> 
     let mut line = start(bench, sides, rounds);
     line.insert("threads".into(), json!(threads));
     // The ratio that has a target is our own scaling.
-    finish(bench, line, Some(ours), peer, Some(ours), "×")
+    finish(bench, options, line, [Some(ours), peer, Some(ours)], "×")
 }
 
 fn start(bench: &Bench, sides: &[Side], rounds: usize) -> Map<String, Value> {
@@ -78,36 +89,29 @@ fn start(bench: &Bench, sides: &[Side], rounds: usize) -> Map<String, Value> {
 
 fn finish(
     bench: &Bench,
+    options: &Options,
     mut line: Map<String, Value>,
-    ours: Option<f64>,
-    peer: Option<f64>,
-    ratio: Option<f64>,
+    [ours, peer, ratio]: [Option<f64>; 3],
     unit: &str,
 ) -> String {
     line.insert("ours".into(), json!(ours));
     line.insert("peer".into(), json!(peer));
     line.insert("ratio".into(), json!(ratio));
     line.insert("unit".into(), json!(unit));
-    line.insert("target".into(), json!(bench.target_text()));
+    line.insert("target".into(), json!(bench.target_text(options)));
     line.insert("better".into(), json!(if bench.kind == Kind::Memory { "lower" } else { "higher" }));
-    let text = |value: f64| if unit == "byte" { amount(value, "byte") } else { amount(value, unit) };
-    match (ratio, bench.kind) {
-        (Some(ratio), kind) => {
-            let met = bench.met(ratio);
+    match ratio {
+        Some(ratio) => {
+            let met = bench.met(ratio, options);
             line.insert("met".into(), json!(met));
             let verdict = if met {
                 "met".to_string()
             } else {
-                format!("missed by {:.0}%", 100.0 * (ratio / bench.target - 1.0).abs())
+                format!("missed by {:.0}%", 100.0 * (ratio / bench.target(options) - 1.0).abs())
             };
-            if kind == Kind::Memory
-                && let (Some(ours), Some(peer)) = (ours, peer)
-            {
-                println!("  peak memory: mynah {}, {} {}", text(ours), bench.peer, text(peer));
-            }
-            println!("  ratio {ratio:.2}, target {}: {verdict}", bench.target_text());
+            println!("  ratio {ratio:.2}, target {}: {verdict}", bench.target_text(options));
         }
-        (None, _) => println!("  no ratio without the peer"),
+        None => println!("  no ratio without the peer"),
     }
     Value::Object(line).to_string()
 }
@@ -205,8 +209,8 @@ mod tests {
         assert_eq!(line["unit"], "token/s");
         assert!((line["ratio"].as_f64().unwrap() - 3.0).abs() < 1e-9);
         assert_eq!(line["met"], true);
-        let line: Value =
-            serde_json::from_str(&compare(bench("train-memory"), &sides, &Options::default(), 3)).unwrap();
+        let line = memory(bench("train-memory"), &[sides.to_vec()], &Options::default(), 3);
+        let line: Value = serde_json::from_str(&line).unwrap();
         assert_eq!((line["ratio"].as_f64(), line["met"].as_bool()), (Some(0.25), Some(true)));
         let line: Value =
             serde_json::from_str(&compare(bench("matmul"), &sides[..1], &Options::default(), 3)).unwrap();
@@ -216,7 +220,9 @@ mod tests {
     #[test]
     fn scaling_is_many_over_one() {
         let sides = [side("1", &[4.0], 1), side("2", &[2.5], 1)];
-        let line: Value = serde_json::from_str(&scaling(bench("train-scaling"), &sides, 2, 1)).unwrap();
+        let line: Value =
+            serde_json::from_str(&scaling(bench("train-scaling"), &sides, &Options::default(), 2, 1))
+                .unwrap();
         assert!((line["ratio"].as_f64().unwrap() - 1.6).abs() < 1e-9);
         assert_eq!(line["met"], false);
     }
