@@ -25,11 +25,11 @@ impl Layout {
 
     /// Whether the elements lie in order without gaps (dimensions of size 1 may have any stride).
     pub fn is_contiguous(&self) -> bool {
+        if self.shape.contains(&0) {
+            return true;
+        }
         let mut expected = 1isize;
         for (&size, &stride) in self.shape.iter().zip(self.strides.iter()).rev() {
-            if size == 0 {
-                return true;
-            }
             if size != 1 {
                 if stride != expected {
                     return false;

@@ -2,6 +2,7 @@
 
 use mynah_kernels::float::Float;
 use mynah_kernels::nn::{CrossEntropyShape, LossScale, count_targets};
+use mynah_kernels::pool;
 
 use crate::autograd::{Kept, Saved, Sink, record, wants_grad};
 use crate::dtype::DType;
@@ -93,21 +94,24 @@ pub fn cross_entropy(logits: &Tensor, targets: &Tensor, reduction: Reduction) ->
             if !dx.is_empty() {
                 <T as Real>::exp(&logs, &mut dx);
             }
-            targets.get(OP)?.with_slice(|targets: &[i64]| grad.with_slice(|grad: &[T]| {
-                for (row, (&target, dx)) in targets.iter().zip(dx.chunks_exact_mut(classes.max(1))).enumerate() {
-                    if target < 0 {
-                        dx.fill(<T as Float>::ZERO);
-                        continue;
-                    }
-                    let factor = match reduction {
-                        Reduction::None => grad[row],
-                        Reduction::Sum => grad[0],
-                        Reduction::Mean => grad[0] / <T as Float>::from_f64(counted as f64),
-                    };
-                    dx[target as usize] -= <T as Float>::ONE;
-                    dx.iter_mut().for_each(|x| *x *= factor);
+            let count = <T as Float>::from_f64(counted.max(1) as f64);
+            let finish = |target: i64, grad: T, dx: &mut [T]| {
+                if target < 0 {
+                    dx.fill(<T as Float>::ZERO);
+                    return;
                 }
-            }))??;
+                let factor = if reduction == Reduction::Mean { grad / count } else { grad };
+                dx[target as usize] -= <T as Float>::ONE;
+                dx.iter_mut().for_each(|x| *x *= factor);
+            };
+            targets.get(OP)?.with_slice(|targets: &[i64]| {
+                grad.with_slice(|grad: &[T]| {
+                    pool::run_chunks_mut(&mut dx, classes.max(1), |row, dx| {
+                        let at = if reduction == Reduction::None { row } else { 0 };
+                        finish(targets[row], grad[at], dx);
+                    });
+                })
+            })??;
             sink.add(0, Tensor::from_buffer(OP, dx, &shape)?)
         }))
     })

@@ -116,7 +116,7 @@ impl Unary {
 
     /// dx from dy and what was kept (nothing: `kept` is dy).
     fn backward<T: Real>(self, kept: &[T], dy: &[T], dx: &mut [T]) {
-        let (zero, one) = (<T as Float>::ZERO, <T as Float>::ONE);
+        let zero = <T as Float>::ZERO;
         let number = <T as Float>::from_f64;
         match self {
             Unary::Neg => map(dy, dx, |dy| -dy),
@@ -136,13 +136,8 @@ impl Unary {
             Unary::Cos => map2(kept, dy, dx, |x: T, dy| -dy * Float::sin(x)),
             Unary::Square => map2(kept, dy, dx, |x, dy| dy * (x + x)),
             Unary::Abs => map2(kept, dy, dx, |x, dy| {
-                dy * if x > zero {
-                    one
-                } else if x < zero {
-                    -one
-                } else {
-                    zero
-                }
+                let positive = if x > zero { dy } else { zero };
+                if x < zero { -dy } else { positive }
             }),
             Unary::Pow(0.0) => dx.fill(zero),
             Unary::Pow(p) => {
@@ -150,7 +145,10 @@ impl Unary {
             }
             Unary::Clamp(low, high) => {
                 let (low, high) = (number(low), number(high));
-                map2(kept, dy, dx, |x, dy| if x < low || x > high { zero } else { dy });
+                map2(kept, dy, dx, |x, dy| {
+                    let dy = if x < low { zero } else { dy };
+                    if x > high { zero } else { dy }
+                });
             }
         }
     }
