@@ -104,12 +104,14 @@ impl Case<'_> {
     /// Seconds, seconds this thread was running, and floating point operations.
     fn measure(&self, work: f64) -> (f64, f64, f64) {
         let &Case { layout, m, n, k } = self;
-        let fill = |len: usize| (0..len).map(|i| (i % 251) as f32 / 251.0 - 0.5).collect::<Vec<f32>>();
-        let (a, b, mut c) = (fill(m * k), fill(k * n), vec![0.0f32; m * n]);
-        let a = if layout == "tn" { MatRef::new(&a, k, m).t() } else { MatRef::new(&a, m, k) };
-        let b = if layout == "nt" { MatRef::new(&b, n, k).t() } else { MatRef::new(&b, k, n) };
+        let value = |i: usize| (i % 251) as f32 / 251.0 - 0.5;
+        let (mut a, mut b, mut c) =
+            (Aligned::new(m * k, value), Aligned::new(k * n, value), Aligned::new(m * n, |_| 0.0));
+        let (a, b, c) = (&*a.get(), &*b.get(), c.get());
+        let a = if layout == "tn" { MatRef::new(a, k, m).t() } else { MatRef::new(a, m, k) };
+        let b = if layout == "nt" { MatRef::new(b, n, k).t() } else { MatRef::new(b, k, n) };
         let mut once = || {
-            let c = MatMut::new(&mut c, m, n);
+            let c = MatMut::new(c, m, n);
             match layout {
                 "sym" => gemm_symmetric(a, a.t(), c, Store::Overwrite),
                 _ => gemm(a, b, c, Store::Overwrite),
@@ -121,6 +123,26 @@ impl Case<'_> {
         let (start, start_cpu) = (Instant::now(), thread_seconds());
         (0..repeats).for_each(|_| once());
         (start.elapsed().as_secs_f64(), thread_seconds() - start_cpu, flops * repeats as f64)
+    }
+}
+
+/// Elements that begin at a cache line, as tensors do on both sides.
+struct Aligned {
+    data: Vec<f32>,
+    start: usize,
+    len: usize,
+}
+
+impl Aligned {
+    fn new(len: usize, value: impl Fn(usize) -> f32) -> Self {
+        let mut data = vec![0.0; len + 16];
+        let start = data.as_ptr().align_offset(64);
+        data[start..start + len].iter_mut().enumerate().for_each(|(i, place)| *place = value(i));
+        Self { data, start, len }
+    }
+
+    fn get(&mut self) -> &mut [f32] {
+        &mut self.data[self.start..self.start + self.len]
     }
 }
 

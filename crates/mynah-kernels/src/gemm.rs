@@ -2,7 +2,8 @@
 //!
 //! One blocked product ([`blocked`]) serves every layout: the strides of the operands say whether a
 //! matrix is transposed, and packing straightens them out. Each instruction set brings a tile kernel and
-//! its packing routines ([`kernel`]). [`gemm_reference`] is the definition that all are tested against.
+//! its packing routines ([`kernel`]). Products with a handful of rows or columns go another way
+//! ([`skinny`]). [`gemm_reference`] is the definition that all are tested against.
 //!
 //! All functions check shapes and strides first and panic when they do not belong together. Rust's
 //! borrows make aliasing impossible: c is mutable, so no operand can share memory with it. NaN and
@@ -16,6 +17,7 @@ mod blocked;
 mod kernel;
 mod matrix;
 mod reference;
+mod skinny;
 
 use crate::cpu::{self, Isa};
 use crate::float::Float;
@@ -165,9 +167,19 @@ fn product_f32(
     part: Part,
 ) {
     let shape = Shape { m: c.rows(), n: c.cols(), k: a.cols() };
-    let (a, b) = (operand(a, map_a), Right::Plain(operand(b, map_b)));
-    // SAFETY: `isa` says what the machine has; the callers checked the shapes; c is borrowed mutably.
-    unsafe { multiply_f32(cpu::isa(), shape, a, b, target(&mut c, store), part) }
+    let (a, b) = (operand(a, map_a), operand(b, map_b));
+    let c = target(&mut c, store);
+    if part == Part::All && shape.m <= skinny::ROWS_MAX && b.row_stride == 1 && map_b == Map::Identity {
+        // SAFETY: the callers checked the shapes; c is borrowed mutably.
+        return unsafe { skinny::multiply(shape, a, b, c) };
+    }
+    if part == Part::All && shape.n <= skinny::ROWS_MAX && a.col_stride == 1 && map_a == Map::Identity {
+        let shape = Shape { m: shape.n, n: shape.m, k: shape.k };
+        // SAFETY: as above, all three matrices transposed.
+        return unsafe { skinny::multiply(shape, b.transposed(), a.transposed(), c.transposed()) };
+    }
+    // SAFETY: `isa` says what the machine has; the rest as above.
+    unsafe { multiply_f32(cpu::isa(), shape, a, Right::Plain(b), c, part) }
 }
 
 /// # Safety

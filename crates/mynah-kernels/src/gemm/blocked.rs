@@ -73,8 +73,13 @@ pub(super) struct Target<'a, T> {
 }
 
 impl<T: Float> Target<'_, T> {
+    /// The transposed target.
+    pub fn transposed(self) -> Self {
+        Self { row_stride: self.col_stride, col_stride: self.row_stride, ..self }
+    }
+
     /// What to do with a block's sums, the blocks before having been stored by this very rule.
-    fn finish(&self, first: bool, last: bool) -> Finish<T> {
+    pub fn finish(&self, first: bool, last: bool) -> Finish<T> {
         let partial = !first;
         match self.store {
             Store::Accumulate => Finish::Accumulate,
@@ -477,7 +482,7 @@ struct Line(#[allow(dead_code)] [u8; 64]);
 
 /// A buffer that grows to what is asked of it, starts at a cache line and is never uninitialised.
 #[derive(Debug)]
-struct Space<T> {
+pub(super) struct Space<T> {
     buffer: Buffer,
     element: std::marker::PhantomData<T>,
 }
@@ -488,7 +493,7 @@ impl<T: Float> Space<T> {
     }
 
     /// Room for `len` elements; what it held before may be lost.
-    fn of(&mut self, len: usize) -> *mut T {
+    pub fn of(&mut self, len: usize) -> *mut T {
         self.buffer.product = 0;
         self.room(len)
     }
@@ -519,6 +524,11 @@ impl<T: Float> Space<T> {
     fn start(&self) -> *const T {
         self.buffer.lines.as_ptr().cast()
     }
+}
+
+/// Lends `body` this thread's buffer for the left operand.
+pub(super) fn with_left_space<T: Float, R>(body: impl FnOnce(&mut Space<T>) -> R) -> R {
+    with_space(&LEFT, body)
 }
 
 /// Lends `body` this thread's buffer. A call from within finds none and makes its own.

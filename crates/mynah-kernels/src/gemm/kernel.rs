@@ -39,6 +39,11 @@ impl<T: Float> Operand<T> {
         unsafe { self.data.add(i * self.row_stride + j * self.col_stride) }
     }
 
+    /// The transposed operand.
+    pub fn transposed(self) -> Self {
+        Self { row_stride: self.col_stride, col_stride: self.row_stride, ..self }
+    }
+
     /// Whether panels of this operand, as a, are k-major.
     pub fn k_major(&self) -> bool {
         self.row_stride == 1 && self.col_stride != 1
