@@ -1,18 +1,16 @@
 //! A run's folder: checkpoints that are whole or absent, and always a model at the top.
 //!
 //! ```text
-//! DIR/config.json, model.safetensors     the newest checkpoint's model: DIR loads as a model
+//! DIR/model.safetensors, config.json,    the newest checkpoint's model: DIR loads as a model
+//!     facts.json, manifest.json
 //! DIR/checkpoints/LATEST                 the name of the checkpoint to resume from
-//! DIR/checkpoints/step-00000100/         config.json, model.safetensors, optimizer.safetensors,
-//!                                        state.json, timing.json, and manifest.json with the size and
-//!                                        BLAKE3 digest of each of them
+//! DIR/checkpoints/step-00000100/         the same, and the optimizer's and the loop's state; the manifest
+//!                                        has the size and BLAKE3 digest of every file
 //! ```
 //!
-//! A checkpoint is written into `step-N.partial`, synced, and takes its name in one rename; then `LATEST`
-//! is replaced in one rename; then the model at the top, as a hard link; then old checkpoints go. Killed
-//! between any two of these, the folder holds a whole checkpoint that `LATEST` names, and a whole model.
-
-mod manifest;
+//! A checkpoint is written into `step-N.partial`, synced, and takes its name in one rename; then the
+//! model at the top is replaced, file by file, by hard links; then `LATEST` in one rename; then old
+//! checkpoints go. Killed between any two of these, the folder holds a whole checkpoint and a whole model.
 
 use std::fs;
 use std::io::{self, Write};
@@ -21,15 +19,17 @@ use std::path::{Path, PathBuf};
 use mynah_base::{sync_dir, write_atomic};
 
 use crate::error::{Error, ErrorKind, Result};
-pub use manifest::{FileEntry, Manifest};
+use mynah_nn::checkpoint::{CONFIG_FILE, MANIFEST_FILE, MODEL_FILE};
 
 const FOLDER: &str = "checkpoints";
 const LATEST: &str = "LATEST";
 const PARTIAL: &str = "partial";
 const REPLACED: &str = "replaced";
-/// The files that make a folder a model, in the order in which they are put at the top: who finds the
-/// config finds the weights.
-const MODEL_FILES: [&str; 2] = ["model.safetensors", "config.json"];
+/// The files that make a folder a model, in the order in which they are put at the top. The manifest goes
+/// first and comes last, so that it never tells the digest of another step's weights.
+const MODEL_FILES: [&str; 4] = [MODEL_FILE, CONFIG_FILE, FACTS_FILE, MANIFEST_FILE];
+/// What a model was trained on and with; see [`crate::state::ModelFacts`].
+pub const FACTS_FILE: &str = "facts.json";
 
 /// The checkpoints of one run.
 #[derive(Clone, Debug)]
@@ -57,7 +57,7 @@ impl CheckpointStore {
     /// [`ErrorKind::Io`] when it cannot be made.
     pub fn create(dir: &Path, keep: usize) -> Result<Self> {
         let store = Self { dir: dir.to_path_buf(), keep: keep.max(1) };
-        let found = ["config.json", "model.safetensors"].into_iter().find(|name| dir.join(name).exists());
+        let found = [CONFIG_FILE, MODEL_FILE].into_iter().find(|name| dir.join(name).exists());
         let steps = store.steps()?;
         if let Some(last) = steps.last() {
             let message = format!(
@@ -87,6 +87,12 @@ impl CheckpointStore {
             return Err(Error::new(ErrorKind::Checkpoint, message));
         }
         store.prepare()?;
+        if let Some(&last) = store.steps()?.last()
+            && !store.folder().join(LATEST).exists()
+        {
+            // Killed in the moment between the first checkpoint and its `LATEST`.
+            store.set_latest(last)?;
+        }
         if store.steps()?.is_empty() {
             let message = format!(
                 "{} has no whole checkpoint: the run ended before its first one; remove the folder and start anew",
@@ -112,8 +118,8 @@ impl CheckpointStore {
         Ok(steps)
     }
 
-    /// Writes the checkpoint of a step: `write` puts the files into the folder it is given. Afterwards it is
-    /// the one to resume from, its model is the one at the top, and all but the newest few are removed.
+    /// Writes the checkpoint of a step: `write` puts the files and their manifest
+    /// ([`mynah_nn::checkpoint`]) into the folder it is given. Afterwards it is the one to resume from, its model is the one at the top, and all but the newest few are removed.
     ///
     /// # Errors
     /// When anything cannot be written; what was there before then still is.
@@ -135,7 +141,8 @@ impl CheckpointStore {
         let partial = with_suffix(&path, PARTIAL);
         remove(&partial)?;
         fs::create_dir_all(&partial).map_err(|e| Error::io("make the folder", &partial, &e))?;
-        let written = write(&partial).and_then(|()| Manifest::create(step, &partial));
+        let written =
+            write(&partial).and_then(|()| sync_files(&partial)).and_then(|()| manifest_digest(&partial));
         let digest = match written {
             Ok(digest) => digest,
             Err(error) => {
@@ -155,8 +162,8 @@ impl CheckpointStore {
         fs::rename(&partial, &path).map_err(io)?;
         sync_dir(&self.folder()).map_err(io)?;
         remove(&replaced)?;
-        self.set_latest(step)?;
         self.put_at_the_top(&path)?;
+        self.set_latest(step)?;
         self.remove_old(step)?;
         Ok(Checkpoint { step, path, digest })
     }
@@ -194,7 +201,8 @@ impl CheckpointStore {
                 self.folder().display()
             )));
         }
-        let digest = Manifest::check(step, &path).map_err(fail)?;
+        let digest = manifest_digest(&path).map_err(|e| fail(e.to_string()))?;
+        mynah_nn::checkpoint::verify(&path, &[]).map_err(|e| fail(e.to_string()))?;
         Ok(Checkpoint { step, path, digest })
     }
 
@@ -228,6 +236,8 @@ impl CheckpointStore {
 
     /// Links (or copies) the model of a checkpoint to the top of the run's folder.
     fn put_at_the_top(&self, from: &Path) -> Result<()> {
+        let manifest = self.dir.join(MANIFEST_FILE);
+        remove_file(&manifest).map_err(|e| Error::io("remove", &manifest, &e))?;
         for file in MODEL_FILES.iter().filter(|file| from.join(file).is_file()) {
             let (source, target) = (from.join(file), self.dir.join(file));
             let neighbour = self.dir.join(format!("{file}.tmp"));
@@ -304,6 +314,23 @@ impl CheckpointStore {
     fn path(&self, step: u64) -> PathBuf {
         self.folder().join(name(step))
     }
+}
+
+/// BLAKE3 of a checkpoint's manifest.
+fn manifest_digest(dir: &Path) -> Result<String> {
+    let path = dir.join(MANIFEST_FILE);
+    let bytes = fs::read(&path).map_err(|e| Error::io("read", &path, &e))?;
+    Ok(blake3::hash(&bytes).to_hex().to_string())
+}
+
+fn sync_files(dir: &Path) -> Result<()> {
+    let sync = || {
+        for entry in fs::read_dir(dir)? {
+            fs::File::open(entry?.path())?.sync_all()?;
+        }
+        Ok(())
+    };
+    sync().map_err(|e: io::Error| Error::io("sync", dir, &e))
 }
 
 fn name(step: u64) -> String {

@@ -1,0 +1,156 @@
+//! Where batches come from.
+
+use std::sync::Arc;
+
+use mynah_data::{Batch, Corpus, LoaderOptions, LoaderState, PackedLoader, SftLoader, Split};
+use mynah_tokenizer::Tokenizer;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// An endless stream of batches whose position can be saved.
+pub trait BatchSource {
+    /// The next batch.
+    ///
+    /// # Errors
+    /// When the data cannot be read or has come to its end.
+    fn next_batch(&mut self) -> Result<Batch>;
+
+    /// The position after the last batch given, exact: a source that is restored to it gives the same
+    /// batches from there on.
+    ///
+    /// # Errors
+    /// When it cannot be written down.
+    fn state(&self) -> Result<Value>;
+
+    /// Goes to a saved position.
+    ///
+    /// # Errors
+    /// When the position belongs to other data.
+    fn restore(&mut self, state: &Value) -> Result<()>;
+
+    /// The position for people: `epoch 2`.
+    fn describe(&self) -> String {
+        String::new()
+    }
+}
+
+/// The training part of a corpus, packed.
+pub struct PackedSource {
+    corpus: Corpus,
+    tokenizer: Arc<Tokenizer>,
+    options: LoaderOptions,
+    loader: PackedLoader,
+}
+
+impl PackedSource {
+    /// Batches from the beginning of the training part.
+    ///
+    /// # Errors
+    /// As [`PackedLoader::new`].
+    pub fn new(corpus: Corpus, tokenizer: Arc<Tokenizer>, options: LoaderOptions) -> Result<Self> {
+        let loader = PackedLoader::new(corpus.clone(), tokenizer.clone(), Split::Train, options);
+        Ok(Self { corpus, tokenizer, options, loader: loader.map_err(data_error)? })
+    }
+
+    /// The loader, for its counts.
+    pub fn loader(&self) -> &PackedLoader {
+        &self.loader
+    }
+}
+
+impl BatchSource for PackedSource {
+    fn next_batch(&mut self) -> Result<Batch> {
+        self.loader.next_batch().map_err(data_error)?.ok_or_else(ended)
+    }
+
+    fn state(&self) -> Result<Value> {
+        save(&self.loader.state())
+    }
+
+    fn restore(&mut self, state: &Value) -> Result<()> {
+        let state: LoaderState = load(state)?;
+        let (corpus, tokenizer) = (self.corpus.clone(), self.tokenizer.clone());
+        let loader = PackedLoader::resume(corpus, tokenizer, Split::Train, self.options, &state);
+        self.loader = loader.map_err(data_error)?;
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        format!("epoch {}", self.loader.epoch() + 1)
+    }
+}
+
+impl BatchSource for SftLoader {
+    fn next_batch(&mut self) -> Result<Batch> {
+        SftLoader::next_batch(self).ok_or_else(ended)
+    }
+
+    fn state(&self) -> Result<Value> {
+        save(&SftLoader::state(self))
+    }
+
+    fn restore(&mut self, state: &Value) -> Result<()> {
+        self.seek(&load(state)?).map_err(data_error)
+    }
+
+    fn describe(&self) -> String {
+        format!("epoch {}", SftLoader::state(self).epoch + 1)
+    }
+}
+
+/// The first batches of a part of a corpus, in order, about `tokens_max` tokens of them and at least one
+/// batch: `Split::Validation` of the training corpus, or (its fraction set to 0) `Split::Train` of a corpus
+/// that is for validation alone.
+///
+/// # Errors
+/// As [`PackedLoader::new`]; when the part does not fill one batch.
+pub fn validation_batches(
+    corpus: &Corpus,
+    tokenizer: &Arc<Tokenizer>,
+    split: Split,
+    rows: usize,
+    cols: usize,
+    tokens_max: usize,
+) -> Result<Vec<Batch>> {
+    let options = LoaderOptions::validation(rows, cols);
+    let loader = PackedLoader::new(corpus.clone(), tokenizer.clone(), split, options);
+    let mut loader = loader.map_err(data_error)?;
+    let mut batches = Vec::new();
+    while batches.is_empty() || batches.len() * rows * cols < tokens_max {
+        match loader.next_batch().map_err(data_error)? {
+            Some(batch) => batches.push(batch),
+            None => break,
+        }
+    }
+    if batches.is_empty() {
+        let message = format!(
+            "the validation part of the text does not fill one batch of {rows} rows of {cols} tokens; give more \
+             text or a larger validation part"
+        );
+        return Err(Error::new(ErrorKind::Data, message));
+    }
+    Ok(batches)
+}
+
+fn save(state: &impl Serialize) -> Result<Value> {
+    serde_json::to_value(state)
+        .map_err(|e| Error::new(ErrorKind::Data, format!("cannot save the position of the data: {e}")))
+}
+
+fn load<T: DeserializeOwned>(state: &Value) -> Result<T> {
+    T::deserialize(state).map_err(|e| {
+        let message = format!("the checkpoint has no position for this kind of data: {e}");
+        Error::new(ErrorKind::Checkpoint, message)
+    })
+}
+
+fn ended() -> Error {
+    Error::new(ErrorKind::Data, "the training data ended; let the loader repeat it")
+}
+
+fn data_error(error: mynah_data::Error) -> Error {
+    Error::new(ErrorKind::Data, error.to_string())
+}
