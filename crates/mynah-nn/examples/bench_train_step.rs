@@ -3,7 +3,7 @@
 //! `bench_train_step --threads N [--small] [--profile]`; the peer is `xtask/peers/train_step.py`. Says on
 //! one JSON line that it is ready; then each line CASE on stdin runs one step (forward, backward, optimizer,
 //! zeroed gradients) and is answered by a JSON line; the end of stdin by the peak memory. `--profile` adds
-//! the seconds of each part to the answers.
+//! processor seconds and the seconds of each part to the answers.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, Write};
@@ -92,6 +92,16 @@ impl Trainer {
     }
 }
 
+/// Processor seconds that this process has used, in the kernel's ticks of 10 ms: unlike the clock on the
+/// wall they say something on a busy machine.
+fn cpu_seconds() -> Option<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The second field, the name, may hold spaces; user and system time are fields 14 and 15.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = |field: usize| fields.get(field - 3).and_then(|text| text.parse::<f64>().ok());
+    Some((ticks(14)? + ticks(15)?) / 100.0)
+}
+
 /// The largest resident size this process has had.
 fn peak_rss_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
@@ -129,6 +139,7 @@ fn main() -> AnyResult<()> {
             trainers.insert(case.name, Trainer::new(case)?);
         }
         let Some(trainer) = trainers.get_mut(case.name) else { continue };
+        let before = cpu_seconds();
         let (parts, loss) = trainer.step()?;
         let work = case.rows * case.config.sequence_len;
         let seconds: f64 = parts.iter().sum();
@@ -136,6 +147,7 @@ fn main() -> AnyResult<()> {
             json!({"case": case.name, "seconds": seconds, "work": work, "unit": "token", "loss": loss});
         if flag("--profile") {
             let [forward, backward, optimizer, zero] = parts;
+            answer["cpu_seconds"] = json!(cpu_seconds().zip(before).map(|(after, before)| after - before));
             answer["parts"] =
                 json!({"forward": forward, "backward": backward, "optimizer": optimizer, "zero": zero});
         }

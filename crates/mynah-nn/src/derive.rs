@@ -433,7 +433,7 @@ mod tests {
         let scaling = 12 * 12 * 768 * 768 + 6 * 6 * 12 + 32_768 * 768;
         assert_eq!(plan.config.num_params().scaling(), scaling);
         assert_eq!(plan.horizon_tokens, 12 * scaling as u64);
-        assert_eq!(plan.steps, 12 * scaling as u64 >> 19);
+        assert_eq!(plan.steps, (12 * scaling as u64) >> 19);
     }
 
     #[test]

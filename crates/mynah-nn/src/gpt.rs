@@ -66,13 +66,16 @@ impl std::fmt::Debug for Gpt {
     }
 }
 
+/// Answers a parameter's name, shape and beginning with its tensor.
+type Source<'a> = dyn FnMut(&str, &[usize], Init) -> Result<Tensor> + 'a;
+
 /// Makes or loads one parameter after another and keeps the list of names.
-struct Builder<'a> {
-    source: &'a mut dyn FnMut(&str, &[usize], Init) -> Result<Tensor>,
+struct Builder<'a, 's> {
+    source: &'a mut Source<'s>,
     named: Vec<(String, Tensor)>,
 }
 
-impl Builder<'_> {
+impl Builder<'_, '_> {
     fn param(&mut self, name: &str, shape: &[usize], init: Init) -> Result<Tensor> {
         let tensor = (self.source)(name, shape, init)?.requires_grad_()?;
         self.named.push((name.to_string(), tensor.clone()));
@@ -123,10 +126,7 @@ impl Gpt {
         Self::build(config, &mut |name, shape, _| Ok(Tensor::from_vec(values(name, shape)?, shape)?))
     }
 
-    fn build(
-        config: GptConfig,
-        source: &mut dyn FnMut(&str, &[usize], Init) -> Result<Tensor>,
-    ) -> Result<Self> {
+    fn build(config: GptConfig, source: &mut Source<'_>) -> Result<Self> {
         config.validate()?;
         let mut build = Builder { source, named: Vec::new() };
         let (c, kv, v, n) = (config.n_embd, config.kv_dim(), config.vocab_size, config.n_layer);

@@ -131,6 +131,15 @@ struct State {
     steps: u64,
 }
 
+impl State {
+    /// Zeros before the first step; memory fresh from the system is zero already.
+    fn begin(&mut self, first: usize, second: usize) {
+        if self.first.is_empty() {
+            (self.first, self.second) = (vec![0.0; first], vec![0.0; second]);
+        }
+    }
+}
+
 /// Steps the parameters of its groups from their gradients.
 #[derive(Debug)]
 pub struct Optimizer {
@@ -395,8 +404,7 @@ fn step_adamw(settings: &AdamW, tensor: &Tensor, state: &mut State) -> Result<()
     if rows.is_none() && dense.is_none() {
         return Ok(());
     }
-    state.first.resize(tensor.len(), 0.0);
-    state.second.resize(tensor.len(), 0.0);
+    state.begin(tensor.len(), tensor.len());
     let (first, second) = (&mut state.first, &mut state.second);
     if let Some(rows) = rows.as_ref().and_then(|rows| rows.as_f32().map(|values| (rows.dim(), values))) {
         let (dim, rows) = rows;
@@ -427,8 +435,7 @@ fn step_muon(group: &ParamGroup, muon: &MuonSettings, states: &mut [State]) -> R
     let mut work = Vec::new();
     for ((_, tensor), state) in group.params.iter().zip(states) {
         let Some(grad) = tensor.grad()? else { continue };
-        state.first.resize(tensor.len(), 0.0);
-        state.second.resize(nn::muon_second_len(tensor.shape()[0], tensor.shape()[1]), 0.0);
+        state.begin(tensor.len(), nn::muon_second_len(tensor.shape()[0], tensor.shape()[1]));
         work.push((tensor, grad, state));
     }
     let mut work = work.into_iter();

@@ -1,6 +1,9 @@
 //! Logits, gradients and ten optimizer steps against PyTorch, with each switch on and off.
 //!
-//! `golden/make_golden.py` made the files; weights and ids come from the same hash on both sides.
+//! `golden/make_golden.py` made the files; weights and ids come from the same hash on both sides. PyTorch
+//! computed in float64, so the errors here are ours. Largest ones measured over the 20 cases (AVX-512):
+//! logits 1.0e-6, gradients 7.2e-6 of a tensor's root mean square, losses 3.8e-6, parameters after ten
+//! steps 1.3e-5; single elements of the full case 1.1e-6 of the tensor's largest.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

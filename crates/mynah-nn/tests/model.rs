@@ -119,21 +119,21 @@ fn saved_and_resumed_equals_never_stopped() {
     let data: Vec<_> = (0..8).map(|i| batch(&mut Rng::new(i), &config, 2)).collect();
     let model = Gpt::new(config, &mut Rng::new(4)).unwrap();
     let mut optimizer = Optimizer::for_gpt(&model, &plan.rates).unwrap();
-    for step in 0..8 {
+    for (step, data) in data.iter().enumerate() {
         if step == 4 {
             checkpoint::save_model(dir.path(), &model).unwrap();
             checkpoint::save_optimizer(dir.path(), &optimizer).unwrap();
         }
         optimizer.apply(&plan.schedule.at(step as u64));
-        train_step(&model, &mut optimizer, &data[step]);
+        train_step(&model, &mut optimizer, data);
     }
     let resumed = checkpoint::load_model(dir.path()).unwrap();
     let mut optimizer = Optimizer::for_gpt(&resumed, &plan.rates).unwrap();
     checkpoint::load_optimizer(dir.path(), &mut optimizer).unwrap();
     assert_ne!(bits(&resumed), bits(&model));
-    for step in 4..8 {
+    for (step, data) in data.iter().enumerate().skip(4) {
         optimizer.apply(&plan.schedule.at(step as u64));
-        train_step(&resumed, &mut optimizer, &data[step]);
+        train_step(&resumed, &mut optimizer, data);
     }
     assert_eq!(bits(&resumed), bits(&model));
 }
