@@ -312,7 +312,7 @@ fn damaged_files_are_refused_and_named() {
         checkpoint::save_model(dir.path(), &Gpt::new(config, &mut Rng::new(1)).unwrap()).unwrap();
     };
     let check = |expect: &str| {
-        let error = checkpoint::load_model(dir.path()).err().expect(expect).to_string();
+        let error = checkpoint::load_model(dir.path()).expect_err(expect).to_string();
         assert!(error.contains(expect), "{error:?} should contain {expect:?}");
     };
     let path = |name: &str| dir.path().join(name);
