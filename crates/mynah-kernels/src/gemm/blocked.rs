@@ -3,9 +3,9 @@
 //! c is cut into tasks, a range of rows by a range of columns each. A task takes its columns in
 //! stretches, the inner dimension in blocks, its rows in groups of panels. The block of b under a stretch
 //! is packed and stays in L2; a group of a is packed just before use and stays in L1 or L2; the tile
-//! kernel runs over all pairs of panels. While it runs, the lines of the next group (and of the next
-//! block of b) are fetched, a few before each tile: memory is the slow part of the machines this is for,
-//! and without that the packing would wait for it.
+//! kernel runs over all pairs of panels. While it runs, the lines of the next group are fetched, a few
+//! before each tile, so that the packing does not wait for memory. (Fetching the next block of b in the
+//! same way made products with a 50 MB b slower: the processor's own prefetcher already does it.)
 //!
 //! Every thread packs for itself, so threads meet only at the end. A b that is small enough is packed
 //! whole, each panel when first needed, and kept through all tasks that a thread gets.
@@ -32,8 +32,8 @@ const B_BLOCK: usize = 1 << 18;
 const GROUP_ROWS: usize = 1;
 const GROUP_K_MAJOR: usize = 8;
 
-/// Groups whose part of c is finished together, over all blocks of the inner dimension, so that unfinished
-/// sums stay in L2.
+/// Panels of a whose part of c is finished together, over all blocks of the inner dimension, so that
+/// unfinished sums stay in L2.
 const PANELS_TOGETHER: usize = 24;
 
 /// Products below this many multiply-adds (some 10 µs) stay on the calling thread.
@@ -53,6 +53,16 @@ impl Shape {
     fn k_blocks(&self) -> (usize, usize) {
         let blocks = self.k.div_ceil(K_BLOCK).max(1);
         (blocks, self.k.div_ceil(blocks).next_multiple_of(8).min(K_BLOCK))
+    }
+
+    /// Multiply-adds.
+    fn work(&self) -> usize {
+        self.m.saturating_mul(self.n).saturating_mul(self.k)
+    }
+
+    /// Whether b is so small that a thread packs it whole and keeps it.
+    fn keeps_b<K: Kernel>(&self) -> bool {
+        self.n.next_multiple_of(K::NR).saturating_mul(self.k) <= B_WHOLE
     }
 
     /// Where a block begins and how long it is.
@@ -127,7 +137,8 @@ pub(super) struct Packed<T> {
 pub(super) unsafe fn pack<K: Kernel>(shape: Shape, b: &Operand<K::T>) -> Packed<K::T> {
     let mut space = Space::new();
     let layout = Panels::whole::<K>(shape);
-    let packing = Packing { b: *b, out: space.of(layout.count * K::NR * shape.k) };
+    let len = (layout.count * K::NR).checked_mul(shape.k).expect("a packed matrix fits in memory");
+    let packing = Packing { b: *b, out: space.of(len) };
     let (blocks, _) = shape.k_blocks();
     // A panel is up to 12288 elements, one or two microseconds of work.
     pool::run_ranges(blocks * layout.count, 8, |units| {
@@ -211,7 +222,7 @@ pub(super) unsafe fn multiply<K: Kernel>(
     }
     static PRODUCTS: AtomicU64 = AtomicU64::new(1);
     let (row_panels, col_panels) = (shape.m.div_ceil(K::MR), shape.n.div_ceil(K::NR));
-    let grid = Grid::choose(shape, row_panels, col_panels, part);
+    let grid = Grid::choose::<K>(shape, row_panels, col_panels, part);
     let product = PRODUCTS.fetch_add(1, Ordering::Relaxed);
     let work = Work { shape, a, b, target, part, product };
     pool::run(grid.rows * grid.cols, |task| {
@@ -232,26 +243,31 @@ struct Grid {
 }
 
 impl Grid {
-    fn choose(shape: Shape, row_panels: usize, col_panels: usize, part: Part) -> Grid {
+    fn choose<K: Kernel>(shape: Shape, row_panels: usize, col_panels: usize, part: Part) -> Grid {
         let threads = pool::threads();
-        if threads == 1 || shape.m * shape.n * shape.k < PARALLEL_MIN {
+        if threads == 1 || shape.work() < PARALLEL_MIN {
             return Grid { rows: 1, cols: 1 };
         }
         // Four tasks a thread, so that one slow thread does not hold up the rest for long; a multiple of
-        // the thread count, so that none is idle at the end. Below six panels of rows a task would spend
-        // its time fetching b.
-        let multiple = |count: usize| count / threads * threads;
+        // the thread count, so that none is idle at the end.
+        let tasks = 4 * threads;
         if part == Part::Lower {
-            return Grid { rows: (row_panels / 2).clamp(1, 8 * threads), cols: 1 };
+            return Grid { rows: (row_panels / 2).clamp(1, 2 * tasks), cols: 1 };
         }
-        let rows = (row_panels / 6).clamp(1, 4 * threads);
-        if rows >= 4 * threads {
-            return Grid { rows, cols: 1 };
+        // Tasks of different columns pack different parts of b, tasks of different rows each the same: with
+        // eight panels of columns or more for each task, cut columns.
+        if col_panels >= 8 * tasks {
+            return Grid { rows: 1, cols: tasks };
         }
+        if !shape.keeps_b::<K>() {
+            return Grid { rows: 1, cols: threads.min(col_panels) };
+        }
+        // Below six panels of rows a task would spend its time fetching b.
+        let rows = (row_panels / 6).clamp(1, tasks);
         if rows >= 2 * threads {
-            return Grid { rows: multiple(rows), cols: 1 };
+            return Grid { rows: rows / threads * threads, cols: 1 };
         }
-        let cols = multiple((4 * threads).div_ceil(rows)).max(threads).min(col_panels.div_ceil(2));
+        let cols = (tasks.div_ceil(rows) / threads * threads).max(threads).min(col_panels.div_ceil(2));
         Grid { rows, cols }
     }
 }
@@ -284,10 +300,15 @@ impl<T: Float> Work<'_, T> {
         let shape = self.shape;
         let (blocks, block_len) = shape.k_blocks();
         let whole = Panels::whole::<K>(shape);
-        let keep = whole.count * K::NR * shape.k <= B_WHOLE;
+        let keep = shape.keeps_b::<K>();
         let wide = (B_BLOCK / block_len.max(1) / K::NR).max(4);
         let stretches = cols.len().div_ceil(wide);
-        let together = if keep || blocks == 1 { PANELS_TOGETHER } else { 2 * PANELS_TOGETHER };
+        // A b that is not kept is packed again for each lot of rows: the fewer lots, the better.
+        let together = match (blocks, keep) {
+            (1, _) => rows.len().max(1),
+            (_, true) => PANELS_TOGETHER,
+            (_, false) => 2 * PANELS_TOGETHER,
+        };
         with_space(&LEFT, |left| {
             with_space(&RIGHT, |right| {
                 for rows in pieces(rows, together) {
@@ -514,7 +535,7 @@ impl<T: Float> Space<T> {
     }
 
     fn room(&mut self, len: usize) -> *mut T {
-        let lines = (len * size_of::<T>()).div_ceil(64);
+        let lines = len.checked_mul(size_of::<T>()).expect("a buffer fits in memory").div_ceil(64);
         if self.buffer.lines.len() < lines {
             self.buffer.lines = vec![Line([0; 64]); lines];
         }

@@ -27,6 +27,9 @@ const GRAIN: usize = 32;
 pub(super) unsafe fn multiply(shape: Shape, x: Operand<f32>, b: Operand<f32>, target: Target<'_, f32>) {
     debug_assert!(shape.m <= ROWS_MAX && b.row_stride == 1);
     let Shape { m, n, k } = shape;
+    if m == 0 || n == 0 {
+        return;
+    }
     with_left_space(|space: &mut Space<f32>| {
         let copy = space.of(m * k);
         for i in 0..m {
@@ -35,7 +38,8 @@ pub(super) unsafe fn multiply(shape: Shape, x: Operand<f32>, b: Operand<f32>, ta
                 unsafe { *copy.add(i * k + p) = x.map.apply(*x.at(i, p)) };
             }
         }
-        let work = Work { shape, x: copy, w: b.data, w_stride: b.col_stride, target, isa: cpu::isa() };
+        let isa = cpu::isa();
+        let work = Work { shape, x: copy, w: b.data, w_stride: b.col_stride, target, isa };
         if n * k < PARALLEL_MIN {
             // SAFETY: all columns, one thread.
             unsafe { work.columns(0, n) };
