@@ -40,6 +40,17 @@ fn adamw_without_history_moves_by_the_learning_rate() {
 }
 
 #[test]
+fn moments_of_unseen_rows_end_at_zero() {
+    let (mut p, mut m, mut v) = (vec![1.0f32], vec![1e-3f32], vec![1e-6f32]);
+    for step in 1..2_000 {
+        nn::adamw_step(&adamw(step), &mut p, &[0.0], &mut m, &mut v);
+        assert!(m[0] == 0.0 || m[0].is_normal(), "step {step}: {:e} is subnormal", m[0]);
+        assert!(v[0] == 0.0 || v[0].is_normal(), "step {step}: {:e} is subnormal", v[0]);
+    }
+    assert_eq!(m[0], 0.0);
+}
+
+#[test]
 fn sparse_rows_mean_zero_gradients() {
     let (vocab, dim) = (300, 70);
     for ids in [vec![], vec![0], vec![5, 6, 299], (0..300).collect::<Vec<i64>>()] {
