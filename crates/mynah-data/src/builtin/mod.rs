@@ -80,12 +80,12 @@ const DOCUMENT_SHARES: [(DocumentKind, f64); 6] = [
 
 /// Kinds of exchanges in conversations and their share, by number. What has to be right for every word gets the most.
 const EXCHANGE_SHARES: [(ExchangeKind, f64); 6] = [
-    (ExchangeKind::Spelling, 0.22),
-    (ExchangeKind::Counting, 0.24),
-    (ExchangeKind::Arithmetic, 0.16),
-    (ExchangeKind::Story, 0.12),
-    (ExchangeKind::Dialogue, 0.18),
-    (ExchangeKind::Fact, 0.08),
+    (ExchangeKind::Spelling, 0.24),
+    (ExchangeKind::Counting, 0.32),
+    (ExchangeKind::Arithmetic, 0.12),
+    (ExchangeKind::Story, 0.10),
+    (ExchangeKind::Dialogue, 0.15),
+    (ExchangeKind::Fact, 0.07),
 ];
 
 /// Share of conversations with one exchange; the others have two or three (a story only as the last one, so that
