@@ -14,22 +14,15 @@ impl Kernel for Avx2 {
     const MR: usize = MR;
     const NR: usize = NR;
 
-    unsafe fn tile(
-        kc: usize,
-        a: *const f32,
-        k_major: bool,
-        b: *const f32,
-        next: *const f32,
-        tile: &Tile<f32>,
-    ) {
+    unsafe fn tile(kc: usize, a: *const f32, k_major: bool, b: *const f32, tile: &Tile<f32>) {
         macro_rules! rows {
             ($($rows:literal)*) => {
                 match (tile.rows, k_major) {
                     $(
                         // SAFETY: the caller's promise; the row count matches.
-                        ($rows, false) => unsafe { sums::<$rows, A_STRIDE, 1>(kc, a, b, next, tile) },
+                        ($rows, false) => unsafe { sums::<$rows, A_STRIDE, 1>(kc, a, b, tile) },
                         // SAFETY: as above.
-                        ($rows, true) => unsafe { sums::<$rows, 1, MR>(kc, a, b, next, tile) },
+                        ($rows, true) => unsafe { sums::<$rows, 1, MR>(kc, a, b, tile) },
                     )*
                     _ => unreachable!("a tile of {} rows", tile.rows),
                 }
@@ -58,7 +51,6 @@ unsafe fn sums<const M: usize, const RS: usize, const KS: usize>(
     kc: usize,
     mut a: *const f32,
     mut b: *const f32,
-    mut next: *const f32,
     tile: &Tile<f32>,
 ) {
     let mut sums = [[_mm256_setzero_ps(); 2]; M];
@@ -78,16 +70,11 @@ unsafe fn sums<const M: usize, const RS: usize, const KS: usize>(
         };
     }
     for _ in 0..kc / 4 {
-        // A panel of b is a line a step, one of a less: by the last step the next is in L1.
-        _mm_prefetch::<_MM_HINT_T0>(next.cast());
-        _mm_prefetch::<_MM_HINT_T0>(next.wrapping_add(16).cast());
-        _mm_prefetch::<_MM_HINT_T0>(next.wrapping_add(32).cast());
-        _mm_prefetch::<_MM_HINT_T0>(next.wrapping_add(48).cast());
         step!(0);
         step!(1);
         step!(2);
         step!(3);
-        (a, b, next) = (a.wrapping_add(4 * KS), b.wrapping_add(4 * NR), next.wrapping_add(4 * NR));
+        (a, b) = (a.wrapping_add(4 * KS), b.wrapping_add(4 * NR));
     }
     for _ in 0..kc % 4 {
         step!(0);
@@ -237,7 +224,7 @@ impl Kernel for Avx2F64 {
     const MR: usize = 6;
     const NR: usize = 8;
 
-    unsafe fn tile(kc: usize, a: *const f64, k_major: bool, b: *const f64, _: *const f64, tile: &Tile<f64>) {
+    unsafe fn tile(kc: usize, a: *const f64, k_major: bool, b: *const f64, tile: &Tile<f64>) {
         #[target_feature(enable = "avx2,fma")]
         unsafe fn body(kc: usize, a: *const f64, k_major: bool, b: *const f64, tile: &Tile<f64>) {
             // SAFETY: the caller's promise.

@@ -17,22 +17,15 @@ impl Kernel for Avx512 {
     const MR: usize = MR;
     const NR: usize = NR;
 
-    unsafe fn tile(
-        kc: usize,
-        a: *const f32,
-        k_major: bool,
-        b: *const f32,
-        next: *const f32,
-        tile: &Tile<f32>,
-    ) {
+    unsafe fn tile(kc: usize, a: *const f32, k_major: bool, b: *const f32, tile: &Tile<f32>) {
         macro_rules! rows {
             ($($rows:literal)*) => {
                 match (tile.rows, k_major) {
                     $(
                         // SAFETY: the caller's promise; the row count matches.
-                        ($rows, false) => unsafe { sums::<$rows, A_STRIDE, 1>(kc, a, b, next, tile) },
+                        ($rows, false) => unsafe { sums::<$rows, A_STRIDE, 1>(kc, a, b, tile) },
                         // SAFETY: as above.
-                        ($rows, true) => unsafe { sums::<$rows, 1, MR>(kc, a, b, next, tile) },
+                        ($rows, true) => unsafe { sums::<$rows, 1, MR>(kc, a, b, tile) },
                     )*
                     _ => unreachable!("a tile of {} rows", tile.rows),
                 }
@@ -61,7 +54,6 @@ unsafe fn sums<const M: usize, const RS: usize, const KS: usize>(
     kc: usize,
     mut a: *const f32,
     mut b: *const f32,
-    mut next: *const f32,
     tile: &Tile<f32>,
 ) {
     let mut sums = [[_mm512_setzero_ps(); 2]; M];
@@ -79,9 +71,6 @@ unsafe fn sums<const M: usize, const RS: usize, const KS: usize>(
             unsafe {
                 let b0 = _mm512_loadu_ps(b.add($u * NR));
                 let b1 = _mm512_loadu_ps(b.add($u * NR + 16));
-                // A panel of b is two lines a step, one of a less: by the last step the next is in L1.
-                _mm_prefetch::<_MM_HINT_T0>(next.wrapping_add($u * NR).cast());
-                _mm_prefetch::<_MM_HINT_T0>(next.wrapping_add($u * NR + 16).cast());
                 for (i, sums) in sums.iter_mut().enumerate() {
                     let a = _mm512_set1_ps(*a.add(i * RS + $u * KS));
                     sums[0] = _mm512_fmadd_ps(a, b0, sums[0]);
@@ -95,11 +84,11 @@ unsafe fn sums<const M: usize, const RS: usize, const KS: usize>(
         step!(1);
         step!(2);
         step!(3);
-        (a, b, next) = (a.wrapping_add(4 * KS), b.wrapping_add(4 * NR), next.wrapping_add(4 * NR));
+        (a, b) = (a.wrapping_add(4 * KS), b.wrapping_add(4 * NR));
     }
     for _ in 0..kc % 4 {
         step!(0);
-        (a, b, next) = (a.wrapping_add(KS), b.wrapping_add(NR), next.wrapping_add(NR));
+        (a, b) = (a.wrapping_add(KS), b.wrapping_add(NR));
     }
     if tile.col_stride != 1 {
         let sums = sums; // A copy: only this one needs an address.
@@ -295,7 +284,7 @@ impl Kernel for Avx512F64 {
     const MR: usize = 8;
     const NR: usize = 16;
 
-    unsafe fn tile(kc: usize, a: *const f64, k_major: bool, b: *const f64, _: *const f64, tile: &Tile<f64>) {
+    unsafe fn tile(kc: usize, a: *const f64, k_major: bool, b: *const f64, tile: &Tile<f64>) {
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
         unsafe fn body(kc: usize, a: *const f64, k_major: bool, b: *const f64, tile: &Tile<f64>) {
             // SAFETY: the caller's promise.

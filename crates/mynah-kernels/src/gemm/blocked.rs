@@ -5,7 +5,8 @@
 //! is packed and stays in L2; a group of a is packed just before use and stays in L1 or L2; the tile
 //! kernel runs over all pairs of panels. While it runs, the lines of the next group are fetched, a few
 //! before each tile, so that the packing does not wait for memory. (Fetching the next block of b in the
-//! same way made products with a 50 MB b slower: the processor's own prefetcher already does it.)
+//! same way made products with a 50 MB b slower, and fetching the next panel into L1 inside the tile kernel
+//! gained nothing: the processor's own prefetcher already does both.)
 //!
 //! Every thread packs for itself, so threads meet only at the end. A b that is small enough is packed
 //! whole, each panel when first needed, and kept through all tasks that a thread gets.
@@ -412,9 +413,7 @@ impl<T: Float> Work<'_, T> {
                             finish,
                         };
                         let a = a_panels.add(slot * panel_len).cast_const();
-                        let next =
-                            if row + 1 < rows.end { a.add(panel_len) } else { b.wrapping_add(K::NR * kc) };
-                        K::tile(kc, a, k_major, b, next, &tile);
+                        K::tile(kc, a, k_major, b, &tile);
                     }
                 }
             }

@@ -130,16 +130,8 @@ pub(super) trait Kernel {
     /// Columns of a tile.
     const NR: usize;
 
-    /// Multiplies panels of a (`tile.rows` rows) and b over `kc` steps and finishes the tile. `next` is
-    /// the panel that will be used after these, to prefetch.
-    unsafe fn tile(
-        kc: usize,
-        a: *const Self::T,
-        k_major: bool,
-        b: *const Self::T,
-        next: *const Self::T,
-        tile: &Tile<Self::T>,
-    );
+    /// Multiplies panels of a (`tile.rows` rows) and b over `kc` steps and finishes the tile.
+    unsafe fn tile(kc: usize, a: *const Self::T, k_major: bool, b: *const Self::T, tile: &Tile<Self::T>);
 
     /// Copies rows i.. of a (`rows` of them), columns p.. (`kc`), into a panel.
     unsafe fn pack_a(a: &Operand<Self::T>, i: usize, rows: usize, p: usize, kc: usize, panel: *mut Self::T);
@@ -238,7 +230,7 @@ impl Kernel for Portable {
     const MR: usize = 4;
     const NR: usize = 8;
 
-    unsafe fn tile(kc: usize, a: *const f32, k_major: bool, b: *const f32, _: *const f32, tile: &Tile<f32>) {
+    unsafe fn tile(kc: usize, a: *const f32, k_major: bool, b: *const f32, tile: &Tile<f32>) {
         // SAFETY: the caller's promise.
         unsafe { tile_any::<f32, 4, 8>(kc, a, k_major, b, tile, |a, b, sum| sum + a * b) }
     }
@@ -262,7 +254,7 @@ impl Kernel for PortableF64 {
     const MR: usize = 4;
     const NR: usize = 4;
 
-    unsafe fn tile(kc: usize, a: *const f64, k_major: bool, b: *const f64, _: *const f64, tile: &Tile<f64>) {
+    unsafe fn tile(kc: usize, a: *const f64, k_major: bool, b: *const f64, tile: &Tile<f64>) {
         // SAFETY: the caller's promise.
         unsafe { tile_any::<f64, 4, 4>(kc, a, k_major, b, tile, |a, b, sum| sum + a * b) }
     }
