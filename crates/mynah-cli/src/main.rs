@@ -43,7 +43,7 @@ Every command has --help with an example. MYNAH_HOME moves the folder where runs
 )]
 struct Cli {
     /// Threads to compute with (default: all cores, or MYNAH_THREADS)
-    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    #[arg(long, global = true, display_order = 1000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     threads: Option<u32>,
     #[command(subcommand)]
     command: Command,

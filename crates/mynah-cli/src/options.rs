@@ -205,14 +205,16 @@ impl Default for RunOptions {
 }
 
 impl RunOptions {
-    /// What is watched in a run of so many steps: by default about ten validations, four samples, and a
-    /// checkpoint as often as validations.
+    /// What is watched in a run of so many steps: by default about ten validations, four samples and ten
+    /// checkpoints, but in short runs not more than they are worth.
     pub fn watch(&self, steps: u64, peak_flops: Option<f64>) -> WatchConfig {
-        let every = |own: Option<u64>, times: u64| own.unwrap_or_else(|| steps.div_ceil(times).max(1));
+        let every = |own: Option<u64>, times: u64, least: u64| {
+            own.unwrap_or_else(|| steps.div_ceil(times).max(least))
+        };
         WatchConfig {
-            validate_every: every(self.validate_every, 10),
-            sample_every: every(self.sample_every, 4),
-            save_every: every(self.save_every, 10),
+            validate_every: every(self.validate_every, 10, 4),
+            sample_every: every(self.sample_every, 4, 25),
+            save_every: every(self.save_every, 10, 25),
             checkpoints_kept: self.keep,
             peak_flops,
         }

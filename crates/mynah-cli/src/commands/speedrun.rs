@@ -43,8 +43,6 @@ const TOKENIZER_BYTES_MAX: u64 = 2_000_000_000;
 
 Leaves OUT/model, OUT/tokenizer, OUT/report (and OUT/base, the model before fine-tuning).")]
 pub struct Arguments {
-    #[command(flatten)]
-    choices: Choices,
     /// Folder of the run (default: $MYNAH_HOME/speedrun)
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -54,6 +52,8 @@ pub struct Arguments {
     /// Replace the run that is in the folder
     #[arg(long, conflicts_with = "resume")]
     force: bool,
+    #[command(flatten)]
+    choices: Choices,
 }
 
 /// What decides the result of a run.

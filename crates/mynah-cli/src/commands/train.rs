@@ -64,13 +64,13 @@ pub struct Base {
     resume: Option<Option<u64>>,
     #[command(flatten)]
     reading: Reading,
+    /// Print the result as JSON (progress then goes to stderr)
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     plan: PlanOptions,
     #[command(flatten)]
     run: RunOptions,
-    /// Print the result as JSON (progress then goes to stderr)
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Args)]
@@ -107,11 +107,11 @@ pub struct Sft {
     /// Go on from the last checkpoint in the folder, or from that of STEP
     #[arg(long, value_name = "STEP", num_args = 0..=1)]
     resume: Option<Option<u64>>,
-    #[command(flatten)]
-    run: RunOptions,
     /// Print the result as JSON (progress then goes to stderr)
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    run: RunOptions,
 }
 
 pub fn run(command: &Command) -> Result<()> {

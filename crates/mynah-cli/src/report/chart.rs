@@ -169,7 +169,8 @@ fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     thin
 }
 
-/// Round tick values that cover the numbers, and the range to draw. `padded` leaves room below and above.
+/// Round tick values that cover the numbers, and the range to draw. `padded` leaves room below and above;
+/// without it the ticks are whole numbers.
 fn axis(values: impl Iterator<Item = f64>, padded: bool) -> (Vec<f64>, (f64, f64)) {
     let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
     for value in values {
@@ -184,8 +185,10 @@ fn axis(values: impl Iterator<Item = f64>, padded: bool) -> (Vec<f64>, (f64, f64
     }
     let rough = (high - low) / 5.0;
     let power = 10f64.powf(rough.log10().floor());
-    let step =
-        [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().map(|n| n * power).find(|s| *s >= rough).unwrap_or(rough);
+    let steps = [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().map(|n| n * power);
+    // The x axis counts steps: whole numbers.
+    let whole = |step: f64| padded || step.fract() == 0.0;
+    let step = steps.filter(|step| whole(*step)).find(|step| *step >= rough).unwrap_or(rough.max(1.0));
     if padded {
         low = (low / step).floor() * step;
         high = (high / step).ceil() * step;
@@ -253,6 +256,8 @@ mod tests {
         let (ticks, range) = axis([0.0, 1000.0].into_iter(), false);
         assert_eq!(ticks, [0.0, 200.0, 400.0, 600.0, 800.0, 1000.0]);
         assert_eq!(range, (0.0, 1000.0));
+        assert_eq!(axis([1.0, 12.0].into_iter(), false).0, [5.0, 10.0]);
+        assert_eq!(axis([0.0, 1.0].into_iter(), false).0, [0.0, 1.0]);
         let (ticks, range) = axis([1.13, 4.87].into_iter(), true);
         assert_eq!(ticks, [1.0, 2.0, 3.0, 4.0, 5.0]);
         assert_eq!(range, (1.0, 5.0));

@@ -81,7 +81,7 @@ fn no_model_yet() {
 fn a_folder_without_text() {
     let place = Place::new();
     place.file("picture.png", [0x89, b'P', b'N', b'G']);
-    let (folder, out) = (place.path("."), place.path("out"));
+    let (folder, out) = (place.dir.path().to_path_buf(), place.path("out"));
     refused(&["tok", "train", arg(&folder), "--out", arg(&out)], &[arg(&folder)]);
     refused(&["speedrun", "--text", arg(&folder), "--out", arg(&out)], &[arg(&folder)]);
     refused(&["data", "info", arg(&folder)], &[arg(&folder)]);

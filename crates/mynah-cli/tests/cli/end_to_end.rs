@@ -208,8 +208,14 @@ fn the_plan_explains_itself() {
 fn own_text_uses_the_builtin_conversations_and_says_so() {
     let dir = tempfile::tempdir().unwrap();
     let (text, out) = (dir.path().join("mine.txt"), dir.path().join("run"));
-    let story = "The harbour was quiet in the morning. A boat came in with the tide.\n\n";
-    fs::write(&text, story.repeat(3000)).unwrap();
+    let story = |n: u32| {
+        format!(
+            "On day {n} the harbour was quiet. Boat {} came in with {} fish.\n\n",
+            n * 7 % 1009,
+            n * n % 997
+        )
+    };
+    fs::write(&text, (0..3000).map(story).collect::<String>()).unwrap();
     let said = ok(&[
         "speedrun",
         "--quick",
