@@ -38,7 +38,7 @@ pub struct Bench {
 pub const BENCHES: &[Bench] = &[
     Bench {
         name: "matmul",
-        about: "matrix multiply at the model's shapes against PyTorch's MKL",
+        about: "matrix multiply at the model's shapes against PyTorch's MKL, one thread each",
         krate: "mynah-kernels",
         example: "bench_matmul",
         peer: "torch",
@@ -46,7 +46,7 @@ pub const BENCHES: &[Bench] = &[
         packages: "torch numpy",
         kind: Kind::Rate,
         target: 1.0,
-        single_thread: false,
+        single_thread: true,
         case: None,
         takes_files: false,
     },

@@ -21,7 +21,7 @@ Compare with a peer.
 usage: cargo xtask bench NAME|all [options]
 
   --rounds N       rounds after the warm-up (default 5, at least 5 unless --small)
-  --threads N      threads for both sides (default: 1 for tokenizers, all cores else)
+  --threads N      threads for both sides (default: 1 for matmul and tokenizers, all cores else)
   --depth N        only the model of this depth, for the train-* benchmarks (4 or 6)
   --files PATH…    text for the tok-* benchmarks (.txt or .jsonl; default: $MYNAH_DATA/text, then the
                    built-in corpus)
@@ -148,6 +148,9 @@ pub struct Samples {
     pub work: f64,
     pub unit: String,
     pub seconds: Vec<f64>,
+    /// Of the rounds in which the worker said them.
+    pub cpu_seconds: Vec<f64>,
+    pub peaks: Vec<f64>,
 }
 
 /// One side after all rounds.
@@ -257,6 +260,8 @@ fn turns(mut workers: Vec<Worker>, cases: &[String], rounds: usize) -> Result<Ve
                     samples.work = sample.work;
                     samples.unit = sample.unit;
                     samples.seconds.push(sample.seconds);
+                    samples.cpu_seconds.extend(sample.cpu_seconds);
+                    samples.peaks.extend(sample.peak);
                 }
             }
         }

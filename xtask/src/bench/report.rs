@@ -28,13 +28,26 @@ pub fn memory(bench: &Bench, cases: &[Vec<Side>], options: &Options, rounds: usi
 /// Ours against the peer's rate, or ours alone.
 pub fn compare(bench: &Bench, sides: &[Side], options: &Options, rounds: usize) -> String {
     let (ours, peer) = (&sides[0], sides.get(1));
-    println!(
-        "mynah {}{}",
-        ours.version,
-        peer.map(|p| format!(" · {} {}", p.label, p.version)).unwrap_or_default()
-    );
+    let named = |side: &Side| {
+        format!("{} {}", side.label, side.version.trim_start_matches(&format!("{} ", side.label)))
+    };
+    println!("{}", sides.iter().map(named).collect::<Vec<_>>().join(" · "));
     table(sides);
     let mut line = start(bench, sides, rounds);
+    // What the processor itself was busy: fair where other work takes time away from both.
+    let cpu = peer.and_then(|peer| {
+        let pairs = ours.cases.iter().zip(&peer.cases);
+        let all = pairs.map(|(a, b)| Some((a.work / cpu(a)?) / (b.work / cpu(b)?)));
+        Some(geometric(all.collect::<Option<Vec<f64>>>()?.into_iter()))
+    });
+    if let Some(cpu) = cpu {
+        println!("  ratio by processor seconds {cpu:.2}");
+        line.insert("ratio_cpu".into(), json!(cpu));
+    }
+    if let Some(share) = peak_share(ours) {
+        println!("  mynah reaches {:.0}% of the measured peak (mean of the cases)", 100.0 * share);
+        line.insert("share_of_peak".into(), json!(share));
+    }
     if let Some(depth) = options.depth {
         line.insert("depth".into(), json!(depth));
     }
@@ -104,7 +117,10 @@ fn finish(
         Some(ratio) => {
             let met = bench.met(ratio, options);
             line.insert("met".into(), json!(met));
-            let verdict = if met {
+            let verdict = if options.small {
+                line.insert("small".into(), json!(true));
+                "not judged (--small)".to_string()
+            } else if met {
                 "met".to_string()
             } else {
                 format!("missed by {:.0}%", 100.0 * (ratio / bench.target(options) - 1.0).abs())
@@ -137,6 +153,19 @@ fn table(sides: &[Side]) {
         }
     }
     println!("  medians; in brackets the slowest and fastest round, in percent of the median");
+}
+
+/// Median processor seconds, when every round has them.
+fn cpu(samples: &Samples) -> Option<f64> {
+    (!samples.cpu_seconds.is_empty() && samples.cpu_seconds.len() == samples.seconds.len())
+        .then(|| median(&samples.cpu_seconds))
+}
+
+/// Mean share of the measured peak over the cases that measured it.
+fn peak_share(side: &Side) -> Option<f64> {
+    let measured: Vec<&Samples> = side.cases.iter().filter(|case| !case.peaks.is_empty()).collect();
+    let share = |case: &&Samples| rate(case) / median(&case.peaks);
+    (!measured.is_empty()).then(|| geometric(measured.iter().map(share)))
 }
 
 /// Work per second at the median time.
@@ -191,7 +220,14 @@ mod tests {
     use crate::bench::catalogue::BENCHES;
 
     fn side(label: &str, seconds: &[f64], peak: u64) -> Side {
-        let case = Samples { case: "a".into(), work: 10.0, unit: "token".into(), seconds: seconds.to_vec() };
+        let case = Samples {
+            case: "a".into(),
+            work: 10.0,
+            unit: "token".into(),
+            seconds: seconds.to_vec(),
+            cpu_seconds: seconds.iter().map(|s| s / 2.0).collect(),
+            peaks: vec![20.0],
+        };
         Side { label: label.into(), version: "1".into(), cases: vec![case], peak_rss_bytes: Some(peak) }
     }
 
@@ -207,6 +243,8 @@ mod tests {
         assert_eq!(line["name"], "train-step");
         assert!((line["ours"].as_f64().unwrap() - 5.0).abs() < 1e-9);
         assert_eq!(line["unit"], "token/s");
+        assert!((line["ratio_cpu"].as_f64().unwrap() - 3.0).abs() < 1e-9);
+        assert!((line["share_of_peak"].as_f64().unwrap() - 0.25).abs() < 1e-9);
         assert!((line["ratio"].as_f64().unwrap() - 3.0).abs() < 1e-9);
         assert_eq!(line["met"], true);
         let line = memory(bench("train-memory"), &[sides.to_vec()], &Options::default(), 3);

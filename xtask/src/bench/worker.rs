@@ -29,6 +29,10 @@ pub struct Sample {
     pub seconds: f64,
     pub work: f64,
     pub unit: String,
+    /// Processor seconds, where the worker says them: they do not count the time that others took away.
+    pub cpu_seconds: Option<f64>,
+    /// The machine's measured peak in the unit of the rate, where the worker measures it.
+    pub peak: Option<f64>,
 }
 
 /// Builds our worker in release mode and says where it is.
@@ -141,6 +145,8 @@ impl Worker {
             seconds: answer["seconds"].as_f64().unwrap_or(f64::NAN),
             work: answer["work"].as_f64().unwrap_or(f64::NAN),
             unit: answer["unit"].as_str().unwrap_or_default().to_string(),
+            cpu_seconds: answer["cpu"].as_f64().filter(|seconds| *seconds > 0.0),
+            peak: answer["peak"].as_f64().filter(|peak| *peak > 0.0),
         };
         if answer["case"] != case || !(sample.seconds > 0.0 && sample.work > 0.0) {
             return Err(format!("{} answered {answer} to '{case}'", self.label));
