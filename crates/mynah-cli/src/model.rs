@@ -1,12 +1,11 @@
 //! A loaded model with its tokenizer, as the engine wants to see them.
 //!
-//! The engine knows two traits and no crate of ours; this is where the trained model and the tokenizer
-//! get their shape.
+//! The engine knows no tokenizer, only a trait of texts and ids; this is where ours gets its shape.
 
 use std::path::{Path, PathBuf};
 
-use mynah_engine::{Error as EngineError, ErrorKind, Generator, Model, Rows, TextCodec, Tool, ToolTokens};
-use mynah_nn::{Gpt, KeyValueCache};
+use mynah_engine::{Generator, GptModel, TextCodec, Tool, ToolTokens};
+use mynah_nn::Gpt;
 use mynah_tokenizer::{Special, Tokenizer};
 use mynah_train::ModelFacts;
 
@@ -87,45 +86,6 @@ impl<'a> Voice<'a> {
     pub fn plain_generator(&self) -> Generator<'_> {
         Generator::new(&self.gpt, &self.codec)
     }
-}
-
-struct GptModel<'a>(&'a Gpt);
-
-impl Model for GptModel<'_> {
-    fn vocab_size(&self) -> usize {
-        self.0.config().vocab_size
-    }
-
-    fn context_length(&self) -> usize {
-        self.0.config().sequence_len
-    }
-
-    fn start(&self, prompts: &[&[u32]]) -> mynah_engine::Result<(Box<dyn Rows + '_>, Vec<f32>)> {
-        let mut cache = KeyValueCache::new(self.0.config(), prompts.len());
-        let logits = self.0.forward_cached(prompts, &mut cache).map_err(|error| of_model(&error))?;
-        Ok((Box::new(GptRows { gpt: self.0, cache }), logits))
-    }
-}
-
-struct GptRows<'a> {
-    gpt: &'a Gpt,
-    cache: KeyValueCache,
-}
-
-impl Rows for GptRows<'_> {
-    fn select(&mut self, rows: &[usize]) -> mynah_engine::Result<()> {
-        self.cache = self.cache.select(rows).map_err(|error| of_model(&error))?;
-        Ok(())
-    }
-
-    fn step(&mut self, tokens: &[u32]) -> mynah_engine::Result<Vec<f32>> {
-        let rows: Vec<&[u32]> = tokens.chunks(1).collect();
-        self.gpt.forward_cached(&rows, &mut self.cache).map_err(|error| of_model(&error))
-    }
-}
-
-fn of_model(error: &mynah_nn::Error) -> EngineError {
-    EngineError::new(ErrorKind::Model, error.to_string())
 }
 
 struct Codec<'a>(&'a Tokenizer);

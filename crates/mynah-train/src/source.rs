@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use mynah_data::{Batch, Corpus, LoaderOptions, LoaderState, PackedLoader, SftLoader, Split};
-use mynah_tokenizer::Tokenizer;
+use mynah_data::{Batch, Corpus, LoaderOptions, LoaderState, PackedLoader, Place, SftLoader, Split};
+use mynah_tokenizer::{Special, Tokenizer};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::eval::windows;
 
 /// An endless stream of batches whose position can be saved.
 pub trait BatchSource {
@@ -79,7 +80,7 @@ impl BatchSource for PackedSource {
     }
 
     fn describe(&self) -> String {
-        format!("epoch {}", self.loader.epoch() + 1)
+        epoch(self.loader.epoch())
     }
 }
 
@@ -97,42 +98,44 @@ impl BatchSource for SftLoader {
     }
 
     fn describe(&self) -> String {
-        format!("epoch {}", SftLoader::state(self).epoch + 1)
+        epoch(SftLoader::state(self).epoch)
     }
 }
 
-/// The first batches of a part of a corpus, in order, about `tokens_max` tokens of them and at least one
-/// batch: `Split::Validation` of the training corpus, or (its fraction set to 0) `Split::Train` of a corpus
-/// that is for validation alone.
+/// Validation batches of a corpus, about `tokens_max` tokens: documents one after the other, each after
+/// `<|bos|>`, every token once ([`windows`]). `part` is a part of the training corpus, or nothing for a
+/// corpus that is for validation alone. Empty when that part has no text.
 ///
 /// # Errors
-/// As [`PackedLoader::new`]; when the part does not fill one batch.
+/// When the corpus cannot be read.
 pub fn validation_batches(
     corpus: &Corpus,
-    tokenizer: &Arc<Tokenizer>,
-    split: Split,
+    part: Option<Split>,
+    tokenizer: &Tokenizer,
     rows: usize,
     cols: usize,
     tokens_max: usize,
 ) -> Result<Vec<Batch>> {
-    let options = LoaderOptions::validation(rows, cols);
-    let loader = PackedLoader::new(corpus.clone(), tokenizer.clone(), split, options);
-    let mut loader = loader.map_err(data_error)?;
-    let mut batches = Vec::new();
-    while batches.is_empty() || batches.len() * rows * cols < tokens_max {
-        match loader.next_batch().map_err(data_error)? {
-            Some(batch) => batches.push(batch),
-            None => break,
+    let bos = tokenizer.special(Special::Bos);
+    let mut ids = Vec::new();
+    for document in corpus.documents(Place::default()) {
+        let text = document.map_err(data_error)?.text;
+        if part.is_some_and(|part| corpus.split_of(&text) != part) {
+            continue;
+        }
+        ids.push(bos);
+        ids.extend(tokenizer.encode_ordinary(&text));
+        if ids.len() > tokens_max {
+            ids.truncate(tokens_max + 1);
+            break;
         }
     }
-    if batches.is_empty() {
-        let message = format!(
-            "the validation part of the text does not fill one batch of {rows} rows of {cols} tokens; give more \
-             text or a larger validation part"
-        );
-        return Err(Error::new(ErrorKind::Data, message));
-    }
-    Ok(batches)
+    Ok(windows(&ids, rows, cols))
+}
+
+/// The first time through is not worth a word.
+fn epoch(number: u64) -> String {
+    if number == 0 { String::new() } else { format!("epoch {}", number + 1) }
 }
 
 fn save(state: &impl Serialize) -> Result<Value> {

@@ -80,7 +80,8 @@ impl Text {
         stop_at: u64,
     ) -> Outcome {
         let validation =
-            validation_batches(&self.corpus, &self.tokenizer, Split::Validation, 4, COLS, 2000).unwrap();
+            validation_batches(&self.corpus, Some(Split::Validation), &self.tokenizer, 4, COLS, 2000)
+                .unwrap();
         let watch = WatchConfig { validate_every: 1000, ..WatchConfig::default() };
         let (flag, mut sink) = (AtomicBool::new(false), FileSink::new(dir).unwrap());
         let mut observer = StopAt(stop_at, &flag);

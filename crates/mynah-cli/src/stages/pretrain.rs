@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use mynah_data::{Corpus, Split};
 use mynah_nn::derive::Plan;
 use mynah_tokenizer::Tokenizer;
-use mynah_train::{Outcome, Start, TrainConfig};
+use mynah_train::{Outcome, Start, TrainConfig, validation_batches};
 
 use super::{Job, Resume, sources};
 use crate::failure::Result;
@@ -44,7 +44,7 @@ impl Pretrain<'_> {
         let mut source = sources::text(self.text, self.tokenizer, rows, cols, self.run.seed)?;
         let (corpus, part) = self.validation;
         let validation =
-            sources::text_batches(corpus, part, self.tokenizer, rows, cols, self.validation_tokens)?;
+            validation_batches(corpus, part, self.tokenizer, rows, cols, self.validation_tokens)?;
         let start = self.resume.start(Start::Fresh, self.dir);
         Job {
             watch: self.run.watch(config.schedule.steps, self.peak_flops),
