@@ -22,10 +22,19 @@
 //! Secret keys are wiped when dropped, have no `Debug` that shows them, and are written with mode 0600 to
 //! files that did not exist before.
 
+mod checkpoint;
 mod digest;
+pub mod dsse;
+mod encoding;
 mod error;
 pub mod keys;
+mod log_proof;
 pub mod merkle;
+pub mod model_signing;
+pub mod note;
+pub mod statement;
 
+pub use checkpoint::Checkpoint;
 pub use digest::{Algorithm, Digest, Hasher};
 pub use error::{Error, ErrorKind, Result};
+pub use log_proof::LogProof;
