@@ -222,6 +222,17 @@ fn mirror_lower(mut c: MatMut<'_, f32>) {
     // In blocks, so that the lines of a column are still in the cache for its neighbour.
     for i in (0..n).step_by(BLOCK) {
         for j in (0..=i).step_by(BLOCK) {
+            if col_stride == 1 && i > j && i + BLOCK <= n {
+                let mut block = [[0.0; BLOCK]; BLOCK];
+                for (r, line) in block.iter_mut().enumerate() {
+                    line.copy_from_slice(&data[(i + r) * row_stride + j..][..BLOCK]);
+                }
+                for q in 0..BLOCK {
+                    let out = &mut data[(j + q) * row_stride + i..][..BLOCK];
+                    out.iter_mut().zip(&block).for_each(|(out, line)| *out = line[q]);
+                }
+                continue;
+            }
             for i in i..(i + BLOCK).min(n) {
                 for j in j..(j + BLOCK).min(i) {
                     data[j * row_stride + i * col_stride] = data[i * row_stride + j * col_stride];

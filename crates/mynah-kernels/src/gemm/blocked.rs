@@ -33,9 +33,9 @@ const B_BLOCK: usize = 1 << 18;
 const GROUP_ROWS: usize = 1;
 const GROUP_K_MAJOR: usize = 8;
 
-/// Panels of a whose part of c is finished together, over all blocks of the inner dimension, so that
-/// unfinished sums stay in L2.
-const PANELS_TOGETHER: usize = 24;
+/// Elements of c that are finished together, over all blocks of the inner dimension, so that unfinished sums
+/// stay in L2 (512 KiB of f32).
+const SUMS_TOGETHER: usize = 1 << 17;
 
 /// Products below this many multiply-adds (some 10 µs) stay on the calling thread.
 const PARALLEL_MIN: usize = 1 << 20;
@@ -225,7 +225,9 @@ pub(super) unsafe fn multiply<K: Kernel>(
     let (row_panels, col_panels) = (shape.m.div_ceil(K::MR), shape.n.div_ceil(K::NR));
     let grid = Grid::choose::<K>(shape, row_panels, col_panels, part);
     let product = PRODUCTS.fetch_add(1, Ordering::Relaxed);
-    let work = Work { shape, a, b, target, part, product };
+    let together = panels_together::<K>(shape);
+    let keep_b = shape.keeps_b::<K>() && (grid.rows > 1 || row_panels > together);
+    let work = Work { shape, a, b, target, part, product, together, keep_b };
     pool::run(grid.rows * grid.cols, |task| {
         // The last rows of a triangle are the longest: begin with them.
         let task = grid.rows * grid.cols - 1 - task;
@@ -234,6 +236,24 @@ pub(super) unsafe fn multiply<K: Kernel>(
         // SAFETY: tasks have disjoint rows or columns of c; the rest is the caller's promise.
         unsafe { work.task::<K>(rows, cols) };
     });
+}
+
+/// Panels of b in a stretch of columns.
+fn stretch_panels<K: Kernel>(shape: Shape) -> usize {
+    let (_, block_len) = shape.k_blocks();
+    (B_BLOCK / block_len.max(1) / K::NR).max(4)
+}
+
+/// Panels of a that meet a block of b before the next block is packed: all if there is one block.
+fn panels_together<K: Kernel>(shape: Shape) -> usize {
+    let (blocks, _) = shape.k_blocks();
+    if blocks == 1 {
+        return shape.m.div_ceil(K::MR);
+    }
+    let cols = shape.n.min(stretch_panels::<K>(shape) * K::NR);
+    // A b that is not kept is packed again for each lot of rows: the fewer lots, the better.
+    let least = if shape.keeps_b::<K>() { 24 } else { 48 };
+    (SUMS_TOGETHER / cols / K::MR).max(least)
 }
 
 /// How c is cut into tasks.
@@ -287,6 +307,11 @@ struct Work<'a, T> {
     part: Part,
     /// A number that no other product of the process has: whose b a thread's buffer holds.
     product: u64,
+    /// Panels of a that meet a block of b before the next block is packed.
+    together: usize,
+    /// Whether b is packed whole: it is met again. A b that is met once is better packed a block at a time,
+    /// into memory that stays in L2.
+    keep_b: bool,
 }
 
 // SAFETY: the tasks read a and b, which nothing writes meanwhile, and each writes its own elements of c.
@@ -301,18 +326,11 @@ impl<T: Float> Work<'_, T> {
         let shape = self.shape;
         let (blocks, block_len) = shape.k_blocks();
         let whole = Panels::whole::<K>(shape);
-        let keep = shape.keeps_b::<K>();
-        let wide = (B_BLOCK / block_len.max(1) / K::NR).max(4);
-        let stretches = cols.len().div_ceil(wide);
-        // A b that is not kept is packed again for each lot of rows: the fewer lots, the better.
-        let together = match (blocks, keep) {
-            (1, _) => rows.len().max(1),
-            (_, true) => PANELS_TOGETHER,
-            (_, false) => 2 * PANELS_TOGETHER,
-        };
+        let keep = self.keep_b;
+        let stretches = cols.len().div_ceil(stretch_panels::<K>(shape));
         with_space(&LEFT, |left| {
             with_space(&RIGHT, |right| {
-                for rows in pieces(rows, together) {
+                for rows in pieces(rows, self.together) {
                     for stretch in 0..stretches {
                         let part = cut(cols.len(), stretches, stretch);
                         let cols = cols.start + part.start..cols.start + part.end;
