@@ -1,0 +1,26 @@
+//! The run ledger: every experiment, run, metric, artifact and model in one SQLite file, and a log that can
+//! prove what happened to them.
+//!
+//! The key decision is one writer thread per process and group commit. Whoever changes something hands a
+//! closure to that thread; it takes all that are waiting into one transaction, so that a thousand small
+//! acknowledged writes cost a few commits, and many processes at once meet only at the commit. Reads go past
+//! the writer, on a pool of connections, and see the last commit (SQLite's write-ahead log).
+//!
+//! Metric points arrive as rows and age into chunks: a few kilobytes of delta-coded points per run and key.
+//! The latest point of each metric lies apart, clustered by run and indexed by value, so that a filter, an
+//! order or a comparison over ten thousand runs reads one index and no history.
+//!
+//! Every change appends an event to an append-only Merkle tree in the same transaction (see `audit`). Rejected:
+//! a hash chain (cutting its end goes unnoticed), an embedded key-value store (no SQL for whoever
+//! comes after us), points only as rows (ten times the bytes, and a deletion takes minutes), and a connection
+//! per caller (eight writers then wait for each other in SQLite's busy loop).
+//!
+//! The semantics are those of MLflow's SQL store, so that its clients can be served: params are written once,
+//! the latest metric is the one of the highest step, deleted things can be restored. Unlike it, NaN and ±∞ stay
+//! what they are, and nothing is cut to fit: what is too long is refused.
+
+mod error;
+mod types;
+
+pub use error::{Error, ErrorKind, Result};
+pub use types::*;
