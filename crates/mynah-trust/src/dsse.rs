@@ -1,14 +1,15 @@
 //! DSSE envelopes (github.com/secure-systems-lab/dsse, protocol 1.0): a payload, its type, and signatures
 //! over both, so that bytes signed as one kind of thing never pass as another.
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::encoding::{base64, bytes_of_any_base64};
 use crate::keys::{Sign, Verify};
 use crate::{Error, Result};
 
-/// An envelope's JSON may not be larger: a manifest of half a million files fits.
-pub const ENVELOPE_BYTES_MAX: usize = 128 << 20;
+/// An envelope's JSON may not be larger: a manifest of a quarter of a million files fits.
+pub const ENVELOPE_BYTES_MAX: usize = 64 << 20;
 
 /// More signatures than this are refused.
 const SIGNATURES_MAX: usize = 100;
@@ -89,48 +90,55 @@ impl Envelope {
         })
     }
 
-    /// Reads the JSON text.
+    /// Reads the JSON text. Fields that DSSE does not know are ignored, as it asks.
     ///
     /// # Errors
     /// `Format` when it is malformed or larger than [`ENVELOPE_BYTES_MAX`].
     pub fn parse(text: &[u8]) -> Result<Self> {
-        Self::from_json(&parse_json(text, "an envelope")?)
+        parse_json::<RawEnvelope>(text, "the envelope")?.decode()
     }
+}
 
-    /// Reads the JSON form. Fields that DSSE does not know are ignored, as it asks.
-    ///
-    /// # Errors
-    /// `Format` when a field is absent or malformed.
-    pub fn from_json(value: &Value) -> Result<Self> {
-        let payload = bytes_of_any_base64(text_at(value, "payload", "the envelope")?, "the payload")?;
-        let payload_type = text_at(value, "payloadType", "the envelope")?.to_string();
-        let lines = value.get("signatures").and_then(Value::as_array);
-        let lines = lines.ok_or_else(|| Error::format("the envelope has no list \"signatures\""))?;
-        if lines.is_empty() || lines.len() > SIGNATURES_MAX {
-            let message = format!("the envelope has {} signatures, not 1 to {SIGNATURES_MAX}", lines.len());
+/// The JSON form, read into these fields and no others: a tree of everything in a hostile text would be
+/// many times as large as the text.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RawEnvelope {
+    payload: String,
+    payload_type: String,
+    signatures: Vec<RawSignature>,
+}
+
+#[derive(Deserialize)]
+struct RawSignature {
+    sig: String,
+    keyid: Option<String>,
+}
+
+impl RawEnvelope {
+    pub(crate) fn decode(self) -> Result<Envelope> {
+        let payload = bytes_of_any_base64(&self.payload, "the payload")?;
+        let count = self.signatures.len();
+        if count == 0 || count > SIGNATURES_MAX {
+            let message = format!("the envelope has {count} signatures, not 1 to {SIGNATURES_MAX}");
             return Err(Error::format(message));
         }
-        let signature = |line: &Value| {
-            let signature = bytes_of_any_base64(text_at(line, "sig", "a signature")?, "a signature")?;
-            let key_id = match line.get("keyid") {
-                None | Some(Value::Null) => String::new(),
-                Some(Value::String(key_id)) => key_id.clone(),
-                Some(_) => return Err(Error::format("the \"keyid\" of a signature is not a text")),
-            };
-            Ok(EnvelopeSignature { key_id, signature })
+        let signature = |line: RawSignature| {
+            let signature = bytes_of_any_base64(&line.sig, "a signature")?;
+            Ok(EnvelopeSignature { key_id: line.keyid.unwrap_or_default(), signature })
         };
-        let signatures = lines.iter().map(signature).collect::<Result<_>>()?;
-        Ok(Self { payload_type, payload, signatures })
+        let signatures = self.signatures.into_iter().map(signature).collect::<Result<_>>()?;
+        Ok(Envelope { payload_type: self.payload_type, payload, signatures })
     }
 }
 
 /// Bounded JSON; `what` names it in the error.
-pub(crate) fn parse_json(text: &[u8], what: &str) -> Result<Value> {
+pub(crate) fn parse_json<'a, T: Deserialize<'a>>(text: &'a [u8], what: &str) -> Result<T> {
     if text.len() > ENVELOPE_BYTES_MAX {
         let message = format!("{what} of {} bytes; {ENVELOPE_BYTES_MAX} at most", text.len());
         return Err(Error::format(message));
     }
-    serde_json::from_slice(text).map_err(|e| Error::format(format!("{what} is not JSON: {e}")))
+    serde_json::from_slice(text).map_err(|e| Error::format(format!("{what} cannot be read: {e}")))
 }
 
 /// The text in a field of a JSON object; `what` names the object in the error.
@@ -208,6 +216,7 @@ mod tests {
             r#"{"payload":"","payloadType":"t","signatures":[{"sig":"?"}]}"#,
             r#"{"payload":"","payloadType":"t","signatures":[{"sig":"","keyid":5}]}"#,
             r#"{"payload":"AAA","payloadType":"t","signatures":[{"sig":""}]}"#,
+            r#"{"payload":"","payload":"","payloadType":"t","signatures":[{"sig":""}]}"#,
             r#"{"payload":7,"payloadType":"t","signatures":[{"sig":""}]}"#,
             r#"{"payload":"","payloadType":[],"signatures":[{"sig":""}]}"#,
             &"[".repeat(100_000),

@@ -65,7 +65,7 @@ impl Statement {
     /// `Format` when a field is absent or malformed, `Unsupported` for other versions.
     pub fn parse(text: &[u8]) -> Result<Self> {
         const WHAT: &str = "the statement";
-        let value = parse_json(text, WHAT)?;
+        let value: Value = parse_json(text, WHAT)?;
         let kind = text_at(&value, "_type", WHAT)?;
         if kind != STATEMENT_TYPE {
             let message = format!("a statement of type {kind:?}; supported is {STATEMENT_TYPE}");

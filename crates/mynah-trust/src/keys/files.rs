@@ -76,7 +76,9 @@ pub(super) fn create(path: &Path, role: Role, pem: &str) -> Result<()> {
         // The first error is the one worth telling.
         let _ = std::fs::remove_file(path);
         Error::io("write the key", path, &e)
-    })
+    })?;
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    mynah_base::sync_dir(folder).map_err(|e| Error::io("sync the folder", folder, &e))
 }
 
 /// The label between `-----BEGIN ` and `-----`, to say what a file holds instead of what is wanted.

@@ -1,9 +1,11 @@
 //! The Sigstore bundle around a signed manifest.
 
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::json;
 
 use super::Manifest;
-use crate::dsse::{Envelope, parse_json, text_at};
+use crate::dsse::{RawEnvelope, parse_json};
 use crate::keys::{EcSigningKey, EcVerifyingKey};
 use crate::statement::Statement;
 use crate::{Error, Result};
@@ -34,17 +36,16 @@ pub fn sign_manifest(manifest: &Manifest, key: &EcSigningKey) -> Result<String> 
 /// `Format` when the bundle is malformed or too large, `Unsupported` when it is signed in another way than
 /// with a bare key, `Signature` when it is signed by another key or not as it stands.
 pub fn verify_bundle(bundle: &[u8], key: &EcVerifyingKey) -> Result<Manifest> {
-    let bundle = parse_json(bundle, "the bundle")?;
-    let media_type = text_at(&bundle, "mediaType", "the bundle")?;
-    if media_type != MEDIA_TYPE {
-        let message = format!("a bundle of type {media_type:?}; supported is {MEDIA_TYPE}");
+    let bundle: Bundle = parse_json(bundle, "the bundle")?;
+    if bundle.media_type != MEDIA_TYPE {
+        let message = format!("a bundle of type {:?}; supported is {MEDIA_TYPE}", bundle.media_type);
         return Err(Error::unsupported(message));
     }
-    check_key_hint(bundle.get("verificationMaterial").unwrap_or(&Value::Null), key)?;
-    let envelope = bundle.get("dsseEnvelope").ok_or_else(|| {
+    bundle.verification_material.check_hint(key)?;
+    let envelope = bundle.dsse_envelope.ok_or_else(|| {
         Error::unsupported("the bundle has no \"dsseEnvelope\": it signs something else than a manifest")
     })?;
-    let envelope = Envelope::from_json(envelope)?;
+    let envelope = envelope.decode()?;
     if envelope.signatures().len() != 1 {
         let message = format!("the bundle has {} signatures, not one", envelope.signatures().len());
         return Err(Error::format(message));
@@ -52,22 +53,44 @@ pub fn verify_bundle(bundle: &[u8], key: &EcVerifyingKey) -> Result<Manifest> {
     Manifest::from_statement(&Statement::verify(&envelope, key)?)
 }
 
-/// Tells "another key" from "not signed at all"; proves nothing by itself.
-fn check_key_hint(material: &Value, key: &EcVerifyingKey) -> Result<()> {
-    let Some(public_key) = material.get("publicKey") else {
-        let kinds = ["certificate", "x509CertificateChain"];
-        let how = kinds.iter().find(|kind| material.get(kind).is_some()).unwrap_or(&"nothing known");
-        let message = format!("the bundle is signed with {how}, not with a bare public key");
-        return Err(Error::unsupported(message));
-    };
-    let ours = key.fingerprint()?.to_hex();
-    match public_key.get("hint") {
-        // Bundles of older versions have none.
-        None | Some(Value::Null) => Ok(()),
-        Some(Value::String(hint)) if hint.is_empty() || *hint == ours => Ok(()),
-        Some(Value::String(hint)) => Err(Error::signature(format!(
-            "signed by another key: its fingerprint is {hint}, that of the key to verify with is {ours}"
-        ))),
-        Some(_) => Err(Error::format("the \"hint\" at the public key is not a text")),
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Bundle {
+    media_type: String,
+    verification_material: Material,
+    dsse_envelope: Option<RawEnvelope>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Material {
+    public_key: Option<PublicKey>,
+    certificate: Option<IgnoredAny>,
+    x509_certificate_chain: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct PublicKey {
+    hint: Option<String>,
+}
+
+impl Material {
+    /// Tells "another key" from "not signed at all"; proves nothing by itself.
+    fn check_hint(&self, key: &EcVerifyingKey) -> Result<()> {
+        let Some(PublicKey { hint }) = &self.public_key else {
+            let certified = self.certificate.is_some() || self.x509_certificate_chain.is_some();
+            let how = if certified { "a certificate" } else { "nothing that is known" };
+            let message = format!("the bundle is signed with {how}, not with a bare public key");
+            return Err(Error::unsupported(message));
+        };
+        let ours = key.fingerprint()?.to_hex();
+        match hint.as_deref() {
+            // Bundles of older versions have none.
+            None | Some("") => Ok(()),
+            Some(hint) if hint == ours => Ok(()),
+            Some(hint) => Err(Error::signature(format!(
+                "signed by another key: its fingerprint is {hint}, that of the key to verify with is {ours}"
+            ))),
+        }
     }
 }

@@ -360,20 +360,26 @@ fn hostile_bundles_are_refused() {
         ErrorKind::Unsupported,
         "v0.1",
     );
-    check(with(&|b| b["mediaType"] = json!(null)), ErrorKind::Format, "mediaType");
+    check(with(&|b| b["mediaType"] = json!(null)), ErrorKind::Format, "invalid type: null");
     check(
         with(&|b| b["verificationMaterial"] = json!({ "certificate": { "rawBytes": "" } })),
         ErrorKind::Unsupported,
-        "signed with certificate",
+        "signed with a certificate",
     );
-    check(with(&|b| b["verificationMaterial"] = json!(7)), ErrorKind::Unsupported, "nothing known");
+    check(with(&|b| b["verificationMaterial"] = json!({})), ErrorKind::Unsupported, "nothing that is known");
+    check(with(&|b| b["verificationMaterial"] = json!(7)), ErrorKind::Format, "invalid type");
     check(
         with(&|b| b["verificationMaterial"]["publicKey"]["hint"] = json!("00")),
         ErrorKind::Signature,
         "another key",
     );
-    check(with(&|b| b["verificationMaterial"]["publicKey"]["hint"] = json!(7)), ErrorKind::Format, "hint");
-    check(with(&|b| drop(b["dsseEnvelope"].take())), ErrorKind::Format, "payload");
+    check(
+        with(&|b| b["verificationMaterial"]["publicKey"]["expected a string"] = json!(7)),
+        ErrorKind::Format,
+        "hint",
+    );
+    check(with(&|b| drop(b["dsseEnvelope"].take())), ErrorKind::Unsupported, "dsseEnvelope");
+    check(with(&|b| b["dsseEnvelope"] = json!({})), ErrorKind::Format, "missing field `payload`");
     check(
         with(&|b| drop(b.as_object_mut().unwrap().remove("dsseEnvelope"))),
         ErrorKind::Unsupported,
@@ -400,7 +406,7 @@ fn hostile_bundles_are_refused() {
     for text in ["", "{", "[]", "null", "\"x\"", &"[".repeat(1 << 20)] {
         check(verify_bundle(text.as_bytes(), &key), ErrorKind::Format, "the bundle");
     }
-    check(verify_bundle(&[0xff; 100], &key), ErrorKind::Format, "not JSON");
+    check(verify_bundle(&[0xff; 100], &key), ErrorKind::Format, "cannot be read");
     check(verify_bundle(&vec![b' '; ENVELOPE_BYTES_MAX + 1], &key), ErrorKind::Format, "at most");
 }
 
