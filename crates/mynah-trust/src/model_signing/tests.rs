@@ -374,9 +374,9 @@ fn hostile_bundles_are_refused() {
         "another key",
     );
     check(
-        with(&|b| b["verificationMaterial"]["publicKey"]["expected a string"] = json!(7)),
+        with(&|b| b["verificationMaterial"]["publicKey"]["hint"] = json!(7)),
         ErrorKind::Format,
-        "hint",
+        "expected a string",
     );
     check(with(&|b| drop(b["dsseEnvelope"].take())), ErrorKind::Unsupported, "dsseEnvelope");
     check(with(&|b| b["dsseEnvelope"] = json!({})), ErrorKind::Format, "missing field `payload`");
