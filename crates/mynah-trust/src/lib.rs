@@ -21,6 +21,30 @@
 //! parsed and refused with one line. Verification answers with what was proven, never with a bare `true`.
 //! Secret keys are wiped when dropped, have no `Debug` that shows them, and are written with mode 0600 to
 //! files that did not exist before.
+//!
+//! A log, its checkpoint kept elsewhere, and the proof that the log only grew since:
+//!
+//! ```
+//! use mynah_trust::keys::Ed25519SigningKey;
+//! use mynah_trust::merkle::{Tree, consistency_proof, leaf_hash};
+//! use mynah_trust::{Checkpoint, Result};
+//!
+//! # fn main() -> Result<()> {
+//! let key = Ed25519SigningKey::generate()?;
+//! let events = ["run created", "run finished", "run promoted"];
+//! let leaves = events.map(|event| leaf_hash(event.as_bytes()));
+//! let mut tree = Tree::new();
+//! tree.append(leaves[0]);
+//! tree.append(leaves[1]);
+//! let kept = Checkpoint::new("example.com/runs", tree.size(), tree.root()).sign(&key)?;
+//!
+//! tree.append(leaves[2]);
+//! let now = Checkpoint::new("example.com/runs", tree.size(), tree.root());
+//! let proof = consistency_proof(leaves.as_slice(), 2, 3)?;
+//! let kept = Checkpoint::verify(&kept, "example.com/runs", &key.verifying_key())?;
+//! now.verify_continues(&kept, &proof)
+//! # }
+//! ```
 
 mod checkpoint;
 mod digest;

@@ -122,6 +122,26 @@ fn key_files_are_created_once() {
     check(EcVerifyingKey::load(&large), ErrorKind::Key, "not a PEM text");
 }
 
+#[test]
+fn threads_that_make_one_key_file_get_one_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ec, ed) = (dir.path().join("ec.pem"), dir.path().join("ed.pem"));
+    let publics: Vec<_> = std::thread::scope(|scope| {
+        let both = || {
+            let ec = EcSigningKey::load_or_create(&ec).unwrap();
+            (ec.verifying_key(), Ed25519SigningKey::load_or_create(&ed).unwrap().verifying_key())
+        };
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(both)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(publics.iter().all(|public| *public == publics[0]));
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "nothing but the two keys is left");
+    fs::write(&ec, "damaged").unwrap();
+    check(EcSigningKey::load_or_create(&ec), ErrorKind::Key, "no PEM");
+    check(EcSigningKey::load_or_create(&dir.path().join("none/key")), ErrorKind::Io, "write the key");
+    check(EcSigningKey::generate().save(Path::new("/")), ErrorKind::Key, "names no file");
+}
+
 #[cfg(unix)]
 #[test]
 fn secret_files_are_for_the_owner_alone() {

@@ -69,6 +69,15 @@ impl Ed25519SigningKey {
         Self::from_pem(&files::read(path, Role::Secret)?).map_err(|e| e.in_file(path))
     }
 
+    /// Reads a key file, or makes one with a new key where there is none. Processes that do so at once get
+    /// the same key.
+    ///
+    /// # Errors
+    /// As [`Self::load`] and [`Self::save`].
+    pub fn load_or_create(path: &Path) -> Result<Self> {
+        files::load_or_create(path, Self::load, || Self::generate()?.save(path))
+    }
+
     /// Writes a new key file with mode 0600.
     ///
     /// # Errors

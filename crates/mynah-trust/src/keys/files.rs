@@ -1,12 +1,13 @@
 //! Reading and writing key files: bounded, never overwritten, secret ones for the owner's eyes only.
 
-use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind as IoErrorKind, Read, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind as IoErrorKind, Read, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use zeroize::Zeroizing;
 
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// Ten times the largest PEM of the kinds we read.
 const KEY_BYTES_MAX: u64 = 16 << 10;
@@ -55,8 +56,38 @@ fn refuse_readable_by_others(_path: &Path, _metadata: &std::fs::Metadata) -> Res
 }
 
 /// Writes a PEM to a file that does not exist yet. A secret one is never open to others, not even while it
-/// is being written; a half-written file is removed.
+/// is being written, and no reader ever sees a part of one.
 pub(super) fn create(path: &Path, role: Role, pem: &str) -> Result<()> {
+    let exists = || {
+        let message =
+            "exists already, and a key is never overwritten; name another file or move that one away";
+        Error::key(message).in_file(path)
+    };
+    let name = path.file_name().ok_or_else(|| Error::key("the path names no file").in_file(path))?;
+    let mut neighbour = name.to_os_string();
+    // Two processes, or two threads of one, may make the same key file at once.
+    let number = NEIGHBOURS.fetch_add(1, Ordering::Relaxed);
+    neighbour.push(format!(".{}-{number}.tmp", std::process::id()));
+    let neighbour = path.with_file_name(neighbour);
+    write_new(&neighbour, role, pem).map_err(|e| Error::io("write the key", path, &e))?;
+    // A rename would overwrite; a second name for the same file fails when the name is taken.
+    let mut linked = fs::hard_link(&neighbour, path);
+    let _ = fs::remove_file(&neighbour);
+    if linked.as_ref().is_err_and(|e| e.kind() != IoErrorKind::AlreadyExists) {
+        // A file system without links: the file is then whole or absent unless the machine stops in between.
+        linked = write_new(path, role, pem);
+    }
+    linked.map_err(|e| match e.kind() {
+        IoErrorKind::AlreadyExists => exists(),
+        _ => Error::io("create the key file", path, &e),
+    })?;
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    mynah_base::sync_dir(folder).map_err(|e| Error::io("sync the folder", folder, &e))
+}
+
+static NEIGHBOURS: AtomicU64 = AtomicU64::new(0);
+
+fn write_new(path: &Path, role: Role, pem: &str) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -64,21 +95,28 @@ pub(super) fn create(path: &Path, role: Role, pem: &str) -> Result<()> {
         use std::os::unix::fs::OpenOptionsExt;
         options.mode(0o600);
     }
-    let mut file = options.open(path).map_err(|e| match e.kind() {
-        IoErrorKind::AlreadyExists => Error::key(
-            "exists already, and a key is never overwritten; name another file or move that one away",
-        )
-        .in_file(path),
-        _ => Error::io("create the key file", path, &e),
-    })?;
+    let mut file = options.open(path)?;
     let written = file.write_all(pem.as_bytes()).and_then(|()| file.sync_all());
-    written.map_err(|e| {
+    if written.is_err() {
         // The first error is the one worth telling.
-        let _ = std::fs::remove_file(path);
-        Error::io("write the key", path, &e)
-    })?;
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    mynah_base::sync_dir(folder).map_err(|e| Error::io("sync the folder", folder, &e))
+        let _ = fs::remove_file(path);
+    }
+    written
+}
+
+/// Loads what exists; else makes it, and takes what another process made in the meantime.
+pub(super) fn load_or_create<K>(
+    path: &Path,
+    load: impl Fn(&Path) -> Result<K>,
+    create: impl FnOnce() -> Result<()>,
+) -> Result<K> {
+    if !path.try_exists().map_err(|e| Error::io("look for the key", path, &e))? {
+        match create() {
+            Err(error) if error.kind() != ErrorKind::Key => return Err(error),
+            _ => {}
+        }
+    }
+    load(path)
 }
 
 /// The label between `-----BEGIN ` and `-----`, to say what a file holds instead of what is wanted.
