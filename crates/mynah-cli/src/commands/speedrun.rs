@@ -135,6 +135,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
+/// Of a time limit, the share that pretraining gets.
+const BASE_SHARE: f64 = 2.0 / 3.0;
+
 impl Run {
     fn all(&mut self) -> Result<()> {
         let interrupt = interrupt::flag()?;
@@ -207,7 +210,7 @@ impl Run {
             let (held_out, part) = run.inputs.held_out_text()?;
             let outcome = Pretrain {
                 plan,
-                run: &run.choices.run,
+                run: &run.choices.run.share(BASE_SHARE),
                 batch_rows: batch_rows(run.choices.run.batch_rows, plan, run.recipe.pass_tokens)?,
                 tokenizer,
                 text: &text,
@@ -238,7 +241,7 @@ impl Run {
             let outcome = Finetune {
                 base: &run.dir.join("base"),
                 plan: Some(plan),
-                run: &run.choices.run,
+                run: &run.choices.run.share(1.0 - BASE_SHARE),
                 steps: Some(run.choices.sft_steps.unwrap_or(run.recipe.finetune_steps)),
                 rate_factor: run.recipe.finetune_rate,
                 tokenizer,
