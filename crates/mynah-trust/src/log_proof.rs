@@ -90,6 +90,28 @@ mod tests {
     use crate::keys::Ed25519SigningKey;
     use crate::merkle::{Tree, inclusion_proof, leaf_hash};
 
+    /// Made by goldens/checkpoint.py from the specification.
+    #[test]
+    fn the_oracle_writes_the_same_text() {
+        let golden: serde_json::Value =
+            serde_json::from_str(include_str!("../goldens/checkpoint.json")).unwrap();
+        let public = Ed25519VerifyingKey::from_pem(golden["public_pem"].as_str().unwrap()).unwrap();
+        let leaves: Vec<Hash> = (0..7).map(|i| leaf_hash(i.to_string().as_bytes())).collect();
+        let proofs = golden["proofs"].as_array().unwrap();
+        assert_eq!(proofs.len(), 7);
+        for (index, expect) in proofs.iter().enumerate() {
+            let proof = LogProof {
+                index: index as u64,
+                hashes: inclusion_proof(leaves.as_slice(), index as u64, 7).unwrap(),
+                checkpoint: golden["notes"][7].as_str().unwrap().to_string(),
+                extra: (index % 2 == 1).then(|| index.to_string().into_bytes()),
+            };
+            assert_eq!(proof.to_text(), expect.as_str().unwrap());
+            let read = LogProof::from_text(expect.as_str().unwrap()).unwrap();
+            assert_eq!(read.verify(&leaves[index], "example.com/runs", &public).unwrap().size, 7);
+        }
+    }
+
     #[test]
     fn a_proof_survives_its_text_and_no_change_of_it() {
         let key = Ed25519SigningKey::generate().unwrap();
