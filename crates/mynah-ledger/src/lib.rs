@@ -19,8 +19,31 @@
 //! the latest metric is the one of the highest step, deleted things can be restored. Unlike it, NaN and ±∞ stay
 //! what they are, and nothing is cut to fit: what is too long is refused.
 
+mod artifacts;
+pub mod audit;
 mod error;
+mod experiments;
+mod ids;
+mod ledger;
+mod logging;
+mod metrics;
+mod models;
+mod recorder;
+mod registry;
+mod runs;
+pub mod search;
+mod store;
 mod types;
+pub mod validate;
 
+pub use artifacts::{Artifact, ArtifactEntry, ArtifactOwner};
+pub use audit::{AuditEvent, AuditHead, AuditProof, AuditReport};
 pub use error::{Error, ErrorKind, Result};
+pub use ledger::{Ledger, Location, OpenOptions};
+pub use metrics::Sample;
+pub use metrics::curve::{Axis, Curve, CurveRequest, Thinning};
+pub use recorder::{Recorder, RecorderOptions, RecorderStats, flush_all};
 pub use types::*;
+
+/// The schema version that this program writes, and the newest it reads.
+pub const SCHEMA_VERSION: i64 = store::schema::VERSION;

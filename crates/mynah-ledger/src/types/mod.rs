@@ -8,12 +8,12 @@ mod run;
 mod search;
 
 pub use model::{
-    LoggedModel, LoggedModelStatus, ModelAlias, ModelMetric, ModelVersion, ModelVersionUpdate, NewLoggedModel,
-    NewModelVersion, RegisteredModel, Stage, VersionStatus,
+    LoggedModel, LoggedModelStatus, ModelAlias, ModelMetric, ModelVersion, ModelVersionUpdate,
+    NewLoggedModel, NewModelVersion, RegisteredModel, Stage, VersionStatus,
 };
 pub use run::{
-    Batch, Dataset, DatasetInput, DatasetSummary, Experiment, Lifecycle, Metric, ModelOutput, NewExperiment, NewRun,
-    Param, Quarantine, Run, RunData, RunRecord, RunStatus, RunUpdate, Tag,
+    Batch, Dataset, DatasetInput, DatasetSummary, Experiment, Lifecycle, Metric, ModelOutput, NewExperiment,
+    NewRun, Param, Quarantine, Run, RunData, RunRecord, RunStatus, RunUpdate, Tag,
 };
 pub use search::{
     DatasetFilter, ModelOrder, Page, SearchExperiments, SearchLoggedModels, SearchModels, SearchRuns, View,

@@ -1,0 +1,156 @@
+//! Writing points: rows while they are few, chunks when they are many, and always the latest.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::chunk::{self, POINTS_MAX};
+use super::{Sample, from_ordered_bits, ordered_bits};
+use crate::error::Result;
+
+/// Rows of one run and key that make a chunk.
+const ROWS_MAX: i64 = 2_048;
+
+/// Points of one key in one change that become a chunk without being rows first.
+const DIRECT_MIN: usize = 256;
+
+/// The number of a metric's name; made when it is new.
+pub fn key_id(connection: &Connection, name: &str) -> Result<i64> {
+    if let Some(id) = find_key(connection, name)? {
+        return Ok(id);
+    }
+    connection.prepare_cached("INSERT INTO metric_names (name) VALUES (?1)")?.execute([name])?;
+    Ok(connection.last_insert_rowid())
+}
+
+/// The number of a metric's name, if any run has ever had it.
+pub fn find_key(connection: &Connection, name: &str) -> Result<Option<i64>> {
+    Ok(connection
+        .prepare_cached("SELECT id FROM metric_names WHERE name = ?1")?
+        .query_row([name], |row| row.get(0))
+        .optional()?)
+}
+
+/// Adds points of one key to a run. A point that is there already, to the bit, is not added again: a client that
+/// repeats a call because its answer was lost changes nothing.
+pub fn insert(connection: &Connection, run: i64, name: &str, samples: &mut Vec<Sample>) -> Result<()> {
+    if samples.is_empty() {
+        return Ok(());
+    }
+    let key = key_id(connection, name)?;
+    samples.sort_unstable_by_key(Sample::identity);
+    samples.dedup_by_key(|sample| sample.identity());
+    let latest: Option<(Sample, i64)> = connection
+        .prepare_cached(
+            "SELECT step, timestamp_ms, value, row_count FROM latest_metrics WHERE run = ?1 AND key = ?2",
+        )?
+        .query_row((run, key), |row| {
+            let value: Option<f64> = row.get(2)?;
+            let sample =
+                Sample { step: row.get(0)?, timestamp_ms: row.get(1)?, value: value.unwrap_or(f64::NAN) };
+            Ok((sample, row.get(3)?))
+        })
+        .optional()?;
+    // The latest has the highest step: above it nothing is stored, so nothing can be there twice.
+    let is_new = latest.is_none_or(|(latest, _)| samples[0].step > latest.step);
+    let mut rows = latest.map_or(0, |(_, rows)| rows);
+    if samples.len() >= DIRECT_MIN && is_new {
+        samples.chunks(POINTS_MAX).try_for_each(|samples| insert_chunk(connection, run, key, samples))?;
+    } else {
+        rows += insert_rows(connection, run, key, samples)?;
+        if rows >= ROWS_MAX {
+            compact(connection, run, key)?;
+            rows = 0;
+        }
+    }
+    let mut newest = samples[0];
+    for sample in &samples[1..] {
+        if sample.is_later_than(&newest) {
+            newest = *sample;
+        }
+    }
+    match latest {
+        Some((latest, _)) if !newest.is_later_than(&latest) => {
+            connection
+                .prepare_cached("UPDATE latest_metrics SET row_count = ?3 WHERE run = ?1 AND key = ?2")?
+                .execute((run, key, rows))?;
+        }
+        _ => {
+            connection
+                .prepare_cached(
+                    "INSERT INTO latest_metrics (run, key, value, step, timestamp_ms, row_count)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                     ON CONFLICT DO UPDATE SET value = excluded.value, step = excluded.step,
+                         timestamp_ms = excluded.timestamp_ms, row_count = excluded.row_count",
+                )?
+                .execute((run, key, newest.value, newest.step, newest.timestamp_ms, rows))?;
+        }
+    }
+    Ok(())
+}
+
+fn insert_rows(connection: &Connection, run: i64, key: i64, samples: &[Sample]) -> Result<i64> {
+    let mut insert = connection.prepare_cached(
+        "INSERT OR IGNORE INTO points (run, key, step, timestamp_ms, bits) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    let mut added = 0;
+    for sample in samples {
+        added += insert.execute((run, key, sample.step, sample.timestamp_ms, ordered_bits(sample.value)))?;
+    }
+    Ok(added as i64)
+}
+
+fn insert_chunk(connection: &Connection, run: i64, key: i64, samples: &[Sample]) -> Result<()> {
+    let (Some(first), Some(last)) = (samples.first(), samples.last()) else { return Ok(()) };
+    connection
+        .prepare_cached(
+            "INSERT INTO chunks (run, key, point_count, step_min, step_max, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute((run, key, samples.len() as i64, first.step, last.step, chunk::encode(samples)))?;
+    Ok(())
+}
+
+/// Turns the rows of a run and key into chunks.
+fn compact(connection: &Connection, run: i64, key: i64) -> Result<()> {
+    let samples = rows(connection, run, key, i64::MIN, i64::MAX)?;
+    samples.chunks(POINTS_MAX).try_for_each(|samples| insert_chunk(connection, run, key, samples))?;
+    connection.prepare_cached("DELETE FROM points WHERE run = ?1 AND key = ?2")?.execute((run, key))?;
+    Ok(())
+}
+
+fn rows(connection: &Connection, run: i64, key: i64, step_min: i64, step_max: i64) -> Result<Vec<Sample>> {
+    let mut select = connection.prepare_cached(
+        "SELECT step, timestamp_ms, bits FROM points WHERE run = ?1 AND key = ?2 AND step BETWEEN ?3 AND ?4
+         ORDER BY step, timestamp_ms, bits",
+    )?;
+    let rows = select.query_map((run, key, step_min, step_max), |row| {
+        Ok(Sample { step: row.get(0)?, timestamp_ms: row.get(1)?, value: from_ordered_bits(row.get(2)?) })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// All points of a run and key between two steps, both included, by step, time and value; none twice.
+pub fn samples(
+    connection: &Connection,
+    run: i64,
+    key: i64,
+    step_min: i64,
+    step_max: i64,
+) -> Result<Vec<Sample>> {
+    let mut samples = Vec::new();
+    let mut select = connection.prepare_cached(
+        "SELECT data FROM chunks WHERE run = ?1 AND key = ?2 AND step_min <= ?4 AND step_max >= ?3
+         ORDER BY step_min, id",
+    )?;
+    let mut chunks = select.query((run, key, step_min, step_max))?;
+    while let Some(row) = chunks.next()? {
+        let data = row.get_ref(0)?.as_blob().unwrap_or_default();
+        samples.extend(
+            chunk::decode(data)?.into_iter().filter(|sample| (step_min..=step_max).contains(&sample.step)),
+        );
+    }
+    samples.extend(rows(connection, run, key, step_min, step_max)?);
+    if !samples.is_sorted_by_key(Sample::identity) {
+        samples.sort_unstable_by_key(Sample::identity);
+    }
+    samples.dedup_by_key(|sample| sample.identity());
+    Ok(samples)
+}

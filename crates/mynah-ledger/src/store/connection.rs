@@ -1,0 +1,155 @@
+//! Opening the file: whose it is, how it is tuned, what happens when another process holds it.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use super::schema;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Pages that a connection keeps: SQLite reads a negative number as KiB.
+const CACHE_WRITER_KIB: i64 = 64 << 10;
+const CACHE_READER_KIB: i64 = 32 << 10;
+
+/// Looks at the first bytes of the file without opening it as a database: a store that is not ours or is newer
+/// must not even get a lock file beside it.
+///
+/// Returns whether there is anything in the file.
+pub fn peek(path: &Path) -> Result<bool> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(Error::io("cannot open the ledger", path, &error)),
+    };
+    let mut head = [0u8; 100];
+    let mut filled = 0;
+    while filled < head.len() {
+        match file.read(&mut head[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) => return Err(Error::io("cannot read the ledger", path, &error)),
+        }
+    }
+    if filled == 0 {
+        return Ok(false);
+    }
+    let place = path.display();
+    if filled < head.len() || &head[..16] != b"SQLite format 3\0" {
+        return Err(Error::storage(format!("{place} is not a ledger: it is no SQLite database")));
+    }
+    let word = |at: usize| i32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+    if word(68) != schema::APPLICATION_ID {
+        return Err(Error::storage(format!(
+            "{place} is a SQLite database of another program, not a ledger; an MLflow database can be imported"
+        )));
+    }
+    schema::check_not_newer(i64::from(word(60)), &place.to_string())?;
+    Ok(true)
+}
+
+/// The one connection that writes. Creates the file and brings the schema up to date.
+pub fn open_writer(
+    path: &Path,
+    full_sync: bool,
+    timeout: Duration,
+    artifact_root: &str,
+) -> Result<Connection> {
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(|error| cannot_open(path, error))?;
+    let place = path.display().to_string();
+    let until = Instant::now() + timeout;
+    tune(&connection, CACHE_WRITER_KIB)?;
+    // The busy loop is our own (`retry`): SQLite's sleeps up to 100 ms between looks, which starves a process
+    // among many.
+    connection.busy_timeout(Duration::ZERO)?;
+    retry(until, || {
+        if schema::version(&connection)? == 0 {
+            connection.pragma_update(None, "application_id", schema::APPLICATION_ID)?;
+        }
+        let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+        if mode != "wal" {
+            return Err(Error::storage(format!(
+                "the ledger {place} cannot use a write-ahead log (mode '{mode}'); put it on a local disk"
+            )));
+        }
+        connection.pragma_update(None, "synchronous", if full_sync { "FULL" } else { "NORMAL" })?;
+        connection.pragma_update(None, "wal_autocheckpoint", 4_000)?;
+        connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+        schema::check_not_newer(schema::version(&connection)?, &place)?;
+        schema::migrate(&connection, &place, crate::ids::now_ms(), artifact_root)
+    })
+    .map_err(|error| refused(path, error))?;
+    Ok(connection)
+}
+
+/// A connection that reads. Waits a while where another process is recovering the log.
+pub fn open_reader(path: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(|error| cannot_open(path, error))?;
+    tune(&connection, CACHE_READER_KIB)?;
+    connection.busy_timeout(Duration::from_secs(10))?;
+    // MLflow's LIKE tells case apart, ILIKE does not.
+    connection.execute_batch("PRAGMA case_sensitive_like = ON; PRAGMA query_only = ON")?;
+    schema::check_not_newer(
+        schema::version(&connection).map_err(|error| refused(path, error))?,
+        &path.display().to_string(),
+    )?;
+    Ok(connection)
+}
+
+fn tune(connection: &Connection, cache_kib: i64) -> Result<()> {
+    connection.set_prepared_statement_cache_capacity(200);
+    // A damaged or hostile file may bring its own views and functions; none of them is to run.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    connection.pragma_update(None, "cell_size_check", true)?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "cache_size", -cache_kib)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    // No memory map: a file that somebody cuts would end the process with a signal instead of an error.
+    Ok(())
+}
+
+/// Calls again while another process holds the store, with short pauses, until the time is up.
+pub fn retry<T>(until: Instant, mut call: impl FnMut() -> Result<T>) -> Result<T> {
+    let mut pause_us = 100;
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Busy => {
+                if Instant::now() >= until {
+                    return Err(error);
+                }
+                std::thread::sleep(Duration::from_micros(pause_us));
+                // Grows to a few milliseconds only: who looks often enough gets a turn soon.
+                pause_us = (pause_us * 3 / 2).min(3_000);
+            }
+            other => return other,
+        }
+    }
+}
+
+fn cannot_open(path: &Path, error: rusqlite::Error) -> Error {
+    let place = path.display();
+    let (parent, exists) = (path.parent().filter(|parent| !parent.as_os_str().is_empty()), path.exists());
+    if !exists && parent.is_some_and(|parent| !parent.is_dir()) {
+        return Error::not_found(format!("cannot make the ledger {place}: its folder does not exist"));
+    }
+    if error.sqlite_error_code() == Some(rusqlite::ErrorCode::CannotOpen) {
+        return Error::new(
+            ErrorKind::Permission,
+            format!("cannot open the ledger {place}: {error}; the file and its folder must be writable"),
+        );
+    }
+    refused(path, error.into())
+}
+
+fn refused(path: &Path, error: Error) -> Error {
+    let message = error.to_string();
+    let place = path.display().to_string();
+    if message.contains(&place) { error } else { Error::new(error.kind(), format!("{place}: {message}")) }
+}
