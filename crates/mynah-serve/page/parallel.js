@@ -1,0 +1,155 @@
+// Parallel coordinates: an axis per param or metric, a line per run, coloured by one metric; drag on an axis to keep
+// only the runs that pass there.
+import { el, get, number, post, show } from "./api.js";
+import { go, state } from "./state.js";
+
+const RUNS_MAX = 2000;
+const TOP = 34, BOTTOM = 18, SIDE = 60;
+
+export class ParallelView {
+  constructor(experiments) {
+    this.experiments = experiments;
+    this.chosen = null;
+    this.brushes = new Map();
+    this.canvas = el("canvas", { role: "img", "aria-label": "Parallel coordinates of runs" });
+    this.axesList = el("details", {}, el("summary", {}, "Axes"), (this.pick = el("div", { class: "pick" })));
+    this.colourBy = el("select", { "aria-label": "Colour by", onchange: () => { this.by = this.colourBy.value; this.draw(); } });
+    this.count = el("span", { class: "quiet", role: "status" });
+    this.node = [
+      el("div", { class: "bar" }, this.axesList, el("label", {}, "Colour ", this.colourBy), el("button", { onclick: () => this.select() }, "Select what is left"), el("button", { onclick: () => { this.brushes.clear(); this.draw(); } }, "Clear limits"), this.count),
+      el("div", { class: "card wide", style: { margin: ".8rem" } }, this.canvas),
+    ];
+    new ResizeObserver(() => this.draw()).observe(this.canvas);
+    this.canvas.addEventListener("pointerdown", (event) => this.press(event));
+    this.canvas.addEventListener("pointermove", (event) => this.drag(event));
+    this.canvas.addEventListener("pointerup", () => (this.pressed = null));
+  }
+
+  async update() {
+    const known = await get("/api/mynah/columns", { experiment_ids: this.experiments() });
+    const metrics = known.metrics.filter((key) => !key.startsWith("system/")).map((key) => `metrics.${key}`);
+    const params = known.params.map((key) => `params.${key}`);
+    this.all = [...params, ...metrics];
+    this.columns = this.all.slice(0, 200);
+    const fields = { experiment_ids: this.experiments(), filter: state.filter, columns: this.columns, max_results: RUNS_MAX };
+    const { rows } = await post("/api/mynah/runs", fields);
+    this.rows = state.selected.size ? rows.filter((row) => state.selected.has(row.id)) : rows;
+    if (!this.chosen || !this.chosen.every((column) => this.all.includes(column))) {
+      const varied = params.filter((column) => new Set(this.rows.map((row) => row.cells[this.columns.indexOf(column)])).size > 1);
+      this.chosen = [...varied.slice(0, 5), ...metrics.slice(0, 2)];
+      this.by = metrics[0] ?? this.chosen[0];
+    }
+    this.pick.replaceChildren(
+      ...this.columns.map((column) =>
+        el("label", {}, el("input", { type: "checkbox", checked: this.chosen.includes(column), onchange: (event) => {
+          this.chosen = this.columns.filter((one) => (one === column ? event.target.checked : this.chosen.includes(one)));
+          this.draw();
+        } }), ` ${column}`),
+      ),
+    );
+    this.colourBy.replaceChildren(...this.columns.map((column) => el("option", { value: column, selected: column === this.by }, column)));
+    this.draw();
+  }
+
+  // A numeric axis where every value is a number, else one place per text.
+  axis(column) {
+    const at = this.columns.indexOf(column);
+    const raw = this.rows.map((row) => row.cells[at]).filter((value) => value !== null && value !== undefined);
+    const numbers = raw.map((value) => number(value) ?? (String(value).trim() === "" ? NaN : Number(value)));
+    if (raw.length && numbers.every(Number.isFinite)) {
+      const from = numbers.reduce((a, b) => Math.min(a, b), Infinity), to = numbers.reduce((a, b) => Math.max(a, b), -Infinity);
+      const place = (value) => { const n = Number(value); return value === null || value === undefined ? undefined : to > from ? (n - from) / (to - from) : 0.5; };
+      return { column, at, place, labels: [[0, show(from)], [1, show(to)]] };
+    }
+    const texts = [...new Set(raw.map(String))].sort();
+    const places = new Map(texts.map((text, i) => [text, texts.length > 1 ? i / (texts.length - 1) : 0.5]));
+    const place = (value) => (value === null || value === undefined ? undefined : places.get(String(value)));
+    return { column, at, place, labels: texts.length <= 12 ? [...places].map(([text, p]) => [p, text]) : [] };
+  }
+
+  draw() {
+    if (!this.rows) return;
+    const ratio = window.devicePixelRatio || 1;
+    const { clientWidth: width, clientHeight: height } = this.canvas;
+    if (!width || !height) return;
+    this.canvas.width = Math.round(width * ratio);
+    this.canvas.height = Math.round(height * ratio);
+    const context = this.canvas.getContext("2d");
+    context.scale(ratio, ratio);
+    const style = getComputedStyle(document.documentElement);
+    const axes = this.chosen.map((column) => this.axis(column));
+    const x = (i) => (axes.length > 1 ? SIDE + (i * (width - 2 * SIDE)) / (axes.length - 1) : width / 2);
+    const y = (p) => height - BOTTOM - p * (height - TOP - BOTTOM);
+    this.shown = { axes, x, y, height };
+    const shade = this.by && this.columns.includes(this.by) ? this.axis(this.by) : null;
+    const passes = (row) => axes.every((axis) => {
+      const brush = this.brushes.get(axis.column);
+      const p = axis.place(row.cells[axis.at]);
+      return !brush || (p !== undefined && p >= brush[0] && p <= brush[1]);
+    });
+    this.left = this.rows.filter(passes);
+    const kept = new Set(this.left);
+    for (const bright of [false, true])
+      for (const row of this.rows) {
+        if (kept.has(row) !== bright) continue;
+        const p = shade?.place(row.cells[shade.at]);
+        context.strokeStyle = p === undefined ? style.getPropertyValue("--quiet").trim() : `hsl(${240 - 240 * p} 75% 50%)`;
+        context.globalAlpha = bright ? Math.max(0.15, Math.min(0.8, 60 / this.left.length)) : 0.03;
+        context.beginPath();
+        let open = false;
+        axes.forEach((axis, i) => {
+          const place = axis.place(row.cells[axis.at]);
+          if (place === undefined) return (open = false);
+          open ? context.lineTo(x(i), y(place)) : context.moveTo(x(i), y(place));
+          open = true;
+        });
+        context.stroke();
+      }
+    context.globalAlpha = 1;
+    context.font = "11px system-ui, sans-serif";
+    context.textAlign = "center";
+    axes.forEach((axis, i) => {
+      context.strokeStyle = style.getPropertyValue("--line").trim();
+      context.fillStyle = style.getPropertyValue("--text").trim();
+      context.beginPath();
+      context.moveTo(x(i), TOP);
+      context.lineTo(x(i), height - BOTTOM);
+      context.stroke();
+      context.fillText(axis.column.slice(axis.column.indexOf(".") + 1).slice(0, 22), x(i), 14);
+      context.fillStyle = style.getPropertyValue("--quiet").trim();
+      for (const [p, text] of axis.labels) context.fillText(text.slice(0, 18), x(i), y(p) + (p === 1 ? -6 : p === 0 ? 13 : 4));
+      const brush = this.brushes.get(axis.column);
+      if (!brush) return;
+      context.fillStyle = "rgb(80 140 255 / .25)";
+      context.fillRect(x(i) - 8, y(brush[1]), 16, y(brush[0]) - y(brush[1]));
+    });
+    this.count.textContent = `${this.left.length} of ${this.rows.length} runs`;
+  }
+
+  at(event) {
+    const { axes, x, height } = this.shown;
+    const i = axes.reduce((best, _, i) => (Math.abs(x(i) - event.offsetX) < Math.abs(x(best) - event.offsetX) ? i : best), 0);
+    const p = (height - BOTTOM - event.offsetY) / (height - TOP - BOTTOM);
+    return { axis: axes[i], near: Math.abs(x(i) - event.offsetX) < 20, p: Math.max(0, Math.min(1, p)) };
+  }
+
+  press(event) {
+    const { axis, near, p } = this.at(event);
+    if (!axis || !near) return;
+    this.canvas.setPointerCapture(event.pointerId);
+    this.pressed = { column: axis.column, p };
+    this.brushes.delete(axis.column);
+    this.draw();
+  }
+
+  drag(event) {
+    if (!this.pressed) return;
+    const { p } = this.at(event);
+    this.brushes.set(this.pressed.column, [Math.min(p, this.pressed.p), Math.max(p, this.pressed.p)]);
+    this.draw();
+  }
+
+  select() {
+    go({ view: "runs", selected: new Set(this.left.slice(0, 100).map((row) => row.id)) });
+  }
+}

@@ -1,0 +1,205 @@
+//! Calls on registered models and their versions.
+
+use mynah_ledger::{Ledger, ModelVersionUpdate, NewModelVersion, SearchModels, Stage, Tag};
+use serde::Serialize;
+
+use super::{owned, tags_of, wire};
+use crate::answer::{ApiError, Reply, reply, reply_empty};
+use crate::fields::Fields;
+
+const MODELS: usize = 100;
+const MODELS_MAX: usize = 1_000;
+const VERSIONS_MAX: usize = 200_000;
+
+#[derive(Serialize)]
+struct OneModel<'a> {
+    registered_model: wire::RegisteredModel<'a>,
+}
+
+#[derive(Serialize)]
+struct OneVersion<'a> {
+    model_version: wire::ModelVersion<'a>,
+}
+
+/// A version is a whole number from 1, on the wire in a string.
+fn version_of(fields: &Fields) -> Result<u64, ApiError> {
+    let text = fields.filled("version");
+    let number = match text {
+        Ok(text) => text.parse::<u64>().ok(),
+        Err(_) if fields.has("version") => fields.integer("version")?.try_into().ok(),
+        Err(error) => return Err(error),
+    };
+    number.filter(|&number| number > 0).ok_or_else(|| {
+        ApiError::invalid("Invalid value for parameter 'version': a whole number from 1 is needed")
+    })
+}
+
+pub(super) fn create_model(ledger: &Ledger, mut fields: Fields) -> Reply {
+    let tags = tags_of(&mut fields)?;
+    let description = fields.filled_if("description")?.map(str::to_string);
+    let model = ledger.create_registered_model(fields.filled("name")?, tags, description)?;
+    reply(&OneModel { registered_model: wire::registered_model(&model) })
+}
+
+pub(super) fn get_model(ledger: &Ledger, fields: Fields) -> Reply {
+    let model = ledger.registered_model(fields.filled("name")?)?;
+    reply(&OneModel { registered_model: wire::registered_model(&model) })
+}
+
+pub(super) fn update_model(ledger: &Ledger, fields: Fields) -> Reply {
+    let description = fields.string_if("description")?.unwrap_or_default().to_string();
+    let model = ledger.update_registered_model(fields.filled("name")?, Some(description))?;
+    reply(&OneModel { registered_model: wire::registered_model(&model) })
+}
+
+pub(super) fn rename_model(ledger: &Ledger, fields: Fields) -> Reply {
+    let model = ledger.rename_registered_model(fields.filled("name")?, fields.filled("new_name")?)?;
+    reply(&OneModel { registered_model: wire::registered_model(&model) })
+}
+
+pub(super) fn delete_model(ledger: &Ledger, fields: Fields) -> Reply {
+    ledger.delete_registered_model(fields.filled("name")?)?;
+    reply_empty()
+}
+
+fn question(fields: &Fields, default: usize, most: usize) -> Result<SearchModels, ApiError> {
+    Ok(SearchModels {
+        filter: fields.string_if("filter")?.unwrap_or_default().to_string(),
+        order_by: owned(fields.strings("order_by")?),
+        max_results: fields.count("max_results", default, most)?,
+        page_token: fields.filled_if("page_token")?.map(str::to_string),
+    })
+}
+
+pub(super) fn search_models(ledger: &Ledger, fields: Fields) -> Reply {
+    #[derive(Serialize)]
+    struct Found<'a> {
+        registered_models: Vec<wire::RegisteredModel<'a>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        next_page_token: Option<&'a str>,
+    }
+    let page = ledger.search_registered_models(&question(&fields, MODELS, MODELS_MAX)?)?;
+    reply(&Found {
+        registered_models: page.items.iter().map(wire::registered_model).collect(),
+        next_page_token: page.next_page_token.as_deref(),
+    })
+}
+
+pub(super) fn latest_versions(ledger: &Ledger, fields: Fields) -> Reply {
+    #[derive(Serialize)]
+    struct Found<'a> {
+        model_versions: Vec<wire::ModelVersion<'a>>,
+    }
+    let stages =
+        fields.strings("stages")?.into_iter().map(stage_named).collect::<Result<Vec<_>, ApiError>>()?;
+    let versions = ledger.latest_versions(fields.filled("name")?, &stages)?;
+    reply(&Found { model_versions: versions.iter().map(wire::model_version).collect() })
+}
+
+fn stage_named(name: &str) -> Result<Stage, ApiError> {
+    Stage::parse(name).ok_or_else(|| {
+        ApiError::invalid(format!("stage '{name}' is none of None, Staging, Production, Archived"))
+    })
+}
+
+pub(super) fn set_model_tag(ledger: &Ledger, fields: Fields) -> Reply {
+    let value = fields.string_if("value")?.unwrap_or_default();
+    ledger.set_registered_model_tag(fields.filled("name")?, Tag::new(fields.filled("key")?, value))?;
+    reply_empty()
+}
+
+pub(super) fn delete_model_tag(ledger: &Ledger, fields: Fields) -> Reply {
+    ledger.delete_registered_model_tag(fields.filled("name")?, fields.filled("key")?)?;
+    reply_empty()
+}
+
+pub(super) fn set_alias(ledger: &Ledger, fields: Fields) -> Reply {
+    ledger.set_model_alias(fields.filled("name")?, fields.filled("alias")?, version_of(&fields)?)?;
+    reply_empty()
+}
+
+pub(super) fn delete_alias(ledger: &Ledger, fields: Fields) -> Reply {
+    ledger.delete_model_alias(fields.filled("name")?, fields.filled("alias")?)?;
+    reply_empty()
+}
+
+pub(super) fn version_by_alias(ledger: &Ledger, fields: Fields) -> Reply {
+    let version = ledger.model_version_by_alias(fields.filled("name")?, fields.filled("alias")?)?;
+    reply(&OneVersion { model_version: wire::model_version(&version) })
+}
+
+pub(super) fn create_version(ledger: &Ledger, mut fields: Fields) -> Reply {
+    let tags = tags_of(&mut fields)?;
+    let text = |name| Ok::<_, ApiError>(fields.filled_if(name)?.map(str::to_string));
+    let version = ledger.create_model_version(NewModelVersion {
+        name: fields.filled("name")?.to_string(),
+        source: fields.filled("source")?.to_string(),
+        run_id: text("run_id")?,
+        run_link: text("run_link")?,
+        description: text("description")?,
+        model_id: text("model_id")?,
+        user: None,
+        tags,
+    })?;
+    reply(&OneVersion { model_version: wire::model_version(&version) })
+}
+
+pub(super) fn get_version(ledger: &Ledger, fields: Fields) -> Reply {
+    let version = ledger.model_version(fields.filled("name")?, version_of(&fields)?)?;
+    reply(&OneVersion { model_version: wire::model_version(&version) })
+}
+
+pub(super) fn update_version(ledger: &Ledger, fields: Fields) -> Reply {
+    let update = ModelVersionUpdate { description: fields.string_if("description")?.map(str::to_string) };
+    let version = ledger.update_model_version(fields.filled("name")?, version_of(&fields)?, update)?;
+    reply(&OneVersion { model_version: wire::model_version(&version) })
+}
+
+pub(super) fn transition_stage(ledger: &Ledger, fields: Fields) -> Reply {
+    let version = ledger.transition_model_version(
+        fields.filled("name")?,
+        version_of(&fields)?,
+        stage_named(fields.filled("stage")?)?,
+        fields.boolean_if("archive_existing_versions")?.unwrap_or(false),
+    )?;
+    reply(&OneVersion { model_version: wire::model_version(&version) })
+}
+
+pub(super) fn delete_version(ledger: &Ledger, fields: Fields) -> Reply {
+    ledger.delete_model_version(fields.filled("name")?, version_of(&fields)?)?;
+    reply_empty()
+}
+
+pub(super) fn download_uri(ledger: &Ledger, fields: Fields) -> Reply {
+    #[derive(Serialize)]
+    struct Found<'a> {
+        artifact_uri: &'a str,
+    }
+    let uri = ledger.model_version_download_uri(fields.filled("name")?, version_of(&fields)?)?;
+    reply(&Found { artifact_uri: &uri })
+}
+
+pub(super) fn search_versions(ledger: &Ledger, fields: Fields) -> Reply {
+    #[derive(Serialize)]
+    struct Found<'a> {
+        model_versions: Vec<wire::ModelVersion<'a>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        next_page_token: Option<&'a str>,
+    }
+    let page = ledger.search_model_versions(&question(&fields, VERSIONS_MAX, VERSIONS_MAX)?)?;
+    reply(&Found {
+        model_versions: page.items.iter().map(wire::model_version).collect(),
+        next_page_token: page.next_page_token.as_deref(),
+    })
+}
+
+pub(super) fn set_version_tag(ledger: &Ledger, fields: Fields) -> Reply {
+    let tag = Tag::new(fields.filled("key")?, fields.string_if("value")?.unwrap_or_default());
+    ledger.set_model_version_tag(fields.filled("name")?, version_of(&fields)?, tag)?;
+    reply_empty()
+}
+
+pub(super) fn delete_version_tag(ledger: &Ledger, fields: Fields) -> Reply {
+    ledger.delete_model_version_tag(fields.filled("name")?, version_of(&fields)?, fields.filled("key")?)?;
+    reply_empty()
+}
