@@ -9,7 +9,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{RawPathParams, Request, State};
-use axum::http::{HeaderValue, Method, Response};
+use axum::http::{HeaderValue, Method, Response, StatusCode};
 use axum::middleware::{self, Next};
 use axum::routing::{MethodFilter, get, on};
 use mynah_ledger::Ledger;
@@ -48,7 +48,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/health", get(async || "OK"))
         .route("/version", get(async || mlflow::COMPATIBLE_VERSION))
         .fallback(unknown)
-        .method_not_allowed_fallback(unknown)
+        .method_not_allowed_fallback(other_method)
         .layer(middleware::from_fn_with_state(app.clone(), gate))
         .with_state(app)
 }
@@ -109,4 +109,12 @@ async fn unknown(request: Request) -> Response<Body> {
         format!("this server has no {} {}", request.method(), request.uri().path()),
     )
     .response()
+}
+
+async fn other_method(request: Request) -> Response<Body> {
+    let (method, path) = (request.method(), request.uri().path());
+    let mut response =
+        ApiError::new(Code::EndpointNotFound, format!("{path} is not called with {method}")).response();
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    response
 }

@@ -88,7 +88,7 @@ fn list_under(ledger: &Ledger, root_uri: &str, folder: Option<&str>) -> Reply {
             .map(|entry| wire::FileInfo {
                 path: entry.path.get(skip..).unwrap_or_default(),
                 is_dir: entry.is_dir,
-                file_size: entry.size_bytes,
+                file_size: entry.size_bytes.filter(|&size_bytes| size_bytes > 0),
             })
             .collect(),
     })
@@ -122,7 +122,7 @@ async fn list(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Respons
                 .map(|entry| wire::FileInfo {
                     path: entry.path.rsplit('/').next().unwrap_or_default(),
                     is_dir: entry.is_dir,
-                    file_size: entry.size_bytes,
+                    file_size: entry.size_bytes.filter(|&size_bytes| size_bytes > 0),
                 })
                 .collect();
             reply(&Listing { root_uri: None, files })

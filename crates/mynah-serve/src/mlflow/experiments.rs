@@ -1,10 +1,10 @@
 //! Calls on experiments.
 
-use mynah_ledger::{Ledger, NewExperiment, SearchExperiments, Tag};
+use mynah_ledger::{ErrorKind, Ledger, NewExperiment, SearchExperiments, Tag};
 use serde::Serialize;
 
 use super::{SEARCH_RESULTS, SEARCH_RESULTS_MAX, owned, tags_of, view_of, wire};
-use crate::answer::{Reply, reply, reply_empty};
+use crate::answer::{ApiError, Code, Reply, reply, reply_empty};
 use crate::fields::Fields;
 
 #[derive(Serialize)]
@@ -56,7 +56,13 @@ pub(super) fn search(ledger: &Ledger, fields: Fields) -> Reply {
 }
 
 pub(super) fn update(ledger: &Ledger, fields: Fields) -> Reply {
-    ledger.rename_experiment(fields.filled("experiment_id")?, fields.filled("new_name")?)?;
+    ledger.rename_experiment(fields.filled("experiment_id")?, fields.filled("new_name")?).map_err(
+        |error| match error.kind() {
+            // MLflow's server has no better word for a taken name here.
+            ErrorKind::AlreadyExists => ApiError::new(Code::BadRequest, error.to_string()),
+            _ => error.into(),
+        },
+    )?;
     reply_empty()
 }
 
@@ -90,7 +96,7 @@ pub(super) fn search_datasets(ledger: &Ledger, fields: Fields) -> Reply {
     }
     let ids = owned(fields.strings("experiment_ids")?);
     if ids.is_empty() || ids.len() > EXPERIMENTS_MAX {
-        return Err(crate::answer::ApiError::invalid(format!(
+        return Err(ApiError::invalid(format!(
             "'experiment_ids' has {} entries; give 1 to {EXPERIMENTS_MAX}",
             ids.len()
         )));

@@ -10,6 +10,7 @@ mod models;
 mod registry;
 mod runs;
 mod server;
+mod sources;
 pub(crate) mod wire;
 
 use axum::http::Method;

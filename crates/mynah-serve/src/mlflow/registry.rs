@@ -1,15 +1,22 @@
 //! Calls on registered models and their versions.
 
-use mynah_ledger::{Ledger, ModelVersionUpdate, NewModelVersion, SearchModels, Stage, Tag};
+use mynah_ledger::{
+    ErrorKind, Ledger, ModelVersion, ModelVersionUpdate, NewModelVersion, SearchModels, Stage, Tag,
+};
 use serde::Serialize;
+use serde_json::{Value, json};
 
-use super::{owned, tags_of, wire};
+use super::{owned, sources, tags_of, wire};
 use crate::answer::{ApiError, Reply, reply, reply_empty};
 use crate::fields::Fields;
 
 const MODELS: usize = 100;
 const MODELS_MAX: usize = 1_000;
 const VERSIONS_MAX: usize = 200_000;
+/// On a registered model or version that is a prompt.
+const PROMPT_TAG: &str = "mlflow.prompt.is_prompt";
+/// On a logged model: the versions made of it, as JSON.
+const VERSIONS_TAG: &str = "mlflow.modelVersions";
 
 #[derive(Serialize)]
 struct OneModel<'a> {
@@ -124,24 +131,50 @@ pub(super) fn delete_alias(ledger: &Ledger, fields: Fields) -> Reply {
 }
 
 pub(super) fn version_by_alias(ledger: &Ledger, fields: Fields) -> Reply {
-    let version = ledger.model_version_by_alias(fields.filled("name")?, fields.filled("alias")?)?;
+    let (name, alias) = (fields.filled("name")?, fields.filled("alias")?);
+    let version = ledger.model_version_by_alias(name, alias).map_err(|error| match error.kind() {
+        // MLflow's server calls it a bad parameter when the model exists and only the alias does not.
+        ErrorKind::NotFound if ledger.registered_model(name).is_ok() => ApiError::invalid(error.to_string()),
+        _ => error.into(),
+    })?;
     reply(&OneVersion { model_version: wire::model_version(&version) })
 }
 
 pub(super) fn create_version(ledger: &Ledger, mut fields: Fields) -> Reply {
     let tags = tags_of(&mut fields)?;
-    let text = |name| Ok::<_, ApiError>(fields.filled_if(name)?.map(str::to_string));
+    let is_prompt = tags.iter().any(|tag| tag.key == PROMPT_TAG && tag.value.eq_ignore_ascii_case("true"));
+    let (source, run_id, model_id) =
+        (fields.filled("source")?, fields.filled_if("run_id")?, fields.filled_if("model_id")?);
+    sources::check(ledger, source, run_id, model_id, is_prompt)?;
     let version = ledger.create_model_version(NewModelVersion {
         name: fields.filled("name")?.to_string(),
-        source: fields.filled("source")?.to_string(),
-        run_id: text("run_id")?,
-        run_link: text("run_link")?,
-        description: text("description")?,
-        model_id: text("model_id")?,
+        source: source.to_string(),
+        run_id: run_id.map(str::to_string),
+        run_link: fields.filled_if("run_link")?.map(str::to_string),
+        // Absent and empty are the same to MLflow's server, which stores the latter.
+        description: Some(fields.string_if("description")?.unwrap_or_default().to_string()),
+        model_id: model_id.map(str::to_string),
         user: None,
         tags,
     })?;
+    if let (Some(model_id), false) = (model_id, is_prompt) {
+        tell_model(ledger, model_id, &version)?;
+    }
     reply(&OneVersion { model_version: wire::model_version(&version) })
+}
+
+/// Adds the version to the list that its logged model carries in a tag.
+fn tell_model(ledger: &Ledger, model_id: &str, version: &ModelVersion) -> Result<(), ApiError> {
+    let model = ledger.logged_model(model_id)?;
+    let known = model.tags.iter().find(|tag| tag.key == VERSIONS_TAG).map(|tag| tag.value.as_str());
+    // A tag that somebody else filled with something else begins anew.
+    let mut list: Vec<Value> = known.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let entry = json!({"name": version.name, "version": version.version});
+    if !list.contains(&entry) {
+        list.push(entry);
+    }
+    ledger.set_logged_model_tags(model_id, vec![Tag::new(VERSIONS_TAG, Value::Array(list).to_string())])?;
+    Ok(())
 }
 
 pub(super) fn get_version(ledger: &Ledger, fields: Fields) -> Reply {

@@ -1,8 +1,8 @@
 //! Calls on runs and on what is recorded in them.
 
 use mynah_ledger::{
-    Batch, Dataset, DatasetInput, Ledger, Metric, ModelOutput, NewRun, Param, RunStatus, RunUpdate,
-    SearchRuns, Tag,
+    Batch, Dataset, DatasetInput, ErrorKind, Ledger, Metric, ModelOutput, NewRun, Page, Param, RunStatus,
+    RunUpdate, SearchRuns, Tag,
 };
 use serde::Serialize;
 
@@ -241,12 +241,15 @@ pub(super) fn metric_history(ledger: &Ledger, fields: Fields) -> Reply {
         None => None,
         Some(_) => Some(fields.count("max_results", 1, i32::MAX as usize)?),
     };
-    let page = ledger.metric_history(
-        run_id(&fields)?,
-        fields.filled("metric_key")?,
-        most,
-        fields.filled_if("page_token")?,
-    )?;
+    let (run_id, key, token) =
+        (run_id(&fields)?, fields.filled("metric_key")?, fields.filled_if("page_token")?);
+    let page = match ledger.metric_history(run_id, key, most, token) {
+        // To MLflow's server a run that does not exist has no points, and clients count on it.
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Page { items: Vec::new(), next_page_token: None }
+        }
+        found => found?,
+    };
     reply(&Found {
         metrics: page.items.iter().map(wire::metric).collect(),
         next_page_token: page.next_page_token.as_deref(),

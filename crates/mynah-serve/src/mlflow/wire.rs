@@ -231,7 +231,7 @@ pub(crate) fn dataset_summary(summary: &ledger::DatasetSummary) -> DatasetSummar
     }
 }
 
-/// One line of an artifact listing.
+/// One line of an artifact listing. MLflow's server leaves out the size of an empty file.
 #[derive(Serialize)]
 pub(crate) struct FileInfo<'a> {
     pub(crate) path: &'a str,
@@ -271,7 +271,11 @@ pub(crate) fn registered_model(model: &ledger::RegisteredModel) -> RegisteredMod
         creation_timestamp: model.created_ms,
         last_updated_timestamp: model.updated_ms,
         description: model.description.as_deref(),
-        latest_versions: List(&model.latest_versions, model_version),
+        // Aliases are told once, on the model.
+        latest_versions: List(&model.latest_versions, |version| ModelVersion {
+            aliases: &[],
+            ..model_version(version)
+        }),
         tags: tags(&model.tags),
         aliases: List(&model.aliases, |alias| Alias {
             alias: &alias.alias,
