@@ -65,6 +65,7 @@ macro_rules! from_library {
 from_library!(
     mynah_data::Error,
     mynah_engine::Error,
+    mynah_ledger::Error,
     mynah_nn::Error,
     mynah_tokenizer::Error,
     mynah_train::Error

@@ -15,6 +15,7 @@ mod interrupt;
 mod model;
 mod options;
 mod progress;
+mod recording;
 mod report;
 mod stages;
 

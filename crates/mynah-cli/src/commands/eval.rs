@@ -9,7 +9,8 @@ use mynah_data::tasks::Task;
 use super::tok::{Reading, warn};
 use crate::failure::{Failure, Result};
 use crate::model::LoadedModel;
-use crate::stages::{grade, measure};
+use crate::recording::RecordOptions;
+use crate::stages::{grade, measure, text_dataset};
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -41,6 +42,8 @@ pub struct Bpb {
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    record: RecordOptions,
 }
 
 #[derive(Args)]
@@ -69,6 +72,8 @@ pub struct Tasks {
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    record: RecordOptions,
 }
 
 pub fn run(command: &Command) -> Result<()> {
@@ -84,6 +89,11 @@ fn bpb(arguments: &Bpb) -> Result<()> {
     let result = measure::text(&model.gpt, &model.tokenizer, &corpus, None, arguments.tokens_max)?;
     warn(result.replaced, result.skipped);
     let measured = result.measured;
+    if let Some(recording) = arguments.record.open("eval")? {
+        let params = serde_json::json!({ "model": model.folder(), "files": arguments.files });
+        let figures = [("bits_per_byte", measured.bits_per_byte()), ("loss", measured.loss())];
+        recording.evaluation(&params, &figures, vec![text_dataset(&corpus, "eval")?]);
+    }
     if arguments.json {
         let json = serde_json::json!({
             "bits_per_byte": measured.bits_per_byte(), "loss": measured.loss(), "bytes": measured.bytes,
@@ -137,6 +147,13 @@ fn tasks(arguments: &Tasks) -> Result<()> {
             }
         }
         grades.push(grade);
+    }
+    if let Some(recording) = arguments.record.open("eval")? {
+        let params = serde_json::json!({
+            "model": model.folder(), "questions": arguments.questions, "seed": arguments.seed,
+        });
+        let figures: Vec<(&str, f64)> = grades.iter().map(|g| (g.task.name(), g.accuracy())).collect();
+        recording.evaluation(&params, &figures, Vec::new());
     }
     if arguments.json {
         let json: Vec<_> = grades.iter().map(grade::Grade::json).collect();

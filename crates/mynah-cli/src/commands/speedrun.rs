@@ -6,7 +6,7 @@ mod recipe;
 mod state;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use clap::Args;
@@ -14,12 +14,14 @@ use mynah_base::units;
 use mynah_data::Place;
 use mynah_nn::derive::Plan;
 use mynah_tokenizer::{Tokenizer, TrainOptions, Trainer};
+use mynah_train::RunStatus;
 use serde::{Deserialize, Serialize};
 
 use super::tok::Reading;
 use crate::failure::{Failure, Result};
 use crate::options::{PlanOptions, RunOptions, batch_rows};
 use crate::progress::Output;
+use crate::recording::{RecordOptions, RecordedRun, Recording};
 use crate::report::{self, Stage};
 use crate::stages::finetune::Finetune;
 use crate::stages::peak;
@@ -52,6 +54,8 @@ pub struct Arguments {
     /// Replace the run that is in the folder
     #[arg(long, conflicts_with = "resume")]
     force: bool,
+    #[command(flatten)]
+    record: RecordOptions,
     #[command(flatten)]
     choices: Choices,
 }
@@ -93,6 +97,8 @@ struct Run {
     inputs: Inputs,
     state: State,
     resume: Resume,
+    /// Where the stages are recorded, below the run itself.
+    recording: Option<Recording>,
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
@@ -126,11 +132,22 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         next_step(arguments, &dir);
         return Ok(());
     }
+    let recording = arguments.record.open("speedrun")?;
     std::fs::create_dir_all(&dir).map_err(|error| Failure::io("cannot create the folder", &dir, &error))?;
     state.save(&dir)?;
     let resume = arguments.resume.map_or(Resume::No, Resume::IfAny);
-    let mut run = Run { dir, choices, recipe, inputs, state, resume };
-    run.all()?;
+    let mut recorded = match &recording {
+        Some(recording) => recording.begin(Some(&dir), "speedrun", arguments.resume.is_some(), Vec::new()),
+        None => RecordedRun::nowhere(),
+    };
+    recorded.params(&serde_json::to_value(&choices).unwrap_or_default());
+    recorded.status(&RunStatus::Running);
+    let recording = recording.map(|recording| recording.below(&recorded));
+    let interrupt = interrupt::flag()?;
+    let mut run = Run { dir, choices, recipe, inputs, state, resume, recording };
+    let result = run.all(&mut recorded, &interrupt);
+    recorded.end(&result, interrupt.load(Ordering::Relaxed));
+    result?;
     next_step(arguments, &run.dir);
     Ok(())
 }
@@ -139,8 +156,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 const BASE_SHARE: f64 = 2.0 / 3.0;
 
 impl Run {
-    fn all(&mut self) -> Result<()> {
-        let interrupt = interrupt::flag()?;
+    fn all(&mut self, recorded: &mut RecordedRun, interrupt: &AtomicBool) -> Result<()> {
         let start = Instant::now();
         if self.choices.quick {
             println!("a smoke run: everything runs, the model is worth nothing");
@@ -150,9 +166,9 @@ impl Run {
         let tokenizer = self.tokenizer()?;
         let plan = self.choices.plan.plan(self.recipe.depth, tokenizer.vocab_size(), &self.recipe.plan)?;
         let peak = peak::flops();
-        self.base(&tokenizer, &plan, peak, &interrupt)?;
-        self.model(&tokenizer, &plan, peak, &interrupt)?;
-        self.evaluate(&tokenizer, &plan)?;
+        self.base(&tokenizer, &plan, peak, interrupt)?;
+        self.model(&tokenizer, &plan, peak, interrupt)?;
+        self.evaluate(&tokenizer, &plan, recorded)?;
         println!("report   {}", self.dir.join("report/report.html").display());
         println!("done in {}", units::duration(start.elapsed().as_secs_f64()));
         Ok(())
@@ -222,6 +238,7 @@ impl Run {
                 output: Output::Stdout,
                 peak_flops: Some(peak),
                 interrupt,
+                recording: run.recording.as_ref(),
             }
             .train()?;
             Ok(format!(
@@ -254,6 +271,7 @@ impl Run {
                 output: Output::Stdout,
                 peak_flops: Some(peak),
                 interrupt,
+                recording: run.recording.as_ref(),
             }
             .train()?;
             Ok(format!(
@@ -265,7 +283,7 @@ impl Run {
         })
     }
 
-    fn evaluate(&mut self, tokenizer: &Tokenizer, plan: &Plan) -> Result<()> {
+    fn evaluate(&mut self, tokenizer: &Tokenizer, plan: &Plan, recorded: &mut RecordedRun) -> Result<()> {
         let start = Instant::now();
         let assessment = assess::assess(self, tokenizer)?;
         let seconds = start.elapsed().as_secs_f64();
@@ -273,8 +291,13 @@ impl Run {
         println!("{:8} {result} ({})", "eval", units::duration(seconds));
         let mut stages = self.state.stages.clone();
         stages.push(Stage { name: "eval".to_string(), seconds, result: result.clone() });
+        let figures = assessment.figures();
         let page = assess::page(self, plan, assessment, stages)?;
         report::write(&page, &self.dir.join("report"))?;
+        recorded.metrics(0, &figures);
+        for name in ["report.html", "report.md", "report.json"] {
+            recorded.file(&format!("report/{name}"), &self.dir.join("report").join(name));
+        }
         self.state.complete = true;
         self.state.finish(&self.dir.clone(), Stage { name: "eval".to_string(), seconds, result })
     }

@@ -14,6 +14,7 @@ use super::tok::{Reading, warn};
 use crate::failure::{Failure, Result};
 use crate::options::{PlanOptions, RunOptions, batch_rows};
 use crate::progress::Output;
+use crate::recording::RecordOptions;
 use crate::stages::finetune::Finetune;
 use crate::stages::pretrain::Pretrain;
 use crate::stages::{Resume, peak};
@@ -71,6 +72,8 @@ pub struct Base {
     plan: PlanOptions,
     #[command(flatten)]
     run: RunOptions,
+    #[command(flatten)]
+    record: RecordOptions,
 }
 
 #[derive(Args)]
@@ -112,6 +115,8 @@ pub struct Sft {
     json: bool,
     #[command(flatten)]
     run: RunOptions,
+    #[command(flatten)]
+    record: RecordOptions,
 }
 
 pub fn run(command: &Command) -> Result<()> {
@@ -140,6 +145,7 @@ fn base(arguments: &Base) -> Result<()> {
         other = Corpus::open(&arguments.held_out, arguments.reading.options())?;
         (&other, None)
     };
+    let recording = arguments.record.open("train")?;
     let interrupt = interrupt::flag()?;
     let outcome = Pretrain {
         plan: &plan,
@@ -155,6 +161,7 @@ fn base(arguments: &Base) -> Result<()> {
         output: output(arguments.json),
         peak_flops: Some(peak::flops()),
         interrupt: &interrupt,
+        recording: recording.as_ref(),
     }
     .train();
     keep_tokenizer(out, &tokenizer)?;
@@ -178,6 +185,7 @@ fn sft(arguments: &Sft) -> Result<()> {
         [] => Vec::new(),
         paths => chat::load(paths, &options)?.conversations,
     };
+    let recording = arguments.record.open("train")?;
     let interrupt = interrupt::flag()?;
     let outcome = Finetune {
         base: &folders.model,
@@ -195,6 +203,7 @@ fn sft(arguments: &Sft) -> Result<()> {
         output: output(arguments.json),
         peak_flops: Some(peak::flops()),
         interrupt: &interrupt,
+        recording: recording.as_ref(),
     }
     .train();
     keep_tokenizer(&arguments.out, &tokenizer)?;

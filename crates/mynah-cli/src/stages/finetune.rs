@@ -10,11 +10,12 @@ use mynah_train::checkpoint::CheckpointStore;
 use mynah_train::sink::RunFile;
 use mynah_train::{Outcome, Start, TrainConfig};
 
-use super::{Job, Resume, sources};
+use super::{Job, Resume, conversations_digest, dataset, sources};
 use crate::failure::{Failure, Result};
 use crate::model;
 use crate::options::{RunOptions, batch_rows};
 use crate::progress::{Console, Output, Prompts};
+use crate::recording::Recording;
 
 /// Tokens that go through the model at once when the base model's run does not say.
 const PASS_TOKENS: u64 = 2048;
@@ -39,6 +40,7 @@ pub struct Finetune<'a> {
     pub output: Output,
     pub peak_flops: Option<f64>,
     pub interrupt: &'a AtomicBool,
+    pub recording: Option<&'a Recording>,
 }
 
 impl Finetune<'_> {
@@ -90,6 +92,9 @@ impl Finetune<'_> {
             tokenizer: self.tokenizer,
             console: Console::new("chat", self.output, self.tokenizer, Prompts::Chat(self.prompts)),
             interrupt: self.interrupt,
+            recording: self.recording,
+            kind: "chat",
+            datasets: vec![dataset("conversations", &conversations_digest(&self.chat), "train")],
         }
         .run()
     }

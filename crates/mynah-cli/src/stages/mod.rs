@@ -10,12 +10,19 @@ mod sources;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use mynah_data::Batch;
+use mynah_data::{Batch, Corpus};
+use mynah_ledger::{Dataset, DatasetInput, Tag};
 use mynah_tokenizer::Tokenizer;
-use mynah_train::{BatchSource, Data, End, FileSink, Hooks, Outcome, Start, TrainConfig, WatchConfig};
+use mynah_tokenizer::chat::Conversation;
+use mynah_train::{
+    Artifact, BatchSource, Data, End, FileSink, Hooks, MetricsRow, Outcome, RunSink, RunStatus, Start,
+    TrainConfig, WatchConfig,
+};
+use serde_json::Value;
 
 use crate::failure::{Failure, Result};
 use crate::progress::Console;
+use crate::recording::{RecordedRun, Recording};
 
 /// One training run: settings, data, and the folder it leaves.
 pub struct Job<'a> {
@@ -28,6 +35,11 @@ pub struct Job<'a> {
     pub tokenizer: &'a Tokenizer,
     pub console: Console,
     pub interrupt: &'a AtomicBool,
+    /// Where the run is recorded besides its own folder.
+    pub recording: Option<&'a Recording>,
+    /// What the run does: `base`, `chat`.
+    pub kind: &'static str,
+    pub datasets: Vec<DatasetInput>,
 }
 
 impl Job<'_> {
@@ -37,7 +49,12 @@ impl Job<'_> {
     /// Whatever stops training; an interruption too, after saving, because what should come next has not
     /// its input yet.
     pub fn run(mut self) -> Result<Outcome> {
-        let mut sink = FileSink::new(self.dir)?;
+        let resume = matches!(self.start, Start::Resume(_));
+        let recorded = match self.recording {
+            Some(recording) => recording.begin(Some(self.dir), self.kind, resume, self.datasets),
+            None => RecordedRun::nowhere(),
+        };
+        let mut sink = Sinks { file: FileSink::new(self.dir)?, recorded };
         let token_bytes = self.tokenizer.token_bytes();
         let outcome = mynah_train::train(
             &self.config,
@@ -56,6 +73,80 @@ impl Job<'_> {
             }
         }
     }
+}
+
+/// The run's folder, which must take everything, and the ledger.
+struct Sinks {
+    file: FileSink,
+    recorded: RecordedRun,
+}
+
+impl RunSink for Sinks {
+    fn params(&mut self, params: &Value) -> mynah_train::Result<()> {
+        self.file.params(params)?;
+        RunSink::params(&mut self.recorded, params)
+    }
+
+    fn resume(&mut self, step: u64) -> mynah_train::Result<()> {
+        self.file.resume(step)?;
+        self.recorded.resume(step)
+    }
+
+    fn metrics(&mut self, row: &MetricsRow) -> mynah_train::Result<()> {
+        self.file.metrics(row)?;
+        RunSink::metrics(&mut self.recorded, row)
+    }
+
+    fn sync(&mut self) -> mynah_train::Result<()> {
+        self.file.sync()?;
+        self.recorded.sync()
+    }
+
+    fn artifact(&mut self, artifact: &Artifact) -> mynah_train::Result<()> {
+        self.file.artifact(artifact)?;
+        self.recorded.artifact(artifact)
+    }
+
+    fn status(&mut self, status: &RunStatus) -> mynah_train::Result<()> {
+        self.file.status(status)?;
+        RunSink::status(&mut self.recorded, status)
+    }
+}
+
+/// Corpora up to this size are recorded with the digest of their content; reading more would delay the run.
+const CONTENT_DIGEST_BYTES_MAX: u64 = 8 << 30;
+
+/// The dataset that a corpus is, used for `context` (`train`, `eval`).
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn text_dataset(corpus: &Corpus, context: &str) -> Result<DatasetInput> {
+    if corpus.size_bytes() > CONTENT_DIGEST_BYTES_MAX {
+        return Ok(dataset("text (digest of names and sizes)", &corpus.digest(), context));
+    }
+    Ok(dataset("text", &corpus.content_digest()?, context))
+}
+
+/// A digest of conversations in their order.
+pub fn conversations_digest(conversations: &[Conversation]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for conversation in conversations {
+        hasher.update(serde_json::to_string(conversation).unwrap_or_default().as_bytes());
+        hasher.update(b"\n");
+    }
+    hasher.finalize().to_hex()[..32].to_string()
+}
+
+/// A dataset of this name and digest, used for `context` (`train`, `eval`).
+pub fn dataset(name: &str, digest: &str, context: &str) -> DatasetInput {
+    let dataset = Dataset {
+        name: name.to_string(),
+        digest: digest.to_string(),
+        source_type: "local".to_string(),
+        source: "{}".to_string(),
+        ..Dataset::default()
+    };
+    DatasetInput { dataset, tags: vec![Tag::new("mlflow.data.context", context)] }
 }
 
 /// Whether a run goes on from a checkpoint in its folder.

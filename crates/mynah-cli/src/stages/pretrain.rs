@@ -8,10 +8,11 @@ use mynah_nn::derive::Plan;
 use mynah_tokenizer::Tokenizer;
 use mynah_train::{Outcome, Start, TrainConfig, validation_batches};
 
-use super::{Job, Resume, sources};
+use super::{Job, Resume, sources, text_dataset};
 use crate::failure::Result;
 use crate::options::RunOptions;
 use crate::progress::{Console, Output, Prompts};
+use crate::recording::Recording;
 
 /// What a base model is made of.
 pub struct Pretrain<'a> {
@@ -29,6 +30,7 @@ pub struct Pretrain<'a> {
     pub output: Output,
     pub peak_flops: Option<f64>,
     pub interrupt: &'a AtomicBool,
+    pub recording: Option<&'a Recording>,
 }
 
 impl Pretrain<'_> {
@@ -56,6 +58,14 @@ impl Pretrain<'_> {
             tokenizer: self.tokenizer,
             console: Console::new("base", self.output, self.tokenizer, Prompts::Text(self.prompts)),
             interrupt: self.interrupt,
+            recording: self.recording,
+            kind: "base",
+            datasets: self
+                .recording
+                .map(|_| text_dataset(self.text, "train"))
+                .transpose()?
+                .into_iter()
+                .collect(),
         }
         .run()
     }

@@ -176,6 +176,30 @@ impl Corpus {
         hasher.finalize().to_hex()[..32].to_string()
     }
 
+    /// Bytes of all files, packed ones as they lie on the disk.
+    pub fn size_bytes(&self) -> u64 {
+        self.files.iter().map(|path| std::fs::metadata(path).map_or(0, |meta| meta.len())).sum()
+    }
+
+    /// BLAKE3 of the files' content in their order, or of the texts of a corpus in memory: what was trained on,
+    /// wherever it lay. Reads everything.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn content_digest(&self) -> Result<String> {
+        let mut hasher = blake3::Hasher::new();
+        for path in self.files.iter() {
+            let mut of_file = blake3::Hasher::new();
+            let read = std::fs::File::open(path).and_then(|mut file| std::io::copy(&mut file, &mut of_file));
+            read.map_err(|error| Error::io("cannot read", path, &error))?;
+            hasher.update(of_file.finalize().as_bytes());
+        }
+        for text in self.memory.iter().flat_map(|texts| texts.iter()) {
+            hasher.update(blake3::hash(text.as_bytes()).as_bytes());
+        }
+        Ok(hasher.finalize().to_hex().to_string())
+    }
+
     /// All documents from a place on.
     pub fn documents(&self, from: Place) -> Documents {
         Documents {

@@ -35,6 +35,15 @@ pub struct Assessment {
 }
 
 impl Assessment {
+    /// Names and values for the ledger; accuracies between 0 and 1.
+    pub fn figures(&self) -> Vec<(&'static str, f64)> {
+        let mut figures =
+            vec![("bits_per_byte", self.base_bpb), ("parameters", self.parameters.total() as f64)];
+        figures.extend(self.chat_bpb.map(|bpb| ("chat_bits_per_byte", bpb)));
+        figures.extend(self.grades.iter().map(|grade| (grade.task.name(), grade.accuracy())));
+        figures
+    }
+
     /// One line for the terminal.
     pub fn summary(&self) -> String {
         let mut parts = vec![format!("{:.4} bits per byte", self.base_bpb)];

@@ -11,7 +11,7 @@ use mynah_tokenizer::chat::{Content, Conversation, Role};
 
 use super::Choices;
 use crate::failure::Result;
-use crate::stages::grade;
+use crate::stages::{conversations_digest, grade};
 
 /// Beginnings of stories as the built-in corpus has them.
 const BEGINNINGS: &[&str] = &["Once upon a time", "One day", "The little", "It was a sunny morning"];
@@ -59,7 +59,11 @@ impl Inputs {
             let options = ChatOptions { strict: choices.reading.strict, ..ChatOptions::default() };
             let loaded = chat::load(&choices.chat, &options)?;
             inputs.chat_summary = loaded.summary();
-            inputs.chat_sizes.push(format!("{} {}", choices.chat.len(), digest(&loaded.conversations)));
+            inputs.chat_sizes.push(format!(
+                "{} {}",
+                choices.chat.len(),
+                conversations_digest(&loaded.conversations)
+            ));
             inputs.divide(loaded.conversations);
         }
         Ok(inputs)
@@ -284,13 +288,4 @@ fn position(text: &str) -> f64 {
     let hash = blake3::hash(text.as_bytes());
     let start: [u8; 4] = std::array::from_fn(|index| hash.as_bytes()[index]);
     f64::from(u32::from_le_bytes(start)) / (f64::from(u32::MAX) + 1.0)
-}
-
-fn digest(conversations: &[Conversation]) -> String {
-    let mut hasher = blake3::Hasher::new();
-    for conversation in conversations {
-        hasher.update(text_of(conversation).as_bytes());
-        hasher.update(b"\n");
-    }
-    hasher.finalize().to_hex()[..32].to_string()
 }

@@ -1,0 +1,509 @@
+//! Recording in the run ledger: which ledger, which experiment, which run.
+//!
+//! A run that cannot be recorded is still worth its hours: trouble with a ledger that nobody named is told once
+//! and the run goes on, its own folder holding everything. A ledger that was named with `--store` must
+//! open.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use mynah_ledger::{
+    ArtifactOwner, Batch, DatasetInput, ErrorKind, Ledger, Location, Metric, NewExperiment, NewRun,
+    OpenOptions, Param, Recorder, RecorderOptions, RunStatus, RunUpdate, Tag,
+};
+use mynah_train::{Artifact, MetricsRow, RunSink};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::failure::{Failure, Result};
+use crate::{home, report};
+
+/// The tag that MLflow's clients know a child run by.
+const PARENT_TAG: &str = "mlflow.parentRunId";
+/// Characters of an error message that are kept.
+const ERROR_CHARS_MAX: usize = 2_000;
+/// Params of one call.
+const PARAMS_MAX: usize = 100;
+
+/// Where and how a run is recorded.
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+#[command(next_help_heading = "Recording")]
+pub struct RecordOptions {
+    /// Run ledger to record in (default: MYNAH_STORE, or ledger.db in MYNAH_HOME)
+    #[arg(long, value_name = "FILE")]
+    pub store: Option<String>,
+    /// Experiment that the run belongs to (default: the command's name)
+    #[arg(long, value_name = "NAME")]
+    pub experiment: Option<String>,
+    /// Name of the run (default: one is made up)
+    #[arg(long, value_name = "NAME")]
+    pub run_name: Option<String>,
+    /// Record nothing in the run ledger
+    #[arg(long)]
+    pub no_record: bool,
+}
+
+/// The ledger that is meant: as named, else `MYNAH_STORE`, else `ledger.db` in the home folder.
+///
+/// # Errors
+/// When there is no home folder, or the name is no place of a ledger.
+pub fn location(named: Option<&str>) -> Result<Location> {
+    let own =
+        named.map(str::to_string).or_else(|| std::env::var("MYNAH_STORE").ok().filter(|s| !s.is_empty()));
+    match own {
+        Some(place) => Ok(Location::parse(&place)?),
+        None => Ok(Location::Sqlite(home::home()?.join("ledger.db"))),
+    }
+}
+
+impl RecordOptions {
+    /// Opens the ledger; nothing when recording is not wanted, or is not possible in a ledger that nobody named.
+    ///
+    /// # Errors
+    /// When the ledger that was named cannot be used.
+    pub fn open(&self, experiment: &str) -> Result<Option<Recording>> {
+        if self.no_record {
+            return Ok(None);
+        }
+        let experiment = self.experiment.as_deref().unwrap_or(experiment);
+        match location(self.store.as_deref()).and_then(|location| self.recording(&location, experiment)) {
+            Ok(recording) => Ok(Some(recording)),
+            Err(error) if self.store.is_some() => Err(error),
+            Err(error) => {
+                eprintln!("note: this run is not recorded in the ledger: {error}");
+                Ok(None)
+            }
+        }
+    }
+
+    fn recording(&self, location: &Location, experiment: &str) -> Result<Recording> {
+        if let Some(parent) = location.path().parent() {
+            std::fs::create_dir_all(parent)
+                .map_err(|error| Failure::io("cannot create the folder", parent, &error))?;
+        }
+        let ledger = Ledger::open(location, OpenOptions::default())?;
+        let experiment_id = experiment_id(&ledger, experiment)?;
+        Ok(Recording { ledger, experiment_id, parent: None, name: self.run_name.clone() })
+    }
+}
+
+/// The id of the experiment with this name, which is made when it is absent.
+fn experiment_id(ledger: &Ledger, name: &str) -> mynah_ledger::Result<String> {
+    let new = NewExperiment { name: name.to_string(), ..NewExperiment::default() };
+    match ledger.experiment_by_name(name) {
+        Err(error) if error.kind() == ErrorKind::NotFound => match ledger.create_experiment(new) {
+            // Another process was quicker.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(ledger.experiment_by_name(name)?.id),
+            made => Ok(made?.id),
+        },
+        found => Ok(found?.id),
+    }
+}
+
+/// An open ledger and what new runs in it belong to.
+#[derive(Clone)]
+pub struct Recording {
+    ledger: Ledger,
+    experiment_id: String,
+    parent: Option<String>,
+    name: Option<String>,
+}
+
+/// What a run's folder remembers about its record, so that a resumed run goes on in it.
+#[derive(Serialize, Deserialize)]
+struct Memory {
+    store: PathBuf,
+    run_id: String,
+}
+
+const MEMORY: &str = "ledger.json";
+
+impl Recording {
+    /// The same for runs below `parent`.
+    pub fn below(&self, parent: &RecordedRun) -> Recording {
+        let parent = parent.live.as_ref().map(|live| live.run_id.clone());
+        Recording { parent, name: None, ..self.clone() }
+    }
+
+    /// A run of the folder `dir`, or with `resume` the one that the folder remembers. It begins when its settings
+    /// are recorded: before, the folder may turn out to be taken. `kind` says what it does: `speedrun`, `base`,
+    /// `chat`, `eval`.
+    pub fn begin(
+        &self,
+        dir: Option<&Path>,
+        kind: &'static str,
+        resume: bool,
+        datasets: Vec<DatasetInput>,
+    ) -> RecordedRun {
+        let dir = dir.map(Path::to_path_buf);
+        let planned = Planned { recording: self.clone(), dir, kind, resume, datasets };
+        RecordedRun { live: None, planned: Some(planned) }
+    }
+
+    /// Records what an evaluation found, as a run of its own.
+    pub fn evaluation(&self, params: &Value, figures: &[(&str, f64)], datasets: Vec<DatasetInput>) {
+        let mut run = self.begin(None, "eval", false, datasets);
+        run.params(params);
+        run.metrics(0, figures);
+        run.end(&Ok(()), false);
+    }
+
+    fn start(
+        &self,
+        dir: Option<&Path>,
+        kind: &str,
+        resume: bool,
+        datasets: Vec<DatasetInput>,
+    ) -> Result<Live> {
+        let store = self.ledger.location().path().to_path_buf();
+        let store = std::path::absolute(&store).unwrap_or(store);
+        let memory =
+            dir.map(|dir| dir.join(MEMORY)).filter(|_| resume).and_then(|path| std::fs::read(path).ok());
+        let memory = memory.and_then(|text| serde_json::from_slice::<Memory>(&text).ok());
+        let known = memory.filter(|memory| memory.store == store).map(|memory| memory.run_id);
+        let known = known.filter(|id| self.ledger.run(id).is_ok());
+        let resumed = known.is_some();
+        let run_id = match known {
+            Some(run_id) => run_id,
+            None => self.create(dir, kind)?,
+        };
+        if !datasets.is_empty() {
+            self.ledger.log_inputs(&run_id, datasets, Vec::new())?;
+        }
+        if let Some(dir) = dir {
+            let text = serde_json::json!({ "store": store, "run_id": run_id }).to_string();
+            let path = dir.join(MEMORY);
+            std::fs::create_dir_all(dir)
+                .and_then(|()| {
+                    mynah_base::write_atomic(&path, |file| std::io::Write::write_all(file, text.as_bytes()))
+                })
+                .map_err(|error| Failure::io("cannot write", &path, &error))?;
+        }
+        let recorded = self.ledger.run(&run_id)?;
+        let recorded_through = match resumed {
+            true => recorded.data.metrics.iter().filter(|m| m.key == STEP_METRIC).map(|m| m.step).max(),
+            false => None,
+        };
+        let recorder = self.ledger.recorder(&run_id, RecorderOptions::default())?;
+        Ok(Live {
+            ledger: self.ledger.clone(),
+            run_id,
+            recorder,
+            recorded_through: recorded_through.unwrap_or(-1),
+        })
+    }
+
+    fn create(&self, dir: Option<&Path>, kind: &str) -> Result<String> {
+        let command: Vec<String> = std::env::args().skip(1).collect();
+        let mut tags = vec![
+            Tag::new("mynah.kind", kind),
+            Tag::new("mynah.version", env!("CARGO_PKG_VERSION")),
+            Tag::new("mynah.command", clip(&format!("mynah {}", command.join(" ")))),
+            Tag::new("mlflow.source.name", "mynah"),
+            Tag::new("mlflow.source.type", "LOCAL"),
+        ];
+        tags.extend(
+            report::facts().into_iter().filter(|(name, _)| !name.contains("peak")).map(|(name, value)| {
+                Tag::new(format!("mynah.system.{}", name.replace(' ', "_")), clip(&value))
+            }),
+        );
+        if let Some(dir) = dir {
+            let dir = std::path::absolute(dir).unwrap_or(dir.to_path_buf());
+            tags.push(Tag::new("mynah.folder", clip(&dir.to_string_lossy())));
+        }
+        if let Some(revision) = git_revision() {
+            tags.push(Tag::new("mlflow.source.git.commit", revision));
+        }
+        if let Some(parent) = &self.parent {
+            tags.push(Tag::new(PARENT_TAG, parent));
+        }
+        let name = self.name.clone().or_else(|| self.parent.is_some().then(|| kind.to_string()));
+        let new = NewRun {
+            experiment_id: self.experiment_id.clone(),
+            user: OpenOptions::default().actor,
+            name,
+            tags,
+            ..NewRun::default()
+        };
+        Ok(self.ledger.create_run(new)?.run.id)
+    }
+}
+
+fn clip(text: &str) -> String {
+    text.chars().take(ERROR_CHARS_MAX).collect()
+}
+
+/// The revision of the repository that the current folder is in, by git's own files.
+fn git_revision() -> Option<String> {
+    let here = std::env::current_dir().ok()?;
+    let git = here.ancestors().map(|folder| folder.join(".git")).find(|git| git.is_dir())?;
+    let head = std::fs::read_to_string(git.join("HEAD")).ok()?;
+    let revision = match head.trim().strip_prefix("ref: ") {
+        None => head.trim().to_string(),
+        Some(reference) => match std::fs::read_to_string(git.join(reference)) {
+            Ok(revision) => revision.trim().to_string(),
+            Err(_) => {
+                let packed = std::fs::read_to_string(git.join("packed-refs")).ok()?;
+                let line = packed.lines().find(|line| line.ends_with(reference))?;
+                line.split_whitespace().next()?.to_string()
+            }
+        },
+    };
+    (revision.len() >= 40 && revision.bytes().all(|b| b.is_ascii_hexdigit())).then_some(revision)
+}
+
+/// The metric that every recorded step has.
+const STEP_METRIC: &str = "tokens";
+
+/// A run in the ledger, or nothing after the ledger gave trouble.
+pub struct RecordedRun {
+    planned: Option<Planned>,
+    live: Option<Live>,
+}
+
+/// What is known about a run before it begins.
+struct Planned {
+    recording: Recording,
+    dir: Option<PathBuf>,
+    kind: &'static str,
+    resume: bool,
+    datasets: Vec<DatasetInput>,
+}
+
+struct Live {
+    ledger: Ledger,
+    run_id: String,
+    recorder: Recorder,
+    /// The last step of an earlier part of the run. A resumed run repeats its steps bit by bit: what is
+    /// recorded need not be recorded again.
+    recorded_through: i64,
+}
+
+impl RecordedRun {
+    /// A run that is not recorded.
+    pub fn nowhere() -> RecordedRun {
+        RecordedRun { planned: None, live: None }
+    }
+
+    fn give_up(&mut self, error: &str) {
+        eprintln!("note: the ledger does not record this run any further: {error}");
+        self.live = None;
+    }
+
+    fn with(&mut self, work: impl FnOnce(&Live) -> mynah_ledger::Result<()>) {
+        if let Some(Err(error)) = self.live.as_ref().map(work) {
+            self.give_up(&error.to_string());
+        }
+    }
+
+    /// Begins the run with its settings: every leaf of the JSON is a param. A param is written once; one that a resumed run has
+    /// changed becomes a tag.
+    pub fn params(&mut self, params: &Value) {
+        if let Some(plan) = self.planned.take() {
+            match plan.recording.start(plan.dir.as_deref(), plan.kind, plan.resume, plan.datasets) {
+                Ok(live) => self.live = Some(live),
+                Err(error) => return self.give_up(&error.to_string()),
+            }
+        }
+        let mut flat = Vec::new();
+        flatten("", params, &mut flat);
+        self.with(|live| {
+            let known = live.ledger.run(&live.run_id)?.data;
+            let (mut new, mut changed) = (Vec::new(), Vec::new());
+            for (key, value) in flat {
+                match known.param(&key) {
+                    None => new.push(Param::new(key, clip(&value))),
+                    Some(old) if old == clip(&value) => {}
+                    Some(_) => changed.push(Tag::new(format!("mynah.resumed.{key}"), clip(&value))),
+                }
+            }
+            for params in new.chunks(PARAMS_MAX) {
+                live.ledger.log_batch(&live.run_id, Batch { params: params.to_vec(), ..Batch::default() })?;
+            }
+            changed.into_iter().try_for_each(|tag| live.ledger.set_tag(&live.run_id, tag))
+        });
+    }
+
+    /// Tags.
+    pub fn tags(&mut self, tags: Vec<Tag>) {
+        self.with(|live| tags.into_iter().try_for_each(|tag| live.ledger.set_tag(&live.run_id, tag)));
+    }
+
+    /// Figures of a step, written in the background.
+    pub fn metrics(&mut self, step: u64, figures: &[(&str, f64)]) {
+        self.with(|live| {
+            let step = i64::try_from(step).unwrap_or(i64::MAX);
+            if step <= live.recorded_through {
+                return Ok(());
+            }
+            let now = now_ms();
+            let points: Vec<Metric> =
+                figures.iter().map(|(key, value)| Metric::new(*key, *value, now, step)).collect();
+            live.recorder.log_metrics(&points)
+        });
+    }
+
+    /// Waits until everything is in the store.
+    pub fn flush(&mut self) {
+        self.with(|live| live.recorder.flush());
+    }
+
+    /// Keeps a file with the run.
+    pub fn file(&mut self, name: &str, path: &Path) {
+        self.with(|live| {
+            let Ok(mut file) = std::fs::File::open(path) else { return Ok(()) };
+            live.ledger.put_artifact(&ArtifactOwner::Run(live.run_id.clone()), name, &mut file).map(drop)
+        });
+    }
+
+    /// How the run goes.
+    pub fn status(&mut self, status: &mynah_train::RunStatus) {
+        use mynah_train::RunStatus as Train;
+        self.with(|live| {
+            live.recorder.flush()?;
+            let (state, message) = match status {
+                Train::Running => (RunStatus::Running, None),
+                Train::Completed => (RunStatus::Finished, None),
+                Train::Interrupted => (RunStatus::Killed, None),
+                Train::Failed(message) => (RunStatus::Failed, Some(message)),
+            };
+            if let Some(message) = message {
+                live.ledger.set_tag(&live.run_id, Tag::new("mynah.error", clip(message)))?;
+            }
+            let end_time_ms = (state != RunStatus::Running).then(now_ms);
+            let update = RunUpdate { status: Some(state), end_time_ms, ..RunUpdate::default() };
+            live.ledger.update_run(&live.run_id, update).map(drop)
+        });
+    }
+
+    /// The status that a result stands for.
+    pub fn end<T>(&mut self, result: &Result<T>, interrupted: bool) {
+        use mynah_train::RunStatus as Train;
+        self.status(&match result {
+            Ok(_) => Train::Completed,
+            Err(_) if interrupted => Train::Interrupted,
+            Err(error) => Train::Failed(error.to_string()),
+        });
+    }
+}
+
+fn now_ms() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Every leaf of a JSON value with its path: `train.model.n_layer`, `schedule.momentum.0`.
+fn flatten(prefix: &str, value: &Value, out: &mut Vec<(String, String)>) {
+    let below = |name: &str| if prefix.is_empty() { name.to_string() } else { format!("{prefix}.{name}") };
+    match value {
+        Value::Object(fields) => fields.iter().for_each(|(name, value)| flatten(&below(name), value, out)),
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(i, value)| flatten(&below(&i.to_string()), value, out));
+        }
+        Value::String(text) => out.push((prefix.to_string(), text.clone())),
+        Value::Null => out.push((prefix.to_string(), "none".to_string())),
+        other => out.push((prefix.to_string(), other.to_string())),
+    }
+}
+
+/// Training records in the ledger as it does in its folder.
+impl RunSink for RecordedRun {
+    fn params(&mut self, params: &Value) -> mynah_train::Result<()> {
+        RecordedRun::params(self, params);
+        Ok(())
+    }
+
+    /// The steps that come again are the same; see [`Live::recorded_through`].
+    fn resume(&mut self, _: u64) -> mynah_train::Result<()> {
+        Ok(())
+    }
+
+    fn metrics(&mut self, row: &MetricsRow) -> mynah_train::Result<()> {
+        let mut figures = vec![(STEP_METRIC, row.tokens as f64), ("seconds", row.seconds)];
+        let optional = [
+            ("loss", row.loss),
+            ("smooth_loss", row.smooth_loss),
+            ("learning_rate", row.learning_rate),
+            ("validation_bpb", row.validation_bpb),
+            ("tokens_per_second", row.tokens_per_second),
+            ("utilisation", row.utilisation),
+        ];
+        figures.extend(optional.into_iter().filter_map(|(key, value)| Some((key, value?))));
+        RecordedRun::metrics(self, row.step, &figures);
+        Ok(())
+    }
+
+    fn sync(&mut self) -> mynah_train::Result<()> {
+        self.flush();
+        Ok(())
+    }
+
+    fn artifact(&mut self, artifact: &Artifact) -> mynah_train::Result<()> {
+        let path = std::path::absolute(&artifact.path).unwrap_or(artifact.path.clone());
+        let tag =
+            |what: &str, value: String| Tag::new(format!("mynah.{}.{what}", artifact.name), clip(&value));
+        self.tags(vec![
+            tag("digest", artifact.digest.clone()),
+            tag("step", artifact.step.to_string()),
+            tag("path", path.to_string_lossy().into_owned()),
+        ]);
+        Ok(())
+    }
+
+    fn status(&mut self, status: &mynah_train::RunStatus) -> mynah_train::Result<()> {
+        RecordedRun::status(self, status);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_become_flat_params() {
+        let mut flat = Vec::new();
+        flatten("", &serde_json::json!({"a": {"b": [1, true], "c": null}, "d": "x"}), &mut flat);
+        let flat: Vec<(&str, &str)> = flat.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        assert_eq!(flat, [("a.b.0", "1"), ("a.b.1", "true"), ("a.c", "none"), ("d", "x")]);
+    }
+
+    fn options(store: &Path) -> RecordOptions {
+        RecordOptions { store: Some(store.display().to_string()), ..RecordOptions::default() }
+    }
+
+    #[test]
+    fn a_resumed_run_goes_on_in_its_record_without_points_twice() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = dir.path().join("ledger.db");
+        let folder = dir.path().join("run");
+        let recording = options(&store).open("tests").unwrap().unwrap();
+        for (resume, steps, rate) in [(false, 1..=3, 0.5), (true, 2..=5, 0.25)] {
+            let mut run = recording.begin(Some(&folder), "base", resume, Vec::new());
+            run.params(&serde_json::json!({"seed": 1, "rate": rate}));
+            steps.for_each(|step| run.metrics(step, &[(STEP_METRIC, step as f64), ("loss", f64::NAN)]));
+            run.end(&Ok(()), false);
+        }
+        let ledger = Ledger::open(&Location::Sqlite(store), OpenOptions::default()).unwrap();
+        let experiment = ledger.experiment_by_name("tests").unwrap();
+        let search = mynah_ledger::SearchRuns { experiment_ids: vec![experiment.id], ..Default::default() };
+        let page = ledger.search_runs(&search).unwrap();
+        let [run] = page.items.as_slice() else { panic!("{} runs instead of one", page.items.len()) };
+        assert_eq!(run.run.status, RunStatus::Finished);
+        assert_eq!((run.data.param("seed"), run.data.param("rate")), (Some("1"), Some("0.5")));
+        assert_eq!(run.data.tag("mynah.resumed.rate"), Some("0.25"));
+        let history = ledger.metric_history(&run.run.id, STEP_METRIC, None, None).unwrap();
+        assert_eq!(history.items.iter().map(|metric| metric.step).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+        assert!(run.data.metric("loss").unwrap().is_nan());
+    }
+
+    #[test]
+    fn a_named_ledger_must_open_and_another_is_only_missed() {
+        let dir = tempfile::tempdir().unwrap();
+        let broken = dir.path().join("broken.db");
+        std::fs::write(&broken, "this is no database, however often you look at it").unwrap();
+        assert!(options(&broken).open("tests").is_err());
+        let none = RecordOptions { no_record: true, ..options(&broken) };
+        assert!(none.open("tests").unwrap().is_none());
+    }
+}
