@@ -21,8 +21,11 @@
 
 mod artifacts;
 pub mod audit;
+mod check;
+mod compare;
 mod error;
 mod experiments;
+mod garbage;
 mod ids;
 mod ledger;
 mod logging;
@@ -38,7 +41,10 @@ pub mod validate;
 
 pub use artifacts::{Artifact, ArtifactEntry, ArtifactOwner};
 pub use audit::{AuditEvent, AuditHead, AuditProof, AuditReport};
+pub use check::{CheckOptions, CheckReport, Finding, FindingKind};
+pub use compare::{CompareRuns, Comparison, Delta, Goal, MetricGoal, MetricTable, ParamDifference, RunDelta};
 pub use error::{Error, ErrorKind, Result};
+pub use garbage::{GarbageOptions, GarbageReport};
 pub use ledger::{Ledger, Location, OpenOptions};
 pub use metrics::Sample;
 pub use metrics::curve::{Axis, Curve, CurveRequest, Thinning};

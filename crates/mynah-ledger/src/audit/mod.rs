@@ -8,7 +8,9 @@
 
 pub mod log;
 
+use mynah_trust::keys::{Ed25519SigningKey, Ed25519VerifyingKey};
 use mynah_trust::merkle::{self, Hash};
+use mynah_trust::{Checkpoint, LogProof};
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -65,7 +67,6 @@ pub struct AuditReport {
     pub findings: Vec<String>,
 }
 
-/// Which log the root belongs to, and the questions one can ask it.
 impl Ledger {
     /// A name for this ledger in checkpoints: `mynah-ledger/` and 32 hexadecimal characters, made once.
     ///
@@ -84,6 +85,35 @@ impl Ledger {
     /// When the store cannot be read or its tree is damaged.
     pub fn audit_head(&self) -> Result<AuditHead> {
         self.read(head)
+    }
+
+    /// The log now as a signed checkpoint, to be kept elsewhere.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn audit_checkpoint(&self, key: &Ed25519SigningKey) -> Result<String> {
+        let head = self.audit_head()?;
+        Ok(Checkpoint::new(self.audit_origin()?, head.size, head.root).sign(key)?)
+    }
+
+    /// The head in a checkpoint that this ledger signed; give it to [`Ledger::audit_verify`].
+    ///
+    /// # Errors
+    /// `Invalid` when it is not a checkpoint of this ledger or not signed with that key.
+    pub fn audit_held(&self, checkpoint: &str, key: &Ed25519VerifyingKey) -> Result<AuditHead> {
+        let checkpoint = Checkpoint::verify(checkpoint, &self.audit_origin()?, key)
+            .map_err(|error| Error::invalid(error.to_string()))?;
+        Ok(AuditHead { size: checkpoint.size, root: checkpoint.root })
+    }
+
+    /// The proof of an event on one page, with its text and a signed checkpoint: verifies without the ledger.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such event.
+    pub fn audit_proof_text(&self, seq: u64, key: &Ed25519SigningKey) -> Result<String> {
+        let AuditProof { event, head, path } = self.audit_proof(seq)?;
+        let checkpoint = Checkpoint::new(self.audit_origin()?, head.size, head.root).sign(key)?;
+        Ok(LogProof { index: seq, hashes: path, checkpoint, extra: Some(event.body.into_bytes()) }.to_text())
     }
 
     /// Events from `from` on, at most `max` and at most 100,000.
@@ -212,7 +242,7 @@ fn node(connection: &Connection, level: u32, position: u64) -> Result<Hash> {
     hash(&found.ok_or_else(missing)?)
 }
 
-fn verify(connection: &Connection, held: Option<AuditHead>) -> Result<AuditReport> {
+pub(crate) fn verify(connection: &Connection, held: Option<AuditHead>) -> Result<AuditReport> {
     let mut report = AuditReport::default();
     let mut tree = merkle::Tree::new();
     let mut held_root = held.filter(|held| held.size == 0).map(|_| tree.root());

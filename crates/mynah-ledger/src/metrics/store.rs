@@ -1,4 +1,8 @@
 //! Writing points: rows while they are few, chunks when they are many, and always the latest.
+//!
+//! A single point is a row. Several at once are a small chunk, which costs a twentieth of as many rows; when a
+//! run and key has collected enough rows or small chunks, they are merged into large ones. A point is so
+//! written two or three times in its life, and the number of pieces of a series stays small.
 
 use rusqlite::{Connection, OptionalExtension};
 
@@ -6,11 +10,17 @@ use super::chunk::{self, POINTS_MAX};
 use super::{Sample, from_ordered_bits, ordered_bits};
 use crate::error::Result;
 
-/// Rows of one run and key that make a chunk.
+/// Rows of one run and key that are merged into a chunk.
 const ROWS_MAX: i64 = 2_048;
 
+/// Small chunks of one run and key that are merged.
+const SMALL_CHUNKS_MAX: i64 = 32;
+
+/// A chunk with fewer points is small.
+pub const SMALL_POINTS: usize = POINTS_MAX / 2;
+
 /// Points of one key in one change that become a chunk without being rows first.
-const DIRECT_MIN: usize = 256;
+const DIRECT_MIN: usize = 8;
 
 /// The number of a metric's name; made when it is new.
 pub fn key_id(connection: &Connection, name: &str) -> Result<i64> {
@@ -38,28 +48,30 @@ pub fn insert(connection: &Connection, run: i64, name: &str, samples: &mut Vec<S
     let key = key_id(connection, name)?;
     samples.sort_unstable_by_key(Sample::identity);
     samples.dedup_by_key(|sample| sample.identity());
-    let latest: Option<(Sample, i64)> = connection
+    let latest: Option<(Sample, i64, i64)> = connection
         .prepare_cached(
-            "SELECT step, timestamp_ms, value, row_count FROM latest_metrics WHERE run = ?1 AND key = ?2",
+            "SELECT step, timestamp_ms, value, row_count, chunk_count FROM latest_metrics WHERE run = ?1 AND key = ?2",
         )?
         .query_row((run, key), |row| {
             let value: Option<f64> = row.get(2)?;
-            let sample =
-                Sample { step: row.get(0)?, timestamp_ms: row.get(1)?, value: value.unwrap_or(f64::NAN) };
-            Ok((sample, row.get(3)?))
+            let sample = Sample { step: row.get(0)?, timestamp_ms: row.get(1)?, value: value.unwrap_or(f64::NAN) };
+            Ok((sample, row.get(3)?, row.get(4)?))
         })
         .optional()?;
+    let (mut rows, mut small_chunks) = latest.map_or((0, 0), |(_, rows, chunks)| (rows, chunks));
     // The latest has the highest step: above it nothing is stored, so nothing can be there twice.
-    let is_new = latest.is_none_or(|(latest, _)| samples[0].step > latest.step);
-    let mut rows = latest.map_or(0, |(_, rows)| rows);
+    let is_new = latest.is_none_or(|(latest, ..)| samples[0].step > latest.step);
     if samples.len() >= DIRECT_MIN && is_new {
-        samples.chunks(POINTS_MAX).try_for_each(|samples| insert_chunk(connection, run, key, samples))?;
+        for samples in samples.chunks(POINTS_MAX) {
+            insert_chunk(connection, run, key, samples)?;
+            small_chunks += i64::from(samples.len() < SMALL_POINTS);
+        }
     } else {
         rows += insert_rows(connection, run, key, samples)?;
-        if rows >= ROWS_MAX {
-            compact(connection, run, key)?;
-            rows = 0;
-        }
+    }
+    if rows >= ROWS_MAX || small_chunks >= SMALL_CHUNKS_MAX {
+        small_chunks = merge(connection, run, key)?;
+        rows = 0;
     }
     let mut newest = samples[0];
     for sample in &samples[1..] {
@@ -68,20 +80,23 @@ pub fn insert(connection: &Connection, run: i64, name: &str, samples: &mut Vec<S
         }
     }
     match latest {
-        Some((latest, _)) if !newest.is_later_than(&latest) => {
+        Some((latest, ..)) if !newest.is_later_than(&latest) => {
             connection
-                .prepare_cached("UPDATE latest_metrics SET row_count = ?3 WHERE run = ?1 AND key = ?2")?
-                .execute((run, key, rows))?;
+                .prepare_cached(
+                    "UPDATE latest_metrics SET row_count = ?3, chunk_count = ?4 WHERE run = ?1 AND key = ?2",
+                )?
+                .execute((run, key, rows, small_chunks))?;
         }
         _ => {
             connection
                 .prepare_cached(
-                    "INSERT INTO latest_metrics (run, key, value, step, timestamp_ms, row_count)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                    "INSERT INTO latest_metrics (run, key, value, step, timestamp_ms, row_count, chunk_count)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
                      ON CONFLICT DO UPDATE SET value = excluded.value, step = excluded.step,
-                         timestamp_ms = excluded.timestamp_ms, row_count = excluded.row_count",
+                         timestamp_ms = excluded.timestamp_ms, row_count = excluded.row_count,
+                         chunk_count = excluded.chunk_count",
                 )?
-                .execute((run, key, newest.value, newest.step, newest.timestamp_ms, rows))?;
+                .execute((run, key, newest.value, newest.step, newest.timestamp_ms, rows, small_chunks))?;
         }
     }
     Ok(())
@@ -108,12 +123,29 @@ fn insert_chunk(connection: &Connection, run: i64, key: i64, samples: &[Sample])
     Ok(())
 }
 
-/// Turns the rows of a run and key into chunks.
-fn compact(connection: &Connection, run: i64, key: i64) -> Result<()> {
-    let samples = rows(connection, run, key, i64::MIN, i64::MAX)?;
-    samples.chunks(POINTS_MAX).try_for_each(|samples| insert_chunk(connection, run, key, samples))?;
+/// Merges the rows and small chunks of a run and key; says how many small chunks are left (one or none).
+fn merge(connection: &Connection, run: i64, key: i64) -> Result<i64> {
+    let mut samples = rows(connection, run, key, i64::MIN, i64::MAX)?;
+    let mut select = connection.prepare_cached(
+        "SELECT data FROM chunks WHERE run = ?1 AND key = ?2 AND point_count < ?3 ORDER BY step_min",
+    )?;
+    let mut chunks = select.query((run, key, SMALL_POINTS as i64))?;
+    while let Some(row) = chunks.next()? {
+        samples.extend(chunk::decode(row.get_ref(0)?.as_blob().unwrap_or_default())?);
+    }
+    drop(chunks);
+    samples.sort_unstable_by_key(Sample::identity);
+    samples.dedup_by_key(|sample| sample.identity());
+    connection
+        .prepare_cached("DELETE FROM chunks WHERE run = ?1 AND key = ?2 AND point_count < ?3")?
+        .execute((run, key, SMALL_POINTS as i64))?;
     connection.prepare_cached("DELETE FROM points WHERE run = ?1 AND key = ?2")?.execute((run, key))?;
-    Ok(())
+    let mut small_chunks = 0;
+    for samples in samples.chunks(POINTS_MAX) {
+        insert_chunk(connection, run, key, samples)?;
+        small_chunks += i64::from(samples.len() < SMALL_POINTS);
+    }
+    Ok(small_chunks)
 }
 
 fn rows(connection: &Connection, run: i64, key: i64, step_min: i64, step_max: i64) -> Result<Vec<Sample>> {

@@ -65,7 +65,7 @@ CREATE TABLE metric_names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) ST
 CREATE TABLE latest_metrics (
     run INTEGER NOT NULL, key INTEGER NOT NULL,
     value REAL, step INTEGER NOT NULL, timestamp_ms INTEGER NOT NULL,
-    row_count INTEGER NOT NULL,
+    row_count INTEGER NOT NULL, chunk_count INTEGER NOT NULL,
     PRIMARY KEY (run, key)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX latest_by_value ON latest_metrics (key, value, run);

@@ -1,0 +1,108 @@
+//! Damage to a store is found, and what can be computed again is mended once.
+
+mod common;
+
+use common::{ledger, open, point, run, run_in};
+use mynah_ledger::{CheckOptions, CompareRuns, FindingKind, Metric, MetricGoal, Param};
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+fn filled() -> TempDir {
+    let (ledger, dir) = ledger();
+    for name in ["a", "b"] {
+        let record = run(&ledger, name);
+        for first in [0, 500] {
+            let points =
+                (first..first + 300).map(|step| Metric::new("chunked", step as f64, step, step)).collect();
+            let batch = mynah_ledger::Batch { metrics: points, ..Default::default() };
+            ledger.log_batch(&record.run.id, batch).unwrap();
+        }
+        (0..20).for_each(|step| point(&ledger, &record, "rows", 0.5, step));
+        ledger.log_metric(&record.run.id, Metric::new("nan", f64::NAN, 1, 1)).unwrap();
+    }
+    dir
+}
+
+#[test]
+fn a_sound_store_has_no_findings() {
+    let dir = filled();
+    let ledger = open(&dir);
+    let report = ledger
+        .check(&CheckOptions { read_artifacts: true, held: Some(ledger.audit_head().unwrap()) })
+        .unwrap();
+    assert_eq!(report.findings, []);
+    assert_eq!((report.series, report.points), (6, 2 * 621));
+    assert_eq!(ledger.mend().unwrap(), 0);
+    assert!(report.into_result().is_ok());
+}
+
+#[test]
+fn damage_is_found_and_mended_where_it_can_be() {
+    use FindingKind::{Chunk, Latest, Name, Orphan};
+    for (sql, kind, mendable) in [
+        ("UPDATE latest_metrics SET value = 7.0 WHERE run = 1", Latest, true),
+        ("UPDATE latest_metrics SET value = NULL WHERE run = 2", Latest, true),
+        ("DELETE FROM latest_metrics WHERE run = 1", Latest, true),
+        ("UPDATE latest_metrics SET row_count = 9", Latest, true),
+        ("DELETE FROM points WHERE step = 19", Latest, true),
+        ("UPDATE runs SET name = 'other' WHERE id = 1", Name, true),
+        ("UPDATE chunks SET data = zeroblob(length(data)) WHERE id = 1", Chunk, false),
+        ("UPDATE chunks SET data = substr(data, 1, 100) WHERE id = 2", Chunk, false),
+        ("UPDATE chunks SET step_max = 9999 WHERE id = 1", Chunk, false),
+        ("UPDATE points SET run = 99 WHERE run = 1", Orphan, false),
+        ("PRAGMA foreign_keys = OFF; DELETE FROM runs WHERE id = 2", Orphan, false),
+    ] {
+        let dir = filled();
+        Connection::open(dir.path().join("ledger.db")).unwrap().execute_batch(sql).unwrap();
+        let ledger = open(&dir);
+        let report = ledger.check(&CheckOptions::default()).unwrap();
+        assert!(report.findings.iter().any(|finding| finding.kind == kind), "{sql}: {:?}", report.findings);
+        assert!(report.into_result().is_err());
+        if mendable {
+            assert!(ledger.mend().unwrap() > 0, "{sql}");
+            assert_eq!(ledger.check(&CheckOptions::default()).unwrap().findings, [], "{sql}");
+            assert_eq!(ledger.mend().unwrap(), 0, "{sql}: a second time changes nothing");
+        }
+    }
+}
+
+#[test]
+fn runs_are_compared_with_a_baseline() {
+    let (ledger, _dir) = ledger();
+    let values = [("base", 2.0, "4"), ("better", 1.0, "4"), ("worse", 3.0, "8"), ("apart", 0.0, "1")];
+    let mut ids = Vec::new();
+    for (name, loss, depth) in values {
+        let record = run_in(&ledger, "0", name, &[]);
+        point(&ledger, &record, "loss", loss, 1);
+        ledger.log_param(&record.run.id, Param::new("depth", depth)).unwrap();
+        ids.push(record.run.id);
+    }
+    ledger.log_param(&ids[0], Param::new("only", "here")).unwrap();
+    ledger.log_metric(&ids[1], Metric::new("other", 1.0, 1, 1)).unwrap();
+    ledger.quarantine_run(&ids[3], "odd").unwrap();
+    let question = CompareRuns {
+        baseline: ids[0].clone(),
+        metrics: vec![MetricGoal::parse("loss:min"), MetricGoal::parse("other")],
+        with_params: true,
+        ..CompareRuns::default()
+    };
+    let found = ledger.compare(&question).unwrap();
+    assert_eq!(found.baseline_values, [Some(2.0), None]);
+    assert_eq!(found.runs.len(), 2, "neither the baseline nor what is in quarantine");
+    let of = |name: &str| found.runs.iter().find(|run| run.run_name == name).unwrap();
+    let delta = of("better").deltas[0].unwrap();
+    assert_eq!((delta.absolute, delta.relative, delta.better), (-1.0, -0.5, Some(true)));
+    assert_eq!(of("worse").deltas[0].unwrap().better, Some(false));
+    assert_eq!(of("better").deltas[1], None, "the baseline has no such metric");
+    let keys = |name: &str| of(name).params.iter().map(|param| param.key.clone()).collect::<Vec<_>>();
+    assert_eq!(
+        (keys("better"), keys("worse")),
+        (vec!["only".to_string()], vec!["depth".into(), "only".into()])
+    );
+    assert_eq!(of("worse").params[0].value.as_deref(), Some("8"));
+    let all = ledger.compare(&CompareRuns { baseline: ids[0].clone(), ..CompareRuns::default() }).unwrap();
+    assert_eq!(all.metrics.len(), 1, "without a choice, the metrics of the baseline");
+    let table = ledger.metric_table(&["0".into()], &["loss".into(), "none".into()]).unwrap();
+    assert_eq!((table.run_ids.len(), table.columns[1].iter().flatten().count()), (3, 0));
+    assert!(ledger.compare(&CompareRuns { baseline: "none".into(), ..CompareRuns::default() }).is_err());
+}
