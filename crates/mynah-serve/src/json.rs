@@ -49,7 +49,7 @@ mod tests {
             (f64::INFINITY, "\"Infinity\""),
             (f64::NEG_INFINITY, "\"-Infinity\""),
             (-0.0, "-0.0"),
-            (1e300, "1e300"),
+            (1e300, "1e+300"),
         ];
         for (number, expect) in cases {
             assert_eq!(serde_json::to_string(&Float(number)).expect("a float is JSON"), expect);

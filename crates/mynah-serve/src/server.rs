@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use axum::serve::ListenerExt;
 use mynah_ledger::Ledger;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
@@ -134,6 +135,10 @@ async fn serve(
     let grace = Duration::from_millis(app.config.shutdown_grace_ms);
     let listener =
         tokio::net::TcpListener::from_std(listener).map_err(|error| system("use the socket", &error))?;
+    // An answer is written whole; waiting to fill a packet would only delay it.
+    let listener = listener.tap_io(|stream| {
+        let _ = stream.set_nodelay(true);
+    });
     let (stopping, asked) = oneshot::channel::<()>();
     let graceful = axum::serve(listener, router::router(app)).with_graceful_shutdown(async {
         stop.await;

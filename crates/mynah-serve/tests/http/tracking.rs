@@ -1,8 +1,6 @@
 //! Experiments, runs and what is recorded in them, as a client sees it on the wire.
 
-mod common;
-
-use common::Fixture;
+use crate::common::Fixture;
 use serde_json::{Value, json};
 
 const API: &str = "/api/2.0/mlflow";
@@ -29,8 +27,13 @@ fn an_experiment_from_making_to_restoring() {
     post(&server, "experiments/delete-experiment-tag", json!({"experiment_id": id, "key": "team"}));
     post(&server, "experiments/update", json!({"experiment_id": id, "new_name": "second"}));
     post(&server, "experiments/delete", json!({"experiment_id": id}));
-    let search = |view: Value| post(&server, "experiments/search", json!({"view_type": view}))["experiments"].clone();
-    assert_eq!(search(json!("ACTIVE_ONLY")).as_array().map(Vec::len), Some(1), "only the default one is left");
+    let search =
+        |view: Value| post(&server, "experiments/search", json!({"view_type": view}))["experiments"].clone();
+    assert_eq!(
+        search(json!("ACTIVE_ONLY")).as_array().map(Vec::len),
+        Some(1),
+        "only the default one is left"
+    );
     assert_eq!(search(json!(2))[0]["name"], "second", "a view may come as its number");
     assert_eq!(search(json!(2))[0]["tags"], json!([{"key": "k", "value": "v"}]));
     post(&server, "experiments/restore", json!({"experiment_id": id}));
@@ -52,11 +55,15 @@ fn a_run_keeps_what_was_logged() {
                "tags": [{"key": "a", "value": "1"}]}),
     );
     let info = &made["run"]["info"];
-    assert_eq!((&info["status"], &info["start_time"], &info["run_name"]), (&json!("RUNNING"), &json!(1234), &json!("one")));
+    assert_eq!(
+        (&info["status"], &info["start_time"], &info["run_name"]),
+        (&json!("RUNNING"), &json!(1234), &json!("one"))
+    );
     let id = info["run_id"].as_str().expect("a run id");
     assert_eq!(info["artifact_uri"], format!("mlflow-artifacts:/0/{id}/artifacts"));
 
-    let points = [("1", json!(0.1)), ("2", json!("NaN")), ("3", json!("Infinity")), ("4", json!("-Infinity"))];
+    let points =
+        [("1", json!(0.1)), ("2", json!("NaN")), ("3", json!("Infinity")), ("4", json!("-Infinity"))];
     for (step, value) in &points {
         let body = json!({"run_id": id, "key": "m", "value": value, "timestamp": "7", "step": step});
         assert_eq!(post(&server, "runs/log-metric", body), json!({}));
@@ -69,7 +76,11 @@ fn a_run_keeps_what_was_logged() {
         json!({"run_id": id, "metrics": [{"key": "n", "value": 1e300, "timestamp": 1, "step": -5}],
                "params": [{"key": "depth", "value": "4"}], "tags": [{"key": "c", "value": ""}]}),
     );
-    post(&server, "runs/update", json!({"run_id": id, "status": "FINISHED", "end_time": 9999, "run_name": "two"}));
+    post(
+        &server,
+        "runs/update",
+        json!({"run_id": id, "status": "FINISHED", "end_time": 9999, "run_name": "two"}),
+    );
 
     let run = &server.get(&format!("{API}/runs/get?run_id={id}"))["run"];
     assert_eq!(run["info"]["end_time"], 9999);
@@ -80,11 +91,13 @@ fn a_run_keeps_what_was_logged() {
                {"key": "n", "value": 1e300, "timestamp": 1, "step": -5}])
     );
     assert_eq!(run["data"]["params"], json!([{"key": "depth", "value": "4"}, {"key": "lr", "value": "0.1"}]));
-    let tag = |key: &str| run["data"]["tags"].as_array()?.iter().find(|tag| tag["key"] == key)?["value"].as_str();
+    let tag =
+        |key: &str| run["data"]["tags"].as_array()?.iter().find(|tag| tag["key"] == key)?["value"].as_str();
     assert_eq!((tag("a"), tag("b"), tag("c")), (Some("1"), Some("ü 🐦"), Some("")));
 
     let history = server.get(&format!("{API}/metrics/get-history?run_id={id}&metric_key=m"));
-    let values: Vec<&Value> = history["metrics"].as_array().expect("points").iter().map(|point| &point["value"]).collect();
+    let values: Vec<&Value> =
+        history["metrics"].as_array().expect("points").iter().map(|point| &point["value"]).collect();
     assert_eq!(values, points.iter().map(|(_, value)| value).collect::<Vec<_>>());
     let paged = format!("{API}/metrics/get-history?run_id={id}&metric_key=m&max_results=3");
     let first = server.get(&paged);
@@ -122,7 +135,11 @@ fn runs_are_found_ordered_and_paged() {
         let body = json!({"experiment_id": "0", "run_name": format!("r{place}"), "start_time": place});
         let made = post(&server, "runs/create", body);
         let id = &made["run"]["info"]["run_id"];
-        post(&server, "runs/log-metric", json!({"run_id": id, "key": "val loss", "value": loss, "timestamp": 1}));
+        post(
+            &server,
+            "runs/log-metric",
+            json!({"run_id": id, "key": "val loss", "value": loss, "timestamp": 1}),
+        );
         post(&server, "runs/log-parameter", json!({"run_id": id, "key": "kind", "value": "it's"}));
     }
     let names = |body: Value| -> Vec<String> {
@@ -131,7 +148,10 @@ fn runs_are_found_ordered_and_paged() {
         runs.iter().map(|run| run["info"]["run_name"].as_str().expect("a name").to_string()).collect()
     };
     let all = json!(["0"]);
-    assert_eq!(names(json!({"experiment_ids": all, "order_by": ["metrics.`val loss` ASC"]})), ["r1", "r0", "r2"]);
+    assert_eq!(
+        names(json!({"experiment_ids": all, "order_by": ["metrics.`val loss` ASC"]})),
+        ["r1", "r0", "r2"]
+    );
     assert_eq!(names(json!({"experiment_ids": all, "filter": "metrics.`val loss` > 0.6"})), ["r2"]);
     assert_eq!(names(json!({"experiment_ids": all, "filter": "params.kind = \"it's\""})).len(), 3);
     assert!(names(json!({"experiment_ids": all, "run_view_type": "DELETED_ONLY"})).is_empty());
@@ -146,7 +166,8 @@ fn runs_are_found_ordered_and_paged() {
 fn datasets_and_models_go_in_and_out() {
     let server = Fixture::new();
     let id = server.run();
-    let dataset = json!({"name": "corpus", "digest": "abc", "source_type": "local", "source": "{}", "schema": "{}"});
+    let dataset =
+        json!({"name": "corpus", "digest": "abc", "source_type": "local", "source": "{}", "schema": "{}"});
     let inputs = json!([{"dataset": dataset, "tags": [{"key": "mlflow.data.context", "value": "train"}]}]);
     post(&server, "runs/log-inputs", json!({"run_id": id, "datasets": inputs}));
     let made = post(
@@ -183,8 +204,16 @@ fn what_clients_ask_about_the_server() {
     let version = String::from_utf8(server.send("GET", "/version", &[], b"").body).expect("text");
     assert_eq!(version.split('.').count(), 3, "{version}");
     let info = server.get("/api/3.0/mlflow/server-info");
-    assert_eq!((&info["workspaces_enabled"], &info["multipart_uploads_enabled"]), (&json!(false), &json!(false)));
-    for path in ["/api/3.0/mlflow/traces", "/api/2.0/mlflow/traces/x/tags", "/api/3.0/mlflow/scorers/list", "/graphql"] {
+    assert_eq!(
+        (&info["workspaces_enabled"], &info["multipart_uploads_enabled"]),
+        (&json!(false), &json!(false))
+    );
+    for path in [
+        "/api/3.0/mlflow/traces",
+        "/api/2.0/mlflow/traces/x/tags",
+        "/api/3.0/mlflow/scorers/list",
+        "/graphql",
+    ] {
         server.refused("POST", path, json!({}), 501, "NOT_IMPLEMENTED");
     }
 }
@@ -192,7 +221,7 @@ fn what_clients_ask_about_the_server() {
 #[test]
 fn two_servers_share_one_store() {
     let first = Fixture::new();
-    let other = common::open(&first.folder);
+    let other = crate::common::open(&first.folder);
     let config = mynah_serve::ServerConfig { port: 0, ..Default::default() };
     let second = mynah_serve::Server::bind(config, other).expect("a free port").start().expect("a thread");
     let id = first.run();
@@ -205,7 +234,7 @@ fn two_servers_share_one_store() {
                 for step in 0..20 {
                     let body = json!({"run_id": id, "key": format!("m{place}"), "value": step, "timestamp": 1, "step": step});
                     let path = format!("{API}/runs/log-metric");
-                    let answer = common::send(address, "POST", &path, &[], body.to_string().as_bytes());
+                    let answer = crate::common::send(address, "POST", &path, &[], body.to_string().as_bytes());
                     assert_eq!(answer.status, 200, "{answer:?}");
                 }
             })
@@ -216,17 +245,25 @@ fn two_servers_share_one_store() {
     }
     for key in ["m0", "m1"] {
         let path = format!("{API}/metrics/get-history?run_id={id}&metric_key={key}");
-        let found = common::send(second.address(), "GET", &path, &[], b"").json();
+        let found = crate::common::send(second.address(), "GET", &path, &[], b"").json();
         assert_eq!(found["metrics"].as_array().map(Vec::len), Some(20), "{key}");
     }
     second.stop().expect("a clean end");
 }
 
 #[test]
-fn a_stopped_server_answers_nobody() {
+fn a_stopped_server_hangs_up() {
+    use std::io::{Read, Write};
     let server = Fixture::new();
-    let address = server.address();
+    let mut stream = crate::common::connect(server.address());
+    // Kept open after the answer: the server must close it, or it would never end.
+    write!(stream, "GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n").expect("a server that listens");
+    let mut head = [0; 12];
+    stream.read_exact(&mut head).expect("an answer");
+    assert_eq!(&head, b"HTTP/1.1 200");
     let Fixture { server: running, .. } = server;
     running.stop().expect("a clean end");
-    assert!(std::net::TcpStream::connect(address).is_err());
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).expect("the end of the connection");
+    assert!(rest.ends_with(b"OK"), "the answer came whole");
 }

@@ -19,7 +19,6 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-#[allow(dead_code, reason = "each test file uses some of these")]
 impl Answer {
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body)
@@ -42,7 +41,6 @@ pub struct Fixture {
     pub ledger: Ledger,
 }
 
-#[allow(dead_code, reason = "each test file uses some of these")]
 impl Fixture {
     pub fn new() -> Fixture {
         Fixture::with(ServerConfig::default())
@@ -109,7 +107,8 @@ pub fn refused(answer: &Answer, status: u16, code: &str) -> String {
 
 pub fn send(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
     let mut stream = connect(address);
-    let mut head = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
+    let mut head =
+        format!("{method} {path} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
     if !headers.iter().any(|(name, _)| *name == "host") {
         head.push_str(&format!("host: {address}\r\n"));
     }

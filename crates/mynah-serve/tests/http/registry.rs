@@ -1,8 +1,6 @@
 //! Registered models, their versions, aliases and stages; and where a version may come from.
 
-mod common;
-
-use common::Fixture;
+use crate::common::Fixture;
 use serde_json::{Value, json};
 
 const API: &str = "/api/2.0/mlflow";
@@ -37,11 +35,20 @@ fn a_model_from_making_to_deleting() {
         json!({"name": "net", "version": "2", "stage": "Production", "archive_existing_versions": true}),
     );
     assert_eq!(moved["model_version"]["current_stage"], "Production");
-    let latest = post(&server, "registered-models/get-latest-versions", json!({"name": "net", "stages": ["Production"]}));
+    let latest = post(
+        &server,
+        "registered-models/get-latest-versions",
+        json!({"name": "net", "stages": ["Production"]}),
+    );
     assert_eq!(latest["model_versions"][0]["version"], "2");
-    server.ok("PATCH", &format!("{API}/model-versions/update"), json!({"name": "net", "version": "2", "description": "x"}));
+    server.ok(
+        "PATCH",
+        &format!("{API}/model-versions/update"),
+        json!({"name": "net", "version": "2", "description": "x"}),
+    );
     post(&server, "model-versions/set-tag", json!({"name": "net", "version": "2", "key": "k", "value": "v"}));
-    let found = server.get(&format!("{API}/model-versions/search?filter=name%3D%27net%27%20AND%20tags.k%3D%27v%27"));
+    let found =
+        server.get(&format!("{API}/model-versions/search?filter=name%3D%27net%27%20AND%20tags.k%3D%27v%27"));
     assert_eq!(found["model_versions"].as_array().map(Vec::len), Some(1));
     assert_eq!(found["model_versions"][0]["description"], "x");
     let uri = server.get(&format!("{API}/model-versions/get-download-uri?name=net&version=2"));
