@@ -1,7 +1,53 @@
 //! What a ledger's runs are worth: compared, gated, validated, repaired, promoted, reported.
+//!
+//! The key decision is to keep judging and doing apart. Judging is pure functions over plain values that are
+//! read once ([`view::RunView`], [`compare::Table`]): the same input gives the same findings, plans and
+//! reports, in a test or on a million points. Doing is a thin layer that carries a plan out through
+//! the ledger's public API, expecting what the plan expects, and leaving a receipt with its undo.
+//!
+//! The second decision is to take the audit log as the witness. The log is provable against a checkpoint held
+//! elsewhere; rows are not. A row that says something else than the log was changed behind the ledger's back, and
+//! the log says how to put it right. Everything governance decides (tickets, receipts, approvals, overrides)
+//! is itself an artifact of the ledger, and so in the log.
+//!
+//! Rejected: guessing from a metric's name whether more is better (it is declared, or there is no verdict);
+//! repairing in place without a plan (nobody can look at it first); deleting what is suspicious (quarantine hides
+//! it and loses nothing); a rule language (rules are functions, their severities and limits are a policy
+//! file); thresholds on noise without a false-positive rate.
 
 pub mod compare;
+pub mod drift;
 mod error;
+mod files;
+pub mod gate;
+pub mod quarantine;
+pub mod repair;
+pub mod schedule;
 pub mod stats;
+pub mod validate;
+pub mod view;
+
+use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use error::{Error, ErrorKind, Result};
+
+/// 16 hexadecimal characters of BLAKE3 over texts, each after its length.
+fn short_id(texts: &[&str]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for text in texts {
+        hasher.update(&(text.len() as u64).to_le_bytes());
+        hasher.update(text.as_bytes());
+    }
+    hasher.finalize().to_hex()[..16].to_string()
+}
+
+/// Who acts, in the audit log, when governance does on somebody's behalf.
+fn actor(by: &str) -> String {
+    format!("governance for {by}")
+}
+
+/// Milliseconds since the Unix epoch; 0 for a clock that stands before it.
+pub fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

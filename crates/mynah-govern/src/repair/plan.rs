@@ -1,0 +1,70 @@
+//! From findings to a plan. Pure.
+
+use std::collections::HashSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::action::Action;
+use super::ticket::Ticket;
+use crate::validate::{Finding, Severity};
+
+/// One action and the finding it answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// The finding's id.
+    pub finding: String,
+    /// The finding's rule.
+    pub rule: String,
+    /// What is done.
+    pub action: Action,
+}
+
+/// What will be done, and what people must do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// 16 hexadecimal characters over the steps: the same repair planned again has the same id.
+    pub id: String,
+    /// In the order in which they are done.
+    pub steps: Vec<Step>,
+    /// For what no step puts right.
+    pub tickets: Vec<Ticket>,
+}
+
+impl Plan {
+    /// Whether there is nothing to do for anybody.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty() && self.tickets.is_empty()
+    }
+}
+
+/// Plans what can be repaired, and writes tickets for what cannot. Findings of weight
+/// [`Severity::Info`] without a repair need neither.
+pub fn plan(findings: &[Finding]) -> Plan {
+    let mut plan = Plan { id: String::new(), steps: Vec::new(), tickets: Vec::new() };
+    let mut planned: HashSet<Action> = HashSet::new();
+    for finding in findings {
+        match &finding.repair {
+            Some(action) => {
+                // One content of several artifacts is moved aside once.
+                if planned.insert(action.clone()) {
+                    plan.steps.push(Step {
+                        finding: finding.id.clone(),
+                        rule: finding.rule.to_string(),
+                        action: action.clone(),
+                    });
+                }
+                // The damaged bytes are out of the way then, but the right ones are still missing.
+                if matches!(action, Action::MoveAside { .. }) && finding.rule.starts_with("artifact.") {
+                    plan.tickets.push(Ticket::of(finding));
+                }
+            }
+            None if finding.severity > Severity::Info => plan.tickets.push(Ticket::of(finding)),
+            None => {}
+        }
+    }
+    let steps = serde_json::to_string(&plan.steps).unwrap_or_default();
+    plan.id = crate::short_id(&["plan", &steps]);
+    plan
+}
