@@ -257,7 +257,7 @@ fn copy(reader: &mut dyn Read, to: &Path) -> Result<(String, u64)> {
 }
 
 /// A relative path that stays inside, on every system.
-fn check_path(path: &str) -> Result<()> {
+pub(crate) fn check_path(path: &str) -> Result<()> {
     let refuse =
         |why: &str| Err(Error::invalid(format!("the artifact path '{}' {why}", validate::clip(path))));
     if path.is_empty() {

@@ -179,7 +179,8 @@ fn missing(id: &str) -> Error {
     Error::not_found(format!("there is no logged model '{}'", validate::clip(id)))
 }
 
-fn put_params(connection: &Connection, model: i64, id: &str, params: &[Param]) -> Result<()> {
+/// Records params, each once.
+pub fn put_params(connection: &Connection, model: i64, id: &str, params: &[Param]) -> Result<()> {
     for param in params {
         connection
             .prepare_cached(
@@ -201,7 +202,8 @@ fn put_params(connection: &Connection, model: i64, id: &str, params: &[Param]) -
     Ok(())
 }
 
-fn put_tags(connection: &Connection, model: i64, tags: &[Tag]) -> Result<()> {
+/// Sets tags.
+pub fn put_tags(connection: &Connection, model: i64, tags: &[Tag]) -> Result<()> {
     for tag in tags {
         connection
             .prepare_cached(

@@ -72,7 +72,7 @@ impl Log {
             .execute((seq.cast_signed(), at_ms, kind, &subject, &body, &leaf[..]))?;
         let mut complete = Vec::new();
         self.tree.append_with(leaf, |level, position, node| {
-            if level > 0 && level % LEVEL_STEP == 0 {
+            if level > 0 && level.is_multiple_of(LEVEL_STEP) {
                 complete.push((level, position, *node));
             }
         });

@@ -221,7 +221,7 @@ fn nodes(connection: &Connection) -> impl FnMut(u32, u64) -> Result<Hash> + '_ {
 }
 
 fn node(connection: &Connection, level: u32, position: u64) -> Result<Hash> {
-    if level % LEVEL_STEP != 0 {
+    if !level.is_multiple_of(LEVEL_STEP) {
         let left = node(connection, level - 1, position * 2)?;
         let right = node(connection, level - 1, position * 2 + 1)?;
         return Ok(merkle::node_hash(&left, &right));
@@ -264,7 +264,7 @@ pub(crate) fn verify(connection: &Connection, held: Option<AuditHead>) -> Result
         }
         let mut wrong = Vec::new();
         tree.append_with(computed, |level, position, hash| {
-            if level > 0 && level % LEVEL_STEP == 0 {
+            if level > 0 && level.is_multiple_of(LEVEL_STEP) {
                 wrong.push((level, position, *hash));
             }
         });
