@@ -82,10 +82,9 @@ export function el(name, attributes = {}, ...children) {
   return node;
 }
 
-// A colour that stays with a run: spread over the circle by its id.
-export function colour(id) {
-  let hash = 2166136261;
-  for (let i = 0; i < id.length; i++) hash = Math.imul(hash ^ id.charCodeAt(i), 16777619);
-  const hue = (hash >>> 0) % 360;
-  return `hsl(${hue} 65% ${hue > 45 && hue < 190 ? 40 : 55}%)`;
+// The colour of the n-th line: ten that the eye tells apart in light and dark, then around the circle.
+const COLOURS = ["#2f7ed8", "#e0662e", "#2ca25f", "#c0392b", "#8e5bd0", "#1aa5a5", "#d81b80", "#a07a00", "#6b7c93", "#5aa02c"];
+
+export function colour(place) {
+  return COLOURS[place] ?? `hsl(${Math.round((place * 137.508) % 360)} 60% 50%)`;
 }

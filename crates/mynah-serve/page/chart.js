@@ -1,5 +1,5 @@
 // A line chart on a canvas: any number of lines, smoothing, log axes, zoom by dragging, values under the pointer.
-import { colour, el, show, span } from "./api.js";
+import { el, show, span } from "./api.js";
 
 const LEFT = 56, RIGHT = 10, TOP = 8, BOTTOM = 22;
 
@@ -45,10 +45,10 @@ export class LineChart {
     this.canvas.addEventListener("keydown", (event) => event.key === "0" && this.reset());
   }
 
-  // lines: {id, name, xs, ys}; options: smoothing, logX, logY, time (x is milliseconds).
+  // lines: {name, colour, xs, ys}; options: smoothing, logX, logY, time (x is milliseconds).
   show(lines, options) {
     this.options = options;
-    this.lines = lines.map((line) => ({ ...line, colour: colour(line.id), smoothed: smooth(line.ys, options.smoothing) }));
+    this.lines = lines.map((line) => ({ ...line, smoothed: smooth(line.ys, options.smoothing) }));
     this.draw();
   }
 

@@ -57,9 +57,9 @@ export class Charts {
     this.keys = keys;
     if (!same) for (const card of this.cards.values()) card.stale();
     this.legend.replaceChildren(
-      ...runs.map((id) => {
+      ...runs.map((id, place) => {
         const name = this.names.get(id) ?? id.slice(0, 8);
-        return el("a", { href: `#/run/${id}`, style: { color: colour(id) } }, el("i", { style: { background: "currentColor" } }), name);
+        return el("a", { href: `#/run/${id}`, style: { color: colour(place) } }, el("i", { style: { background: "currentColor" } }), name);
       }),
     );
     this.arrange();
@@ -134,7 +134,7 @@ class Card {
       const start = curve.times_ms[0] ?? 0;
       return curve.times_ms.map((time) => time - start);
     };
-    const lines = this.curves.map((curve) => ({ id: curve.run_id, name: this.charts.names.get(curve.run_id) ?? curve.run_id.slice(0, 8), xs: xs(curve), ys: curve.values }));
+    const lines = this.curves.map((curve) => ({ colour: colour(this.charts.runs.indexOf(curve.run_id)), name: this.charts.names.get(curve.run_id) ?? curve.run_id.slice(0, 8), xs: xs(curve), ys: curve.values }));
     const time = { step: "", time: "clock", relative: "span" }[settings.axis];
     this.chart.show(lines, { smoothing: settings.smoothing, logX: settings.logX && settings.axis !== "time", logY: settings.logY, time });
   }

@@ -59,7 +59,7 @@ export class Grid {
     const said = { ASC: "ascending", DESC: "descending", none: "none" }[sorted];
     return el(
       "div",
-      { role: "columnheader", "aria-sort": said, style: { display: "grid", minWidth: "0" } },
+      { class: column.number ? "number" : undefined, role: "columnheader", "aria-sort": said, style: { display: "grid", minWidth: "0" } },
       el("button", { title: column.title, onclick: () => this.onSort(column.key, sorted) }, column.title + mark),
     );
   }

@@ -36,8 +36,12 @@ export class ParallelView {
     this.rows = state.selected.size ? rows.filter((row) => state.selected.has(row.id)) : rows;
     if (!this.chosen || !this.chosen.every((column) => this.all.includes(column))) {
       const varied = params.filter((column) => new Set(this.rows.map((row) => row.cells[this.columns.indexOf(column)])).size > 1);
-      this.chosen = [...varied.slice(0, 5), ...metrics.slice(0, 2)];
-      this.by = metrics[0] ?? this.chosen[0];
+      // Metrics that most runs have come first; one that nobody here has would cut every line.
+      const had = (column) => this.rows.filter((row) => (row.cells[this.columns.indexOf(column)] ?? null) !== null).length;
+      const counts = new Map(metrics.map((column) => [column, had(column)]));
+      const best = metrics.filter((column) => counts.get(column)).sort((a, b) => counts.get(b) - counts.get(a));
+      this.chosen = [...varied.slice(0, 5), ...best.slice(0, 2)];
+      this.by = best[0] ?? this.chosen[0];
     }
     this.pick.replaceChildren(
       ...this.columns.map((column) =>

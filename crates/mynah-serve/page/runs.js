@@ -140,13 +140,14 @@ export class RunsView {
       { title: "", width: 32, cell: (row) => ({ node: tick(row), title: "select" }) },
       { title: "Run", width: 230, key: "attributes.run_name", cell: (row) => ({ node: link(row), title: row.quarantine ? `In quarantine: ${row.quarantine}` : row.name }) },
       { title: "Status", width: 110, key: "attributes.status", cell: (row) => ({ node: el("span", { class: `status ${row.status}` }, row.status), title: row.status }) },
-      { title: "Started", width: 140, key: "attributes.start_time", cell: (row) => ({ text: when(row.start_ms) }) },
+      { title: "Started", width: 150, key: "attributes.start_time", cell: (row) => ({ text: when(row.start_ms) }) },
       { title: "Duration", width: 100, cell: (row) => ({ text: span((row.end_ms ?? Date.now()) - row.start_ms), number: true }) },
       { title: "User", width: 90, key: "attributes.user_id", cell: (row) => ({ text: row.user }) },
     ];
     const chosen = this.columns.map((column, place) => ({
       title: column.slice(column.indexOf(".") + 1),
       width: 130,
+      number: column.startsWith("metrics."),
       key: quoted(column),
       cell: (row) => {
         const value = row.cells[place];

@@ -1,0 +1,119 @@
+//! The page in a real browser: filters, sorts, opens a run and sees a live chart move.
+//!
+//! Needs Chromium or Chrome, found in PATH or named by MYNAH_BROWSER; without one the test says so and passes.
+
+#[allow(dead_code, reason = "the tests over a socket use more of it")]
+#[path = "../http/common.rs"]
+mod common;
+mod devtools;
+
+use common::Fixture;
+use devtools::Browser;
+use serde_json::{Value, json};
+
+const API: &str = "/api/2.0/mlflow";
+const RUNS: usize = 300;
+
+fn fill(server: &Fixture) -> Vec<String> {
+    (0..RUNS)
+        .map(|place| {
+            let made = server.ok(
+                "POST",
+                &format!("{API}/runs/create"),
+                json!({"experiment_id": "0", "run_name": format!("run-{place:03}"), "start_time": 1_700_000_000_000u64 + place as u64}),
+            );
+            let id = made["run"]["info"]["run_id"].as_str().expect("a run id").to_string();
+            let value = (place * 7919 % RUNS) as f64;
+            server.ok(
+                "POST",
+                &format!("{API}/runs/log-batch"),
+                json!({"run_id": id, "metrics": [{"key": "score", "value": value, "timestamp": 1, "step": 0}],
+                       "params": [{"key": "kind", "value": if place % 3 == 0 { "a" } else { "b" }}]}),
+            );
+            id
+        })
+        .collect()
+}
+
+#[test]
+fn a_browser_shows_the_runs() {
+    let Some(mut page) = Browser::find_and_start() else {
+        println!("no Chromium or Chrome in PATH and none in MYNAH_BROWSER: skipped");
+        return;
+    };
+    let server = Fixture::new();
+    let runs = fill(&server);
+    page.open(&format!("http://{}/", server.address()));
+    let first = "document.querySelector('.row .cell:nth-child(2)')?.textContent";
+
+    // The newest run is first, and all are counted once the rest has come.
+    page.wait_for(&format!("{first} === 'run-299'"));
+    page.wait_for("document.querySelector('.bar [role=status]').textContent === '300 runs'");
+    assert!(
+        page.value("document.querySelectorAll('.row').length").as_u64() < Some(100),
+        "only what is seen is drawn"
+    );
+
+    // A click on a title sorts, a second one the other way round.
+    let title = "[...document.querySelectorAll('.head button')].find((node) => node.title === 'score')";
+    page.click(title);
+    page.wait_for(&format!("{title}.textContent.includes('▲') && {first} === 'run-000'"));
+    page.click(title);
+    page.wait_for(&format!("{title}.textContent.includes('▼')"));
+    let best = (0..RUNS).max_by_key(|place| place * 7919 % RUNS).expect("there are runs");
+    page.wait_for(&format!("{first} === 'run-{best:03}'"));
+
+    // `/` goes to the filter; a wrong one is explained, a right one is applied.
+    page.press("/");
+    page.wait_for("document.activeElement.type === 'search'");
+    page.write("metrics.score >");
+    page.press("Enter");
+    page.wait_for("!document.querySelector('.error').hidden");
+    page.run("document.activeElement.value = ''");
+    page.write("params.kind = 'a' AND metrics.score < 150");
+    page.press("Enter");
+    let matching = (0..RUNS).filter(|place| place % 3 == 0 && place * 7919 % RUNS < 150).count();
+    page.wait_for(&format!("document.querySelector('.bar [role=status]').textContent === '{matching} runs'"));
+    assert_eq!(page.value("document.querySelector('.error').hidden"), json!(true));
+    assert!(
+        page.value("location.hash").as_str().is_some_and(|hash| hash.contains("f=")),
+        "a link shows the same"
+    );
+
+    // Space selects; two runs compared differ in their score.
+    page.run("document.querySelector('.grid').focus()");
+    for key in [" ", "ArrowDown", " "] {
+        page.press(key);
+    }
+    page.wait_for("document.getElementById('selected').textContent === '2 selected'");
+    page.press("c");
+    page.wait_for("[...document.querySelectorAll('th')].some((cell) => cell.textContent === 'score')");
+
+    // A run, opened with Enter, shows its chart, which moves when points come in.
+    page.press("Escape");
+    page.wait_for("document.activeElement.classList.contains('grid')");
+    page.press("Enter");
+    page.wait_for("location.hash.startsWith('#/run/')");
+    let shown = page.value("location.hash.slice('#/run/'.length).split('?')[0]");
+    assert!(runs.iter().any(|id| shown == id.as_str()), "{shown} is none of ours");
+    page.run("document.querySelector('canvas').scrollIntoView()");
+    let picture = "document.querySelector('canvas').toDataURL()";
+    page.wait_for(&format!("document.querySelector('canvas').width > 0 && {picture} !== ''"));
+    page.wait_for("document.querySelectorAll('.card').length === 1");
+    let points = |from: u64| -> Vec<Value> {
+        (from..from + 50)
+            .map(|step| json!({"key": "score", "value": step % 13, "timestamp": step, "step": step}))
+            .collect()
+    };
+    for from in [1, 51] {
+        page.run(&format!("window.before = {picture}"));
+        server.ok(
+            "POST",
+            &format!("{API}/runs/log-batch"),
+            json!({"run_id": shown, "metrics": points(from)}),
+        );
+        page.wait_for(&format!("{picture} !== window.before"));
+    }
+    assert_eq!(page.value("document.querySelectorAll('p.error:not([hidden])').length"), json!(0));
+    assert_eq!(page.complaints(), Vec::<String>::new(), "the page's console is clean");
+}
