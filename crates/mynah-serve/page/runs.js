@@ -82,6 +82,7 @@ export class RunsView {
       this.grid.show(this.layout(), this.rows, this.sorting());
       if (!quiet) this.grid.node.scrollTop = 0;
       this.counted();
+      performance.mark("runs shown");
     } catch (error) {
       if (error.name === "AbortError") return;
       this.error.textContent = error.message;

@@ -55,19 +55,49 @@ pub(crate) fn check(
     Ok(())
 }
 
-fn presents(token: &str, headers: &HeaderMap) -> bool {
-    let Some(given) = headers.get(AUTHORIZATION).map(|value| value.as_bytes()) else { return false };
-    let Some(space) = given.iter().position(|&byte| byte == b' ') else { return false };
+/// The name that a client gives itself with basic authentication, for the audit log. The token has been
+/// checked before; the name is a claim, as good as the people who share the token.
+pub(crate) fn user(headers: &HeaderMap) -> Option<String> {
+    const CHARS_MAX: usize = 100;
+    match credentials(headers)? {
+        Credentials::Basic { user, .. } => {
+            let user = String::from_utf8(user).ok()?;
+            let fair =
+                !user.is_empty() && user.chars().count() <= CHARS_MAX && !user.chars().any(char::is_control);
+            fair.then_some(user)
+        }
+        Credentials::Bearer(_) => None,
+    }
+}
+
+enum Credentials<'a> {
+    Bearer(&'a [u8]),
+    Basic { user: Vec<u8>, password: Vec<u8> },
+}
+
+fn credentials(headers: &HeaderMap) -> Option<Credentials<'_>> {
+    let given = headers.get(AUTHORIZATION)?.as_bytes();
+    let space = given.iter().position(|&byte| byte == b' ')?;
     let (scheme, rest) = (&given[..space], given[space..].trim_ascii_start());
     if scheme.eq_ignore_ascii_case(b"bearer") {
-        return same(rest, token.as_bytes());
+        return Some(Credentials::Bearer(rest));
     }
     if scheme.eq_ignore_ascii_case(b"basic") {
-        let Some(pair) = base64_decode(rest) else { return false };
-        let Some(colon) = pair.iter().position(|&byte| byte == b':') else { return false };
-        return same(&pair[colon + 1..], token.as_bytes());
+        let mut user = base64_decode(rest)?;
+        let colon = user.iter().position(|&byte| byte == b':')?;
+        let password = user.split_off(colon + 1);
+        user.truncate(colon);
+        return Some(Credentials::Basic { user, password });
     }
-    false
+    None
+}
+
+fn presents(token: &str, headers: &HeaderMap) -> bool {
+    match credentials(headers) {
+        Some(Credentials::Bearer(given)) => same(given, token.as_bytes()),
+        Some(Credentials::Basic { password, .. }) => same(&password, token.as_bytes()),
+        None => false,
+    }
 }
 
 /// Equality whose time depends on lengths alone, so that a token cannot be guessed byte by byte.
@@ -138,6 +168,20 @@ mod tests {
         check_call(Some(TOKEN), get(), "/", &[("authorization", "Basic bWU6MDEyMzQ1Njc4OWFiY2RlZg==")], true);
         check_call(Some(TOKEN), get(), "/", &[("authorization", "Basic bWU6d3Jvbmc=")], false);
         check_call(Some(TOKEN), get(), "/", &[("authorization", "Basic !!")], false);
+    }
+
+    #[test]
+    fn users_name_themselves() {
+        let check_user = |value: &str, expect: Option<&str>| {
+            let mut map = HeaderMap::new();
+            map.insert(AUTHORIZATION, value.parse().expect("header value"));
+            assert_eq!(user(&map).as_deref(), expect, "{value}");
+        };
+        check_user("Basic bWU6MDEyMzQ1Njc4OWFiY2RlZg==", Some("me"));
+        check_user("Basic Og==", None);
+        check_user("Basic bWUNCjp4", None);
+        check_user("Bearer 0123456789abcdef", None);
+        assert_eq!(user(&HeaderMap::new()), None);
     }
 
     #[test]

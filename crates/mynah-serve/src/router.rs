@@ -80,7 +80,13 @@ async fn call(app: &App, handler: Handler, path: &RawPathParams, request: Reques
     for (name, value) in path {
         fields.set(name, value);
     }
-    app.in_ledger(move |ledger| handler(ledger, fields)).await
+    // Without a token nobody is checked, so nobody is named.
+    let user = app.config.token.as_ref().and_then(|_| guard::user(&head.headers));
+    app.in_ledger(move |ledger| match user {
+        Some(user) => handler(&ledger.with_actor(user), fields),
+        None => handler(ledger, fields),
+    })
+    .await
 }
 
 /// What every request passes first: is there room, and may it be answered at all?
