@@ -130,8 +130,7 @@ impl Ledger {
     /// `Invalid` for more than 1,000 keys or an id that is not a number.
     pub fn metric_table(&self, experiment_ids: &[String], keys: &[String]) -> Result<MetricTable> {
         check_count(keys.len())?;
-        let experiments =
-            experiment_ids.iter().map(|id| validate::experiment_id(id)).collect::<Result<Vec<_>>>()?;
+        let experiments = validate::experiment_ids(experiment_ids)?;
         self.read(|connection| Ok(table(connection, &experiments, keys)?.1))
     }
 
@@ -141,11 +140,7 @@ impl Ledger {
     /// `NotFound` when there is no such baseline; `Invalid` for too many metrics or an id that is not a number.
     pub fn compare(&self, question: &CompareRuns) -> Result<Comparison> {
         check_count(question.metrics.len())?;
-        let mut experiments = question
-            .experiment_ids
-            .iter()
-            .map(|id| validate::experiment_id(id))
-            .collect::<Result<Vec<_>>>()?;
+        let mut experiments = validate::experiment_ids(&question.experiment_ids)?;
         self.read(|connection| {
             let baseline = runs::row(connection, &question.baseline)?;
             let values = runs::data(connection, baseline.id)?.metrics;

@@ -133,7 +133,7 @@ impl Ledger {
     /// `Invalid` for an id that is not a number.
     pub fn datasets(&self, experiment_ids: &[String]) -> Result<Vec<DatasetSummary>> {
         const SUMMARIES_MAX: i64 = 1_000;
-        let ids = experiment_ids.iter().map(|id| validate::experiment_id(id)).collect::<Result<Vec<_>>>()?;
+        let ids = validate::experiment_ids(experiment_ids)?;
         self.read(|connection| {
             let mut found = Vec::new();
             for id in ids {

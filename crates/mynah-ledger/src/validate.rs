@@ -19,6 +19,8 @@ pub const BATCH_METRICS_MAX: usize = 1_000;
 pub const BATCH_PARAMS_MAX: usize = 100;
 /// Metrics, params and tags together in one batch.
 pub const BATCH_ENTITIES_MAX: usize = 1_000;
+/// Experiments in one question.
+const EXPERIMENTS_MAX: usize = 10_000;
 /// Datasets in one call.
 const DATASETS_MAX: usize = 1_000;
 const NAME_CHARS_MAX: usize = 500;
@@ -239,6 +241,20 @@ pub fn experiment_id(id: &str) -> Result<i64> {
     Err(Error::invalid(format!("the experiment id '{}' is not a number", clip(id))))
 }
 
+/// The numbers behind the experiments of one question, none twice.
+pub fn experiment_ids(ids: &[String]) -> Result<Vec<i64>> {
+    if ids.len() > EXPERIMENTS_MAX {
+        return Err(Error::invalid(format!(
+            "one question may be about {EXPERIMENTS_MAX} experiments, this one is about {}",
+            ids.len()
+        )));
+    }
+    let mut numbers = ids.iter().map(|id| experiment_id(id)).collect::<Result<Vec<_>>>()?;
+    numbers.sort_unstable();
+    numbers.dedup();
+    Ok(numbers)
+}
+
 /// A text that fits into an error.
 pub fn clip(text: &str) -> String {
     const SHOWN: usize = 80;
@@ -308,6 +324,10 @@ mod tests {
         for bad in ["", "-1", "1a", "1;DROP", "99999999999999999999"] {
             assert!(experiment_id(bad).is_err(), "{bad:?}");
         }
+        let texts = |list: &[&str]| list.iter().map(|id| id.to_string()).collect::<Vec<_>>();
+        assert_eq!(experiment_ids(&texts(&["3", "1", "3"])).unwrap(), [1, 3]);
+        assert!(experiment_ids(&texts(&["1", "x"])).is_err());
+        assert!(experiment_ids(&vec!["1".to_string(); 10_001]).is_err());
         assert!(run_id(&"0".repeat(32)).is_ok());
         assert!(run_id(&"G".repeat(32)).is_err() && run_id("../..").is_err());
     }

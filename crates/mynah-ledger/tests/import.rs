@@ -113,10 +113,8 @@ fn folder(root: &Path, artifacts: &Path) {
         &run.join("outputs").join(MODEL).join("meta.yaml"),
         &format!("destination_id: {MODEL}\nsource_type: RUN_OUTPUT\nstep: 3\n"),
     );
-    let deleted = format!(
-        "artifact_uri: s3://b/x\ndeleted_time: 30\nlifecycle_stage: deleted\nrun_name: second\nstart_time: 11\nstatus: 1\nuser_id: bob\n"
-    );
-    write(&experiment.join(DELETED).join("meta.yaml"), &deleted);
+    let deleted = "artifact_uri: s3://b/x\ndeleted_time: 30\nlifecycle_stage: deleted\nrun_name: second\nstart_time: 11\nstatus: 1\nuser_id: bob\n";
+    write(&experiment.join(DELETED).join("meta.yaml"), deleted);
     write(&experiment.join("not an id/meta.yaml"), "run_name: odd\n");
     let model = experiment.join("models").join(MODEL);
     write(

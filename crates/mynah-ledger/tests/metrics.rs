@@ -98,13 +98,13 @@ fn rows_and_chunks_give_one_history() {
     ledger.log_batch(&id, metrics(&[(0.25, 100, 100)])).unwrap();
     expect.sort_unstable();
     expect.dedup();
-    let sample = ledger.metric_sample(&[id.clone()], "m", None, 100_000).unwrap();
+    let sample = ledger.metric_sample(std::slice::from_ref(&id), "m", None, 100_000).unwrap();
     let mut found: Vec<(i64, u64)> =
         sample.iter().map(|(_, metric)| (metric.step, metric.value.to_bits())).collect();
     assert!(found.is_sorted_by_key(|(step, _)| *step));
     found.sort_unstable();
     assert_eq!(found, expect);
-    let range = ledger.metric_sample(&[id.clone()], "m", Some((2_990, 3_010)), 100_000).unwrap();
+    let range = ledger.metric_sample(std::slice::from_ref(&id), "m", Some((2_990, 3_010)), 100_000).unwrap();
     assert_eq!(range.len(), expect.iter().filter(|(step, _)| (2_990..=3_010).contains(step)).count());
     let curve =
         ledger.metric_curve(&id, "m", &CurveRequest { points_max: 50, ..CurveRequest::default() }).unwrap();

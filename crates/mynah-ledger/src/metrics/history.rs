@@ -129,7 +129,7 @@ impl Ledger {
     }
 
     fn keys(&self, experiment_ids: &[String], sql: &str) -> Result<Vec<String>> {
-        let ids = experiment_ids.iter().map(|id| validate::experiment_id(id)).collect::<Result<Vec<_>>>()?;
+        let ids = validate::experiment_ids(experiment_ids)?;
         self.read(|connection| {
             let mut keys: Vec<String> = Vec::new();
             for id in ids {

@@ -39,8 +39,7 @@ impl Ledger {
     /// `Invalid` for a filter, order, dataset or page that is not one.
     pub fn search_logged_models(&self, search: &SearchLoggedModels) -> Result<Page<LoggedModel>> {
         let window = page::window(search.page_token.as_deref(), search.max_results, PAGE_MAX)?;
-        let experiments =
-            search.experiment_ids.iter().map(|id| validate::experiment_id(id)).collect::<Result<Vec<_>>>()?;
+        let experiments = validate::experiment_ids(&search.experiment_ids)?;
         let conditions = conditions(search)?;
         let (joins, orders) = orders(&search.order_by)?;
         let mut sql = Sql::default();

@@ -63,8 +63,7 @@ fn select(connection: &Connection, sql: &Sql) -> Result<Vec<(i64, crate::types::
 /// The whole statement; nothing when no run can be found.
 fn statement(search: &SearchRuns) -> Result<(Option<Sql>, Window)> {
     let window = page::window(search.page_token.as_deref(), search.max_results, PAGE_MAX)?;
-    let experiments =
-        search.experiment_ids.iter().map(|id| validate::experiment_id(id)).collect::<Result<Vec<_>>>()?;
+    let experiments = validate::experiment_ids(&search.experiment_ids)?;
     let conditions = conditions(&search.filter)?;
     let (joins, orders) = orders(&search.order_by)?;
     if experiments.is_empty() {

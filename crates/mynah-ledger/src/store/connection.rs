@@ -91,15 +91,59 @@ pub fn open_writer(
 pub fn open_reader(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(|error| cannot_open(path, error))?;
-    tune(&connection, CACHE_READER_KIB)?;
+    match prepare_reader(&connection, path) {
+        // A log needs files beside the store. Where none can be made and there is no log, nobody can be
+        // writing either, and SQLite may be told that the file stands still.
+        Err(error) if error.kind() != ErrorKind::NewerSchema && !has_log(path) && !can_write_beside(path) => {
+            let flags = flags | OpenFlags::SQLITE_OPEN_URI;
+            let connection = Connection::open_with_flags(still_address(path), flags)
+                .map_err(|error| cannot_open(path, error))?;
+            prepare_reader(&connection, path)?;
+            Ok(connection)
+        }
+        outcome => outcome.map(|()| connection),
+    }
+}
+
+fn prepare_reader(connection: &Connection, path: &Path) -> Result<()> {
+    tune(connection, CACHE_READER_KIB)?;
     connection.busy_timeout(Duration::from_secs(10))?;
     // MLflow's LIKE tells case apart, ILIKE does not.
     connection.execute_batch("PRAGMA case_sensitive_like = ON; PRAGMA query_only = ON")?;
-    schema::check_not_newer(
-        schema::version(&connection).map_err(|error| refused(path, error))?,
-        &path.display().to_string(),
-    )?;
-    Ok(connection)
+    let version = schema::version(connection).map_err(|error| refused(path, error))?;
+    schema::check_not_newer(version, &path.display().to_string())
+}
+
+/// Whether there are changes that are not in the file yet.
+fn has_log(path: &Path) -> bool {
+    let mut log = path.as_os_str().to_os_string();
+    log.push("-wal");
+    std::fs::metadata(log).is_ok_and(|meta| meta.len() > 0)
+}
+
+fn can_write_beside(path: &Path) -> bool {
+    let mut probe = path.as_os_str().to_os_string();
+    probe.push(format!("-probe-{}", std::process::id()));
+    let made = File::create_new(&probe).is_ok();
+    if made {
+        // It was empty and ours alone; if it cannot go, it does no harm.
+        let _ = std::fs::remove_file(&probe);
+    }
+    made
+}
+
+/// `file:PATH?immutable=1`, with the characters escaped that mean something in such an address.
+fn still_address(path: &Path) -> String {
+    let mut address = String::from("file:");
+    for byte in path.to_string_lossy().bytes() {
+        match byte {
+            b'?' | b'#' | b'%' => address.push_str(&format!("%{byte:02x}")),
+            // Not every byte of a name is a character of its own.
+            0x80.. => address.push_str(&format!("%{byte:02x}")),
+            byte => address.push(char::from(byte)),
+        }
+    }
+    address + "?immutable=1"
 }
 
 fn tune(connection: &Connection, cache_kib: i64) -> Result<()> {
