@@ -20,10 +20,13 @@ pub mod drift;
 mod error;
 mod files;
 pub mod gate;
+pub mod promote;
 pub mod quarantine;
 pub mod repair;
+pub mod report;
 pub mod schedule;
 pub mod stats;
+pub mod time;
 pub mod validate;
 pub mod view;
 

@@ -48,6 +48,11 @@ pub enum Content {
         /// The BLAKE3 digest they have.
         digest: String,
     },
+    /// The bytes are those of the digest, and the row has another length.
+    Mismeasured {
+        /// The length they have.
+        size_bytes: u64,
+    },
     /// The file cannot be read.
     Unreadable {
         /// What the system said.
@@ -215,14 +220,16 @@ pub fn content(place: &Path, artifact: &Artifact, read: bool) -> Content {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Content::Missing,
         Err(error) => return Content::Unreadable { why: error.to_string() },
     };
-    if metadata.len() != artifact.size_bytes {
-        return Content::Torn { size_bytes: metadata.len() };
-    }
-    if !read {
+    let size_bytes = metadata.len();
+    let fits = size_bytes == artifact.size_bytes;
+    if fits && !read {
         return Content::Unchecked;
     }
     match digest_of(place) {
-        Ok(digest) if digest == artifact.digest => Content::Sound,
+        Ok(digest) if digest == artifact.digest && fits => Content::Sound,
+        // It is the row that is wrong.
+        Ok(digest) if digest == artifact.digest => Content::Mismeasured { size_bytes },
+        Ok(_) if !fits => Content::Torn { size_bytes },
         Ok(digest) => Content::Changed { digest },
         Err(error) => Content::Unreadable { why: error.to_string() },
     }

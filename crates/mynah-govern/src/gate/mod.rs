@@ -6,9 +6,11 @@
 
 mod gates;
 mod hooks;
+mod seeds;
 
 pub use gates::{
     EXIT_PASSED, EXIT_REGRESSED, EXIT_UNDECIDED, Gate, GateReport, GateResult, Limit, Method, Outcome,
     Weight, evaluate,
 };
 pub use hooks::{Call, Delivery, Hook, Notice, Runner, Sender, SystemRunner, fire};
+pub use seeds::{GROUP_TAG, seed_runs, values};

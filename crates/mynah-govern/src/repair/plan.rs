@@ -1,6 +1,6 @@
 //! From findings to a plan. Pure.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -8,14 +8,14 @@ use super::action::Action;
 use super::ticket::Ticket;
 use crate::validate::{Finding, Severity};
 
-/// One action and the finding it answers.
+/// One action and the findings it answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
-    /// The finding's id.
-    pub finding: String,
-    /// The finding's rule.
-    pub rule: String,
+    /// Ids of the findings.
+    pub findings: Vec<String>,
+    /// Their rules.
+    pub rules: Vec<String>,
     /// What is done.
     pub action: Action,
 }
@@ -43,18 +43,17 @@ impl Plan {
 /// [`Severity::Info`] without a repair need neither.
 pub fn plan(findings: &[Finding]) -> Plan {
     let mut plan = Plan { id: String::new(), steps: Vec::new(), tickets: Vec::new() };
-    let mut planned: HashSet<Action> = HashSet::new();
+    let mut planned: HashMap<Action, usize> = HashMap::new();
     for finding in findings {
         match &finding.repair {
             Some(action) => {
                 // One content of several artifacts is moved aside once.
-                if planned.insert(action.clone()) {
-                    plan.steps.push(Step {
-                        finding: finding.id.clone(),
-                        rule: finding.rule.to_string(),
-                        action: action.clone(),
-                    });
-                }
+                let at = *planned.entry(action.clone()).or_insert_with(|| {
+                    plan.steps.push(Step { findings: Vec::new(), rules: Vec::new(), action: action.clone() });
+                    plan.steps.len() - 1
+                });
+                plan.steps[at].findings.push(finding.id.clone());
+                plan.steps[at].rules.push(finding.rule.to_string());
                 // The damaged bytes are out of the way then, but the right ones are still missing.
                 if matches!(action, Action::MoveAside { .. }) && finding.rule.starts_with("artifact.") {
                     plan.tickets.push(Ticket::of(finding));

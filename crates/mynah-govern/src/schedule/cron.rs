@@ -9,6 +9,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
+use crate::time::civil;
 
 const MINUTE_MS: i64 = 60_000;
 const DAY_MS: i64 = 1_440 * MINUTE_MS;
@@ -178,7 +179,7 @@ impl Cron {
     }
 
     fn has_day(&self, day: i64) -> bool {
-        let (month, day_of_month) = civil(day);
+        let (_, month, day_of_month) = civil(day);
         // 1 January 1970 was a Thursday.
         let weekday = (day + 4).rem_euclid(7);
         let (by_day, by_weekday) = (self.days >> day_of_month & 1 == 1, self.weekdays >> weekday & 1 == 1);
@@ -186,18 +187,6 @@ impl Cron {
             if self.is_any_day || self.is_any_weekday { by_day && by_weekday } else { by_day || by_weekday };
         fits && self.months >> month & 1 == 1
     }
-}
-
-/// Month and day of a day since the epoch (Hinnant, "chrono-Compatible Low-Level Date Algorithms").
-fn civil(day: i64) -> (u32, u32) {
-    let z = day + 719_468;
-    let day_of_era = z.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day_of_month = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    (month as u32, day_of_month as u32)
 }
 
 #[cfg(test)]
@@ -283,7 +272,5 @@ mod tests {
         assert!(cron.latest(i64::MAX).is_some());
         assert!(cron.next(i64::MIN).is_some());
         assert_eq!(cron.latest(i64::MIN + 1), None);
-        assert_eq!(civil(0), (1, 1));
-        assert_eq!(civil(-1), (12, 31));
     }
 }

@@ -18,5 +18,3 @@ pub use catalogue::{RULES, Rule, rule};
 pub use finding::{Finding, Severity};
 pub use policy::{Approver, Budget, Level, Link, NonFinite, ParamType, Place, Policy, matches};
 pub use store::{Validation, validate, validate_place, validate_run};
-
-pub(crate) use logged::Logged;

@@ -28,7 +28,7 @@ pub(super) fn check(
     let logged = Logged::of(&view.events);
     required(view, policy, out);
     types(view, policy, out);
-    times(view, policy, now_ms, out);
+    times(view, &logged, policy, now_ms, out);
     parents(view, store, out);
     budgets(view, policy, out);
     name(view, &logged, out);
@@ -100,7 +100,7 @@ fn types(view: &RunView, policy: &Policy, out: &mut Vec<Finding>) {
     }
 }
 
-fn times(view: &RunView, policy: &Policy, now_ms: i64, out: &mut Vec<Finding>) {
+fn times(view: &RunView, logged: &Logged, policy: &Policy, now_ms: i64, out: &mut Vec<Finding>) {
     let (run, subject, timing) = (&view.run, view.subject(), &policy.timing);
     if run.start_time_ms > now_ms.saturating_add(timing.clock_tolerance_ms) {
         let message = format!("it begins {} ms from now", run.start_time_ms - now_ms);
@@ -126,7 +126,8 @@ fn times(view: &RunView, policy: &Policy, now_ms: i64, out: &mut Vec<Finding>) {
                 run_id: run.id.clone(),
                 status: run.status.as_str().to_string(),
                 was: run.status.as_str().to_string(),
-                end_time_ms: Some(active_ms),
+                // The end that the log has, if it has one; else the last sign of life.
+                end_time_ms: Some(logged.end_time_ms.map_or(active_ms, |(end, _)| end)),
                 end_was_ms: None,
             };
             out.push(Finding::new("run.end-missing", &subject, "end time", message).with(repair));
@@ -223,16 +224,30 @@ fn name(view: &RunView, logged: &Logged, out: &mut Vec<Finding>) {
 
 fn artifacts(view: &RunView, logged: &Logged, out: &mut Vec<Finding>) {
     let subject = view.subject();
+    let run_id = &view.run.id;
+    let has_log = view.is_settled && logged.is_known && !logged.is_strange && logged.is_whole;
     for ArtifactView { artifact, content } in &view.artifacts {
         let finding = |rule, message: String| {
             Finding::new(rule, &subject, format!("artifact {}", artifact.path), message)
         };
-        out.extend(content_finding(&finding, &artifact.digest, artifact.size_bytes, content));
+        // Where the row itself is wrong, its content is judged by nothing.
+        let is_exchanged =
+            has_log && logged.artifacts.get(&artifact.path).is_some_and(|l| l.0 != artifact.digest);
+        if !is_exchanged {
+            let found = content_finding(&finding, &artifact.digest, artifact.size_bytes, content);
+            let is_row = found.as_ref().is_some_and(|found| found.rule == "artifact.row-differs");
+            let again = is_row.then(|| Action::NameContent {
+                run_id: run_id.clone(),
+                path: artifact.path.clone(),
+                digest: artifact.digest.clone(),
+                was: Some(artifact.digest.clone()),
+            });
+            out.extend(found.map(|found| Finding { repair: again.or(found.repair.clone()), ..found }));
+        }
     }
-    if !view.is_settled || !logged.is_known || logged.is_strange || !logged.is_whole {
+    if !has_log {
         return;
     }
-    let run_id = &view.run.id;
     for ArtifactView { artifact, .. } in &view.artifacts {
         let place = format!("artifact {}", artifact.path);
         match logged.artifacts.get(&artifact.path) {
@@ -280,6 +295,10 @@ pub(super) fn content_finding(
         }
         Content::Unreadable { why } => {
             Some(finding("artifact.missing", format!("its content {digest} cannot be read: {why}")))
+        }
+        Content::Mismeasured { size_bytes: found } => {
+            let message = format!("its row says {size_bytes} bytes, its content {digest} has {found}");
+            Some(finding("artifact.row-differs", message))
         }
         Content::Torn { size_bytes: found } => {
             let message = format!("its content {digest} has {found} bytes instead of {size_bytes}");
