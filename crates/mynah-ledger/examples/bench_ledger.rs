@@ -4,7 +4,7 @@
 //! with the seconds it took. Cases: `log-async` (single metrics through a recorder, until all are committed),
 //! `log-acknowledged` (single metrics, each committed before the next), `log-batch` (1,000 points a call),
 //! `processes` (8 writers at once, none lost), `search` (filter and order over the runs), `search-page` (the same
-//! with the data of 100 runs), `compare` (all runs with a baseline). Settings: `--runs N`, `--metrics N`,
+//! with the data of the first 1,000 runs), `compare` (all runs with a baseline). Settings: `--runs N`, `--metrics N`,
 //! `--dir PATH` (else a temporary folder), `--small`, and `--threads N`, which is not used: one thread writes.
 
 use std::error::Error;
@@ -134,7 +134,7 @@ impl Bench {
                     experiment_ids: vec![self.experiment.clone()],
                     filter: "metrics.metric_03 < 0.5 AND params.depth != '3'".into(),
                     order_by: vec!["metrics.metric_07 DESC".into()],
-                    max_results: if case == "search" { 1 } else { 100 },
+                    max_results: if case == "search" { 1 } else { 1_000 },
                     ..SearchRuns::default()
                 };
                 let start = Instant::now();

@@ -94,6 +94,7 @@ impl From<rusqlite::Error> for Error {
             Some(
                 ErrorCode::ReadOnly
                 | ErrorCode::PermissionDenied
+                | ErrorCode::CannotOpen
                 | ErrorCode::AuthorizationForStatementDenied,
             ) => ErrorKind::Permission,
             _ => ErrorKind::Storage,

@@ -18,6 +18,19 @@
 //! The semantics are those of MLflow's SQL store, so that its clients can be served: params are written once,
 //! the latest metric is the one of the highest step, deleted things can be restored. Unlike it, NaN and ±∞ stay
 //! what they are, and nothing is cut to fit: what is too long is refused.
+//!
+//! ```
+//! use mynah_ledger::{Ledger, Location, NewRun, OpenOptions, RecorderOptions};
+//! # let dir = tempfile::tempdir()?;
+//! # let path = dir.path().join("runs.db");
+//! let ledger = Ledger::open(&Location::Sqlite(path), OpenOptions::default())?;
+//! let run = ledger.create_run(NewRun { experiment_id: "0".into(), ..NewRun::default() })?.run;
+//! let recorder = ledger.recorder(&run.id, RecorderOptions::default())?;
+//! recorder.log_metric("loss", 3.2, 1)?; // does not wait for the disk
+//! recorder.flush()?;
+//! assert_eq!(ledger.run(&run.id)?.data.metric("loss"), Some(3.2));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod artifacts;
 pub mod audit;

@@ -1,6 +1,9 @@
 //! Runs: made, changed, deleted, set apart. What is recorded in them is in `logging`.
 
-use rusqlite::{Connection, OptionalExtension, Row};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row};
 use serde_json::json;
 
 use crate::error::{Error, Result};
@@ -305,61 +308,94 @@ pub fn from_row(row: &Row<'_>) -> rusqlite::Result<(i64, Run)> {
 
 /// What was recorded in a run.
 pub fn data(connection: &Connection, run: i64) -> Result<RunData> {
-    let mut metrics = connection.prepare_cached(
-        "SELECT n.name, l.value, l.timestamp_ms, l.step FROM latest_metrics l JOIN metric_names n ON n.id = l.key
-         WHERE l.run = ?1",
-    )?;
-    let metrics = metrics.query_map([run], |row| {
-        let value: Option<f64> = row.get(1)?;
-        Ok(Metric::new(row.get::<_, String>(0)?, value.unwrap_or(f64::NAN), row.get(2)?, row.get(3)?))
-    })?;
-    let mut metrics = metrics.collect::<rusqlite::Result<Vec<_>>>()?;
-    metrics.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-    let mut params =
-        connection.prepare_cached("SELECT key, value FROM params WHERE run = ?1 ORDER BY key")?;
-    let params = params.query_map([run], |row| Ok(Param { key: row.get(0)?, value: row.get(1)? }))?;
-    let mut tags = connection.prepare_cached("SELECT key, value FROM tags WHERE run = ?1 ORDER BY key")?;
-    let tags = tags.query_map([run], |row| Ok(Tag { key: row.get(0)?, value: row.get(1)? }))?;
-    let mut model_inputs =
-        connection.prepare_cached("SELECT model_id FROM model_inputs WHERE run = ?1 ORDER BY model_id")?;
-    let model_inputs = model_inputs.query_map([run], |row| row.get(0))?;
-    let mut model_outputs = connection
-        .prepare_cached("SELECT model_id, step FROM model_outputs WHERE run = ?1 ORDER BY step, model_id")?;
-    let model_outputs =
-        model_outputs.query_map([run], |row| Ok(ModelOutput { model_id: row.get(0)?, step: row.get(1)? }))?;
-    Ok(RunData {
-        metrics,
-        params: params.collect::<rusqlite::Result<_>>()?,
-        tags: tags.collect::<rusqlite::Result<_>>()?,
-        inputs: inputs(connection, run)?,
-        model_inputs: model_inputs.collect::<rusqlite::Result<_>>()?,
-        model_outputs: model_outputs.collect::<rusqlite::Result<_>>()?,
-    })
+    Loader::new(connection)?.load(run)
 }
 
-fn inputs(connection: &Connection, run: i64) -> Result<Vec<DatasetInput>> {
-    let mut select = connection.prepare_cached(
-        "SELECT i.id, d.name, d.digest, d.source_type, d.source, d.schema, d.profile
-         FROM inputs i JOIN datasets d ON d.id = i.dataset WHERE i.run = ?1 ORDER BY i.id",
-    )?;
-    let rows = select.query_map([run], |row| {
-        let dataset = Dataset {
-            name: row.get(1)?,
-            digest: row.get(2)?,
-            source_type: row.get(3)?,
-            source: row.get(4)?,
-            schema: row.get(5)?,
-            profile: row.get(6)?,
-        };
-        Ok((row.get::<_, i64>(0)?, dataset))
-    })?;
-    let mut inputs = Vec::new();
-    for row in rows {
-        let (id, dataset) = row?;
-        let mut tags =
-            connection.prepare_cached("SELECT key, value FROM input_tags WHERE input = ?1 ORDER BY key")?;
-        let tags = tags.query_map([id], |row| Ok(Tag { key: row.get(0)?, value: row.get(1)? }))?;
-        inputs.push(DatasetInput { dataset, tags: tags.collect::<rusqlite::Result<_>>()? });
+/// Reads the data of many runs with the same prepared statements.
+pub struct Loader<'c> {
+    metrics: CachedStatement<'c>,
+    params: CachedStatement<'c>,
+    tags: CachedStatement<'c>,
+    inputs: CachedStatement<'c>,
+    input_tags: CachedStatement<'c>,
+    model_inputs: CachedStatement<'c>,
+    model_outputs: CachedStatement<'c>,
+    name: CachedStatement<'c>,
+    /// Names of metrics that were asked for: few, and the same for most runs.
+    names: HashMap<i64, String>,
+}
+
+impl<'c> Loader<'c> {
+    /// Prepares.
+    pub fn new(connection: &'c Connection) -> Result<Loader<'c>> {
+        Ok(Loader {
+            metrics: connection
+                .prepare_cached("SELECT key, value, timestamp_ms, step FROM latest_metrics WHERE run = ?1")?,
+            params: connection.prepare_cached("SELECT key, value FROM params WHERE run = ?1 ORDER BY key")?,
+            tags: connection.prepare_cached("SELECT key, value FROM tags WHERE run = ?1 ORDER BY key")?,
+            inputs: connection.prepare_cached(
+                "SELECT i.id, d.name, d.digest, d.source_type, d.source, d.schema, d.profile
+                 FROM inputs i JOIN datasets d ON d.id = i.dataset WHERE i.run = ?1 ORDER BY i.id",
+            )?,
+            input_tags: connection
+                .prepare_cached("SELECT key, value FROM input_tags WHERE input = ?1 ORDER BY key")?,
+            model_inputs: connection
+                .prepare_cached("SELECT model_id FROM model_inputs WHERE run = ?1 ORDER BY model_id")?,
+            model_outputs: connection.prepare_cached(
+                "SELECT model_id, step FROM model_outputs WHERE run = ?1 ORDER BY step, model_id",
+            )?,
+            name: connection.prepare_cached("SELECT name FROM metric_names WHERE id = ?1")?,
+            names: HashMap::new(),
+        })
     }
-    Ok(inputs)
+
+    /// Reads the data of one run.
+    pub fn load(&mut self, run: i64) -> Result<RunData> {
+        let mut metrics = Vec::new();
+        let mut rows = self.metrics.query([run])?;
+        while let Some(row) = rows.next()? {
+            let name = match self.names.entry(row.get(0)?) {
+                Entry::Occupied(entry) => entry.into_mut(),
+                Entry::Vacant(entry) => {
+                    let name = self.name.query_row([*entry.key()], |row| row.get(0)).optional()?;
+                    entry.insert(name.unwrap_or_default())
+                }
+            };
+            let value: Option<f64> = row.get(1)?;
+            metrics.push(Metric::new(name.as_str(), value.unwrap_or(f64::NAN), row.get(2)?, row.get(3)?));
+        }
+        drop(rows);
+        metrics.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        let params =
+            self.params.query_map([run], |row| Ok(Param { key: row.get(0)?, value: row.get(1)? }))?;
+        let params = params.collect::<rusqlite::Result<_>>()?;
+        let tags = read_tags(&mut self.tags, run)?;
+        let model_inputs = self.model_inputs.query_map([run], |row| row.get(0))?;
+        let model_inputs = model_inputs.collect::<rusqlite::Result<_>>()?;
+        let outputs = |row: &Row<'_>| Ok(ModelOutput { model_id: row.get(0)?, step: row.get(1)? });
+        let model_outputs = self.model_outputs.query_map([run], outputs)?.collect::<rusqlite::Result<_>>()?;
+        Ok(RunData { metrics, params, tags, inputs: self.inputs(run)?, model_inputs, model_outputs })
+    }
+
+    fn inputs(&mut self, run: i64) -> Result<Vec<DatasetInput>> {
+        let mut inputs = Vec::new();
+        let mut rows = self.inputs.query([run])?;
+        while let Some(row) = rows.next()? {
+            let dataset = Dataset {
+                name: row.get(1)?,
+                digest: row.get(2)?,
+                source_type: row.get(3)?,
+                source: row.get(4)?,
+                schema: row.get(5)?,
+                profile: row.get(6)?,
+            };
+            inputs.push(DatasetInput { dataset, tags: read_tags(&mut self.input_tags, row.get(0)?)? });
+        }
+        Ok(inputs)
+    }
+}
+
+fn read_tags(select: &mut CachedStatement<'_>, owner: i64) -> Result<Vec<Tag>> {
+    let tags = select.query_map([owner], |row| Ok(Tag { key: row.get(0)?, value: row.get(1)? }))?;
+    Ok(tags.collect::<rusqlite::Result<_>>()?)
 }

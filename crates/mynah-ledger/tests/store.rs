@@ -5,7 +5,9 @@ mod common;
 use std::fs;
 
 use common::{ledger, open, options, place, point, run};
-use mynah_ledger::{ErrorKind, Ledger, Location, Metric, NewExperiment, OpenOptions, Param, SCHEMA_VERSION};
+use mynah_ledger::{
+    Batch, ErrorKind, Ledger, Location, Metric, NewExperiment, OpenOptions, Param, SCHEMA_VERSION,
+};
 
 #[test]
 fn locations_are_files_and_sqlite_urls() {
@@ -177,4 +179,41 @@ fn a_torn_file_is_an_error_and_no_crash() {
             assert!(!report.findings.is_empty(), "{keep} of {} bytes passed", whole.len());
         }
     }
+}
+
+/// Changes of many threads share transactions; one that fails takes back its own work only.
+#[test]
+fn a_change_that_fails_takes_nobody_along() {
+    let (ledger, _dir) = ledger();
+    let record = run(&ledger, "r");
+    ledger.log_param(&record.run.id, Param::new("fixed", "1")).unwrap();
+    let before = ledger.audit_head().unwrap().size;
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let (ledger, id) = (&ledger, &record.run.id);
+            scope.spawn(move || {
+                for n in 0..40 {
+                    let fails = (thread + n) % 2 == 0;
+                    let value = if fails { "2" } else { "1" };
+                    // The metric is written before the param is found to be another.
+                    let batch = Batch {
+                        metrics: vec![Metric::new(
+                            if fails { "bad" } else { "good" },
+                            1.0,
+                            1,
+                            thread * 100 + n,
+                        )],
+                        params: vec![Param::new(format!("p{thread}-{n}"), "x"), Param::new("fixed", value)],
+                        tags: Vec::new(),
+                    };
+                    assert_eq!(ledger.log_batch(id, batch).is_err(), fails);
+                }
+            });
+        }
+    });
+    assert_eq!(ledger.metric_history(&record.run.id, "good", None, None).unwrap().items.len(), 160);
+    let data = ledger.run(&record.run.id).unwrap().data;
+    assert_eq!((data.metric("bad"), data.params.len()), (None, 161));
+    assert_eq!(ledger.audit_head().unwrap().size - before, 160);
+    assert_eq!(ledger.check(&Default::default()).unwrap().findings, []);
 }

@@ -46,8 +46,9 @@ impl Ledger {
             let found = select(connection, &sql)?;
             let page = window.trim(found);
             let mut items = Vec::with_capacity(page.items.len());
+            let mut loader = runs::Loader::new(connection)?;
             for (id, run) in page.items {
-                items.push(RunRecord { data: runs::data(connection, id)?, run });
+                items.push(RunRecord { data: loader.load(id)?, run });
             }
             Ok(Page { items, next_page_token: page.next_page_token })
         })

@@ -63,7 +63,14 @@ pub fn open_writer(
     let connection = Connection::open_with_flags(path, flags).map_err(|error| cannot_open(path, error))?;
     let place = path.display().to_string();
     let until = Instant::now() + timeout;
-    tune(&connection, CACHE_WRITER_KIB)?;
+    // SQLite opens what it may not write for reading instead of saying so.
+    if connection.is_readonly(rusqlite::MAIN_DB)? {
+        return Err(Error::new(
+            ErrorKind::Permission,
+            format!("the ledger {place} cannot be written; open it for reading, or make its folder writable"),
+        ));
+    }
+    tune(&connection, CACHE_WRITER_KIB).map_err(|error| refused(path, error))?;
     // The busy loop is our own (`retry`): SQLite's sleeps up to 100 ms between looks, which starves a process
     // among many.
     connection.busy_timeout(Duration::ZERO)?;
