@@ -2,12 +2,13 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::time::SystemTime;
 
 use mynah_trust::{Algorithm, Digest, Hasher};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::memo::{FileStamp, Memo};
 use crate::path::FlowPath;
 use crate::pipeline::Glob;
 
@@ -48,11 +49,19 @@ impl Tree {
     /// # Errors
     /// `Io` when it is absent or cannot be read, `Stage` for links, special files and names that are not UTF-8.
     pub fn read(path: &Path) -> Result<Tree> {
+        Tree::read_with(path, None)
+    }
+
+    /// The same, with the digests of files that have not changed since they were hashed.
+    ///
+    /// # Errors
+    /// As [`Tree::read`].
+    pub fn read_with(path: &Path, memo: Option<&Memo>) -> Result<Tree> {
         let mut entries = Vec::new();
         walk(path, &mut |relative, at, metadata| {
             let file = match metadata.is_dir() {
                 true => None,
-                false => Some(facts(at, metadata)?),
+                false => Some(facts(at, metadata, memo)?),
             };
             entries.push(Entry { path: relative.to_string(), file });
             Ok(())
@@ -78,13 +87,11 @@ impl Tree {
     }
 }
 
-/// What a look without reading tells: whether something has changed in the meantime.
+/// How a file of a tree looks without reading it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
     path: String,
-    size_bytes: u64,
-    modified_ns: u128,
-    inode: u64,
+    look: FileStamp,
 }
 
 /// The stamps of all files of a tree, sorted.
@@ -92,13 +99,7 @@ pub(crate) fn stamps(path: &Path) -> Result<Vec<Stamp>> {
     let mut stamps = Vec::new();
     walk(path, &mut |relative, _, metadata| {
         if metadata.is_file() {
-            let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-            stamps.push(Stamp {
-                path: relative.to_string(),
-                size_bytes: metadata.len(),
-                modified_ns: modified.map_or(0, |since| since.as_nanos()),
-                inode: inode(metadata),
-            });
+            stamps.push(Stamp { path: relative.to_string(), look: FileStamp::of(metadata) });
         }
         Ok(())
     })?;
@@ -112,16 +113,6 @@ pub(crate) fn changed<'a>(before: &'a [Stamp], after: &'a [Stamp]) -> Option<&'a
     let differs = pairs.filter(|(a, b)| a != b).map(|(a, b)| if a.path <= b.path { a } else { b }).next();
     let longer = if before.len() > after.len() { before } else { after };
     differs.or_else(|| longer.get(before.len().min(after.len()))).map(|stamp| stamp.path.as_str())
-}
-
-#[cfg(unix)]
-fn inode(metadata: &fs::Metadata) -> u64 {
-    std::os::unix::fs::MetadataExt::ino(metadata)
-}
-
-#[cfg(not(unix))]
-fn inode(_: &fs::Metadata) -> u64 {
-    0
 }
 
 /// Calls `visit` with each file and folder: path within the tree, path on disk, facts of the thing itself.
@@ -158,11 +149,19 @@ fn walk(root: &Path, visit: &mut dyn FnMut(&str, &Path, &fs::Metadata) -> Result
     Ok(())
 }
 
-fn facts(at: &Path, metadata: &fs::Metadata) -> Result<FileFacts> {
+fn facts(at: &Path, metadata: &fs::Metadata, memo: Option<&Memo>) -> Result<FileFacts> {
+    if let Some(facts) = memo.and_then(|memo| memo.find(at, metadata)) {
+        return Ok(facts);
+    }
+    let began = SystemTime::now();
     let mut file = File::open(at).map_err(|e| Error::io("open it", at, &e))?;
     let (digest, size_bytes) =
         Digest::of_reader(Algorithm::Blake3, &mut file).map_err(|e| Error::io("read it", at, &e))?;
-    Ok(FileFacts { digest: digest.to_hex(), size_bytes, executable: is_executable(metadata) })
+    let facts = FileFacts { digest: digest.to_hex(), size_bytes, executable: is_executable(metadata) };
+    if let Some(memo) = memo {
+        memo.put(at, metadata, &facts, began);
+    }
+    Ok(facts)
 }
 
 #[cfg(unix)]
@@ -340,7 +339,7 @@ mod tests {
         fs::rename(root.join("c"), root.join("b")).unwrap();
         fs::remove_dir(root.join("a/empty")).unwrap();
         assert_ne!(digest(), first);
-        assert_ne!(Fields::new("ab").finish(), { Fields::new("a") }.finish());
+        assert_ne!(Fields::new("ab").finish(), Fields::new("a").finish());
     }
 
     #[test]

@@ -27,11 +27,31 @@
 //! Rejected: timestamps as the reason to run again (a checkout changes them all), a database of states (two
 //! truths after a crash), containers (a dependency larger than the product), a signature over an archive (archives
 //! of equal content differ), and a retry of the whole flow (stages fail, flows do not).
+//!
+//! ```
+//! use mynah_flow::{Options, Pipeline, Silent, run};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # if cfg!(not(unix)) { return Ok(()) }
+//! let folder = tempfile::tempdir()?;
+//! let text = r#"
+//!     [[stage]]
+//!     name = "count"
+//!     command = ["sh", "-c", "echo '{\"lines\": 3}' > count.json"]
+//!     outputs = ["count.json"]
+//!     gate = "count.json:lines >= 3"
+//! "#;
+//! let pipeline = Pipeline::parse(text, folder.path())?;
+//! assert!(run(&pipeline, &Options::default(), &Silent)?.is_success());
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod bundle;
 mod cache;
 mod error;
 mod files;
+mod memo;
 mod path;
 pub mod pipeline;
 mod run;

@@ -55,11 +55,17 @@ pub struct Opened {
 /// when it is malformed; `Io`.
 pub fn verify(bundle: &Path, key: &EcVerifyingKey, unpack_to: &Path) -> Result<Opened> {
     let folder = folder_of(bundle, unpack_to)?;
-    let signature = folder.join(SIGNATURE_FILE);
-    let manifest = verify_folder(&folder, &signature, key, &VerifyOptions::default())?;
-    let mut opened = contents::read(&folder)?;
-    opened.manifest = Some(manifest);
-    Ok(opened)
+    let check = || -> Result<Opened> {
+        let signature = folder.join(SIGNATURE_FILE);
+        let manifest = verify_folder(&folder, &signature, key, &VerifyOptions::default())?;
+        Ok(Opened { manifest: Some(manifest), ..contents::read(&folder)? })
+    };
+    let checked = check();
+    if checked.is_err() && folder != bundle {
+        // What nobody vouches for does not stay lying around.
+        let _ = fs::remove_dir_all(&folder);
+    }
+    checked
 }
 
 /// Opens a bundle without asking who signed it: what it says is a claim.

@@ -98,8 +98,9 @@ impl Cache {
         (whole && fits).then_some(record.action)
     }
 
-    /// Takes the contents of an output away from where it was made.
-    pub fn take(&self, tree: &Tree, at: &Path) -> Result<()> {
+    /// Takes the contents of an output away from where it was made, or copies them when a program may have to go on
+    /// with them after a kill.
+    pub fn take(&self, tree: &Tree, at: &Path, by_copy: bool) -> Result<()> {
         for entry in &tree.entries {
             let Some(facts) = &entry.file else { continue };
             let from = if entry.path.is_empty() { at.to_path_buf() } else { at.join(&entry.path) };
@@ -108,14 +109,14 @@ impl Cache {
             if let Some(parent) = object.parent() {
                 fs::create_dir_all(parent).map_err(|e| Error::io("create the folder", parent, &e))?;
             }
-            files::set_rights(&from, facts.executable, true)?;
-            if fs::rename(&from, &object).is_err() {
-                // Another file system.
+            if by_copy || fs::rename(&from, &object).is_err() {
+                // Or another file system.
                 let new = self.new_path();
                 fs::copy(&from, &new)
                     .and_then(|_| fs::rename(&new, &object))
                     .map_err(|e| Error::io("keep it in the cache", &from, &e))?;
             }
+            files::set_rights(&object, facts.executable, true)?;
         }
         Ok(())
     }
@@ -239,7 +240,7 @@ mod tests {
         fs::write(made.join("run.sh"), "#!/bin/sh\n").unwrap();
         files::set_rights(&made.join("run.sh"), true, false).unwrap();
         let tree = Tree::read(&made).unwrap();
-        cache.take(&tree, &made).unwrap();
+        cache.take(&tree, &made, restore_by == RestoreBy::Copy).unwrap();
         let output = Output::new(&FlowPath::parse("made").unwrap(), tree);
         let key = Digest::blake3(b"key");
         let action = Action {
@@ -258,7 +259,7 @@ mod tests {
         for restore_by in [RestoreBy::Copy, RestoreBy::HardLink] {
             let Bench { dir, cache, output, key } = bench(restore_by);
             let found = cache.find(&key).unwrap();
-            assert_eq!(found.outputs, [output.clone()]);
+            assert_eq!(found.outputs, std::slice::from_ref(&output));
             let to = dir.path().join("restored");
             assert!(cache.build(&found.outputs[0], &to).unwrap());
             assert_eq!(Tree::read(&to).unwrap().digest().to_hex(), output.digest);

@@ -55,7 +55,7 @@ pub(super) fn find(flow: &Flow<'_>, stage: &Stage) -> Result<Vec<Found>> {
             }
             // Stamps first: what changes between the two looks is found after the run.
             let stamps = files::stamps(&at)?;
-            let digest = Tree::read(&at)?.digest();
+            let digest = Tree::read_with(&at, Some(&flow.memo))?.digest();
             Ok(Found { path, digest, stamps })
         })
         .collect()

@@ -157,6 +157,14 @@ impl Journal {
         }
     }
 
+    /// The stages it is about.
+    pub fn stages(&self) -> &[String] {
+        match self.events.first() {
+            Some(JournalEvent::Begin { stages, .. }) => stages,
+            _ => &[],
+        }
+    }
+
     /// The run's id in the ledger.
     pub fn recorded(&self) -> Option<&str> {
         self.events.iter().rev().find_map(|event| match event {

@@ -18,11 +18,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use crossbeam_deque::Worker;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::cache::Cache;
 use crate::error::{Error, Result};
+use crate::memo::Memo;
 use crate::pipeline::{Pipeline, STATE_FOLDER, StageId};
 
 use dispatch::Dispatch;
@@ -260,6 +262,7 @@ impl Observer for Silent {
 
 /// Everything the workers share.
 struct Flow<'a> {
+    memo: Memo,
     pipeline: &'a Pipeline,
     options: &'a Options,
     observer: &'a dyn Observer,
@@ -314,8 +317,10 @@ pub fn run(pipeline: &Pipeline, options: &Options, observer: &dyn Observer) -> R
         clean::end_left_behind(journal, observer);
     }
     clean::scratch(&state_folder)?;
+    let left_behind = unfinished.as_ref().and_then(|(_, journal)| journal.recorded().map(str::to_string));
+    let names: Vec<&str> = wanted.iter().map(|id| pipeline.stage(*id).name.as_str()).collect();
     let goes_on = unfinished.filter(|(_, journal)| {
-        let same = journal.pipeline() == Some(&pipeline.digest.to_hex());
+        let same = journal.pipeline() == Some(&pipeline.digest.to_hex()) && journal.stages() == names;
         same && !options.force && options.replay.is_none()
     });
     let is_resumed = goes_on.is_some();
@@ -326,6 +331,12 @@ pub fn run(pipeline: &Pipeline, options: &Options, observer: &dyn Observer) -> R
     };
     let run_id = run_folder.file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned());
 
+    if let (Some(recording), Some(left_behind)) = (&options.recording, &left_behind)
+        && let Err(error) = recording.close(left_behind, is_resumed)
+    {
+        observer
+            .event(&Event::Note(&format!("the killed flow still looks as if it ran in the ledger: {error}")));
+    }
     let recorder = match &options.recording {
         Some(recording) => Recorder::begin(recording.clone(), pipeline, &run_id, known.as_deref()),
         None => Recorder::none(),
@@ -340,7 +351,10 @@ pub fn run(pipeline: &Pipeline, options: &Options, observer: &dyn Observer) -> R
     cache.clean();
     let workers = options.workers.clamp(1, wanted.len());
     let (dispatch, deques) = Dispatch::new(pipeline, &wanted, workers, options.cpus.max(1), replay);
+    let memo_path = state_folder.join("digests.json");
+    let memo = if options.force { Memo::empty(&memo_path) } else { Memo::load(&memo_path) };
     let flow = Flow {
+        memo,
         pipeline,
         options,
         observer,
@@ -362,12 +376,12 @@ pub fn run(pipeline: &Pipeline, options: &Options, observer: &dyn Observer) -> R
             let (flow, trouble) = (&flow, &trouble);
             scope.spawn(move || {
                 while let Some(id) = flow.dispatch.next(&deque) {
+                    let _settled = Settled { flow, id, deque: &deque };
                     // A stage's own failure is in its report; this is a journal that cannot be written.
                     if let Err(error) = stage::settle(flow, id, worker) {
                         flow.options.stop.store(true, Ordering::Relaxed);
                         trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
                     }
-                    flow.dispatch.settled(id, &deque);
                 }
             });
         }
@@ -391,6 +405,24 @@ pub fn run(pipeline: &Pipeline, options: &Options, observer: &dyn Observer) -> R
     Ok(report)
 }
 
+/// Settles a stage in the schedule whatever happens to its worker: the others would wait for ever.
+struct Settled<'a> {
+    flow: &'a Flow<'a>,
+    id: StageId,
+    deque: &'a Worker<StageId>,
+}
+
+impl Drop for Settled<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // The observer's fault, or ours: nothing may be built on this stage.
+            self.flow.options.stop.store(true, Ordering::Relaxed);
+            self.flow.dispatch.started(self.id);
+        }
+        self.flow.dispatch.settled(self.id, self.deque);
+    }
+}
+
 /// The last words: trace, report, ledger, journal.
 fn finish(flow: &Flow<'_>, report: &Report, began: Instant) -> Result<()> {
     let trace = report.folder.join("trace.json");
@@ -399,6 +431,7 @@ fn finish(flow: &Flow<'_>, report: &Report, began: Instant) -> Result<()> {
         "outcome": report.outcome().as_str(), "elapsed_ms": began.elapsed().as_millis() as u64,
     });
     flow.trace.save(&trace, facts)?;
+    flow.memo.save()?;
     let text = serde_json::to_vec_pretty(report)
         .map_err(|e| Error::stage(format!("cannot write the report: {e}")))?;
     let path = report.folder.join("report.json");

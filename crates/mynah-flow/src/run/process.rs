@@ -59,7 +59,7 @@ pub(crate) fn run(spec: &Spec<'_>, started: impl FnOnce(u32) -> Result<()>) -> R
         .stderr(log);
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
-    let mut child = command.spawn().map_err(|error| {
+    let mut child = spawn(&mut command).map_err(|error| {
         let hint = match error.kind() {
             std::io::ErrorKind::NotFound => "; is it installed, in PATH, or (as a path) among the inputs?",
             std::io::ErrorKind::PermissionDenied => "; is it executable?",
@@ -75,6 +75,18 @@ pub(crate) fn run(spec: &Spec<'_>, started: impl FnOnce(u32) -> Result<()>) -> R
         return Err(error);
     }
     watch(spec, child, &group)
+}
+
+/// Starts a program. One that has just been written may still be open for writing in a process that another thread is
+/// starting at this moment; that passes.
+fn spawn(command: &mut Command) -> std::io::Result<Child> {
+    for _ in 0..100 {
+        match command.spawn() {
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => std::thread::sleep(LOOK),
+            other => return other,
+        }
+    }
+    command.spawn()
 }
 
 fn watch(spec: &Spec<'_>, child: Child, group: &Group) -> Result<Ending> {

@@ -7,7 +7,9 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use mynah_ledger::{ArtifactOwner, Batch, Ledger, Metric, NewRun, Param, RunStatus, RunUpdate, Tag};
+use mynah_ledger::{
+    ArtifactOwner, Batch, Ledger, Metric, NewRun, Param, RunStatus, RunUpdate, SearchRuns, Tag,
+};
 
 use super::{Outcome, StageReport};
 use crate::pipeline::{Action, Pipeline, Stage};
@@ -25,6 +27,28 @@ pub struct Recording {
     pub experiment_id: String,
     /// Who runs the flow.
     pub user: String,
+}
+
+impl Recording {
+    /// Marks what a killed flow left running as killed: its stages, and the flow itself unless it goes on.
+    pub(crate) fn close(&self, flow_run: &str, goes_on: bool) -> mynah_ledger::Result<()> {
+        let search = SearchRuns {
+            experiment_ids: vec![self.experiment_id.clone()],
+            filter: format!("attributes.status = 'RUNNING' and tags.`{PARENT_TAG}` = '{flow_run}'"),
+            ..SearchRuns::default()
+        };
+        let stages = self.ledger.search_runs(&search)?.items.into_iter().map(|record| record.run.id);
+        let flow = (!goes_on).then(|| flow_run.to_string());
+        for run_id in stages.chain(flow) {
+            let update = RunUpdate {
+                status: Some(RunStatus::Killed),
+                end_time_ms: Some(now_ms()),
+                ..RunUpdate::default()
+            };
+            self.ledger.update_run(&run_id, update)?;
+        }
+        Ok(())
+    }
 }
 
 /// The flow's run in a ledger, or none.

@@ -69,10 +69,7 @@ impl fmt::Display for Difference {
 /// The recorded order of starts, for this pipeline.
 pub(super) fn order(pipeline: &Pipeline, wanted: &[StageId], journal: &Journal) -> Result<Vec<StageId>> {
     let mut own: Vec<&str> = wanted.iter().map(|id| pipeline.stage(*id).name.as_str()).collect();
-    let mut theirs: Vec<&str> = match journal.events.first() {
-        Some(JournalEvent::Begin { stages, .. }) => stages.iter().map(String::as_str).collect(),
-        _ => Vec::new(),
-    };
+    let mut theirs: Vec<&str> = journal.stages().iter().map(String::as_str).collect();
     own.sort_unstable();
     theirs.sort_unstable();
     let mut order = Vec::new();

@@ -257,7 +257,7 @@ impl StageRun<'_> {
             outputs.push((path, Tree::read(&at)?));
         }
         for (path, tree) in &outputs {
-            flow.cache.take(tree, &path.below(&work))?;
+            flow.cache.take(tree, &path.below(&work), stage.resumable)?;
         }
         let made = Made {
             version: 1,
@@ -367,7 +367,8 @@ impl StageRun<'_> {
             let at = path.below(folder);
             path.refuse_links(folder).or_else(|error| if at.is_symlink() { Ok(()) } else { Err(error) })?;
             if at.symlink_metadata().is_ok()
-                && Tree::read(&at).is_ok_and(|tree| tree.digest().to_hex() == output.digest)
+                && Tree::read_with(&at, Some(&self.flow.memo))
+                    .is_ok_and(|tree| tree.digest().to_hex() == output.digest)
             {
                 continue;
             }

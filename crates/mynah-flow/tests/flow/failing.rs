@@ -234,3 +234,30 @@ fn wide_stages_and_many_small_ones() {
     assert!(report.is_success(), "{:?}", bench.seen.texts());
     assert_eq!(report.stages.len(), 42);
 }
+
+/// An observer that fails.
+struct Panics;
+
+impl Observer for Panics {
+    fn event(&self, event: &Event<'_>) {
+        if let Event::StageEnded(report) = event {
+            assert_ne!(report.name, "a", "on purpose");
+        }
+    }
+}
+
+#[test]
+fn a_worker_that_panics_leaves_nobody_waiting() {
+    let bench = Bench::new(
+        &(stage("a", "true", "") + &stage("b", "touch $OUT", "needs = [\"a\"]\nenv = [\"OUT=never\"]")),
+    );
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        run(&bench.pipeline(), &bench.options, &Panics).map(drop)
+    }));
+    assert!(result.is_err());
+    assert!(!bench.seen.has("start b"));
+    // The folder is free again, and the flow goes on.
+    let mut again = Bench { options: crate::bench::options(), ..bench };
+    again.options.workers = 1;
+    assert!(again.run().is_resumed);
+}

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use mynah_flow::{Outcome, Recording};
-use mynah_ledger::{ArtifactOwner, Ledger, Location, OpenOptions, RunStatus, SearchRuns};
+use mynah_flow::{Outcome, Recording, latest_journal};
+use mynah_ledger::{ArtifactOwner, Ledger, Location, OpenOptions, RunStatus, RunUpdate, SearchRuns};
 
 use crate::bench::{Bench, stage};
 
@@ -49,4 +49,37 @@ fn trouble_with_the_ledger_does_not_stop_a_flow() {
     let report = bench.check(&[("a", Outcome::Ran)]);
     assert!(report.ledger_run_id.is_none());
     assert!(bench.seen.has("note the flow is not recorded in the ledger"));
+}
+
+#[test]
+fn what_a_killed_flow_left_running_in_the_ledger_is_ended() {
+    let text = stage("a", "test -e $GO || sleep 1000", "env = [\"GO\"]");
+    let mut bench = Bench::new(&text);
+    let ledger = Ledger::open(&Location::Sqlite(bench.path("ledger.db")), OpenOptions::default()).unwrap();
+    bench.options.environment.insert("GO".to_string(), bench.path("go").display().to_string());
+    bench.options.recording =
+        Some(Recording { ledger: ledger.clone(), experiment_id: "0".to_string(), user: "me".to_string() });
+    bench.write("go", "");
+    let first = bench.run();
+    let [flow, stage] = [&first.ledger_run_id, &first.stages[0].ledger_run_id].map(|id| id.clone().unwrap());
+    // As if the flow had been killed while the stage ran.
+    let running = || RunUpdate { status: Some(RunStatus::Running), ..RunUpdate::default() };
+    for run in [&flow, &stage] {
+        ledger.update_run(run, running()).unwrap();
+    }
+    let journal = latest_journal(bench.dir.path()).unwrap().unwrap();
+    let lines = fs::read_to_string(&journal).unwrap();
+    let cut = |to: &str| lines[..lines.find(to).unwrap()].rfind('\n').unwrap() + 1;
+    fs::write(&journal, &lines[..cut("\"event\":\"end\"")]).unwrap();
+    let resumed = bench.run();
+    assert!(resumed.is_resumed && resumed.is_success());
+    assert_eq!(resumed.ledger_run_id.as_deref(), Some(flow.as_str()));
+    assert_eq!(ledger.run(&stage).unwrap().run.status, RunStatus::Killed);
+    assert_eq!(ledger.run(&flow).unwrap().run.status, RunStatus::Finished);
+    // Of a flow that does not go on, the flow itself is ended too.
+    ledger.update_run(&flow, running()).unwrap();
+    fs::write(&journal, &lines[..cut("\"event\":\"end\"")]).unwrap();
+    bench.options.force = true;
+    assert!(!bench.run().is_resumed);
+    assert_eq!(ledger.run(&flow).unwrap().run.status, RunStatus::Killed);
 }
