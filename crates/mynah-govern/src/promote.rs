@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
-use crate::gate::{Gate, GateReport, evaluate, seed_runs, values};
+use crate::gate::{Gate, GateReport, evaluate_runs};
 use crate::validate::{Approver, Finding, Policy, validate_run};
 use crate::{files, now_ms};
 
@@ -162,12 +162,7 @@ fn of_run(
         Some(run_id) => Some(run_id.clone()),
         None => holder(ledger, version, assessment.request.stage)?,
     };
-    let own = seed_runs(ledger, &run.id)?;
-    let theirs = match &baseline {
-        Some(run_id) => seed_runs(ledger, run_id)?,
-        None => Vec::new(),
-    };
-    let report = evaluate(&gates, |metric| values(&own, metric), |metric| values(&theirs, metric));
+    let report = evaluate_runs(ledger, &gates, &run.id, baseline.as_deref())?;
     // The first version of a stage has nothing to be compared with; absolute gates still hold.
     let is_first = baseline.is_none();
     for result in &report.results {

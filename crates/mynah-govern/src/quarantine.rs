@@ -1,9 +1,11 @@
 //! Who is kept out of comparison, serving and promotion. Pure; [`crate::repair`] carries it out.
 
+use std::collections::HashMap;
+
 use mynah_ledger::Run;
 
-use crate::repair::Action;
-use crate::validate::{Finding, Policy, Severity};
+use crate::repair::{Action, Plan, Step};
+use crate::validate::{Finding, Policy, Severity, Validation};
 
 /// How the reasons begin that governance itself writes. A quarantine with another reason is a person's, and only a
 /// person ends it.
@@ -12,6 +14,23 @@ pub const REASON_PREFIX: &str = "governance: ";
 /// Findings that a reason names at most.
 const NAMED_MAX: usize = 3;
 const REASON_CHARS_MAX: usize = 900;
+
+/// The plan for all runs of a validation: whom to put into quarantine, whom to take out.
+pub fn plan(validation: &Validation, policy: &Policy) -> Plan {
+    let mut by_run: HashMap<&str, Vec<&Finding>> = HashMap::new();
+    for finding in &validation.findings {
+        if let Some(run_id) = finding.subject.strip_prefix("run:") {
+            by_run.entry(run_id).or_default().push(finding);
+        }
+    }
+    let steps = validation.runs.iter().filter_map(|run| {
+        let findings = by_run.get(run.id.as_str()).map_or(&[][..], Vec::as_slice);
+        let action = decide(run, findings, policy)?;
+        let of = |text: fn(&Finding) -> String| findings.iter().map(|finding| text(finding)).collect();
+        Some(Step { findings: of(|f| f.id.clone()), rules: of(|f| f.rule.to_string()), action })
+    });
+    Plan::new(steps.collect(), Vec::new())
+}
 
 /// What to do with a run, given its findings: put it into quarantine, take it out, or nothing.
 pub fn decide(run: &Run, findings: &[&Finding], policy: &Policy) -> Option<Action> {

@@ -288,6 +288,10 @@ pub struct StoreView {
     pub shared: Vec<ArtifactView>,
     /// What could not be read, one line each.
     pub unreadable: Vec<String>,
+    /// The event that comes next.
+    next_event: u64,
+    /// The highest time of an event so far.
+    latest_ms: i64,
 }
 
 /// Kinds of events about runs that this program understands.
@@ -317,13 +321,14 @@ impl StoreView {
                 unreadable.push(format!("{what}: {error}"));
             }
         };
+        // The log first: what is made while the rest is read is then new to it, and not missing from the store.
         part("experiments", load_experiments(ledger, &mut view));
-        part("runs", load_runs(ledger, &mut view));
-        part("model versions", load_versions(ledger, &mut view));
         part("audit log", load_log(ledger, &mut view));
         // Artifacts are read with their runs.
         let options = CheckOptions { read_artifacts: false, held };
         part("database", ledger.check(&options).map(|report| view.check = report).map_err(Into::into));
+        part("runs", load_runs(ledger, &mut view));
+        part("model versions", load_versions(ledger, &mut view));
         part("shared artifacts", load_shared(ledger, contents, &mut view));
         part("artifact folder", load_files(ledger.artifact_dir(), &mut view));
         view.unreadable = unreadable;
@@ -363,29 +368,49 @@ fn load_runs(ledger: &Ledger, view: &mut StoreView) -> Result<()> {
     }
 }
 
+/// Versions, and the log up to them: when a model changes in between, both are read again.
 fn load_versions(ledger: &Ledger, view: &mut StoreView) -> Result<()> {
-    let mut search = SearchModels { max_results: 10_000, ..SearchModels::default() };
-    loop {
-        let page = ledger.search_model_versions(&search)?;
-        view.versions.extend(page.items);
-        search.page_token = page.next_page_token;
-        if search.page_token.is_none() {
-            return Ok(());
+    const TRIES_MAX: usize = 5;
+    for _ in 0..TRIES_MAX {
+        view.versions.clear();
+        let mut search = SearchModels { max_results: 10_000, ..SearchModels::default() };
+        loop {
+            let page = ledger.search_model_versions(&search)?;
+            view.versions.extend(page.items);
+            search.page_token = page.next_page_token;
+            if search.page_token.is_none() {
+                break;
+            }
+        }
+        let known = view.events.len();
+        load_log(ledger, view)?;
+        if !view.events[known..].iter().any(|event| event.subject.starts_with("model:")) {
+            break;
         }
     }
+    // The log has grown since the runs were read: what it made in between is read now.
+    let gone = view.created_runs.keys().filter(|id| !view.runs.contains_key(*id));
+    let mut made_since = Vec::new();
+    for run_id in gone {
+        if let Ok(record) = ledger.run(run_id) {
+            made_since.push(record.run);
+        }
+    }
+    view.runs.extend(made_since.into_iter().map(|run| (run.id.clone(), run)));
+    Ok(())
 }
 
+/// The log from where it was last read.
 fn load_log(ledger: &Ledger, view: &mut StoreView) -> Result<()> {
-    let (mut from, mut latest_ms) = (0, i64::MIN);
     loop {
-        let page = ledger.audit_events(from, 20_000)?;
+        let page = ledger.audit_events(view.next_event, 20_000)?;
         let Some(last) = page.last() else { return Ok(()) };
-        from = last.seq + 1;
+        view.next_event = last.seq + 1;
         for event in &page {
-            if event.at_ms < latest_ms {
-                view.clock_steps.push((event.seq, latest_ms - event.at_ms));
+            if event.at_ms < view.latest_ms {
+                view.clock_steps.push((event.seq, view.latest_ms - event.at_ms));
             }
-            latest_ms = latest_ms.max(event.at_ms);
+            view.latest_ms = view.latest_ms.max(event.at_ms);
             let Some(run_id) = event.subject.strip_prefix("run:") else {
                 view.events.push(Event::of(event));
                 continue;

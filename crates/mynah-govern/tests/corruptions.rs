@@ -710,7 +710,7 @@ fn a_repair_is_taken_back() {
     let receipt = apply(&store.ledger, &plan(&before.findings), "tester").unwrap();
     assert_eq!(receipt.done(), receipt.results.len());
     assert!(receipt.done() >= 3);
-    assert_eq!(receipts(&store.ledger).unwrap(), [receipt.clone()]);
+    assert_eq!(receipts(&store.ledger).unwrap(), std::slice::from_ref(&receipt));
     let undone = undo(&store.ledger, &receipt, "tester").unwrap();
     assert_eq!(undone.done(), receipt.done(), "{:?}", undone.results);
     assert_eq!(fs::read(store.content(CHECKPOINT)).unwrap(), b"torn");

@@ -177,7 +177,8 @@ fn a_changed_report_is_refused() {
     let key = log_key.verifying_key();
     assert!(verify(&made, &stranger.verifying_key(), &approvers).is_err());
     assert!(verify(&made, &key, &[approver("bob", &stranger)]).is_err());
-    let changes: &[(&str, fn(&mut Bundle))] = &[
+    type Change = fn(&mut Bundle);
+    let changes: &[(&str, Change)] = &[
         ("a statement", |b| b.statements[0].text.push('!')),
         ("a statement's events", |b| b.statements[0].events = vec![0]),
         ("a statement left out", |b| drop(b.statements.pop())),

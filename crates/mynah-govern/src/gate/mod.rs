@@ -13,4 +13,4 @@ pub use gates::{
     Weight, evaluate,
 };
 pub use hooks::{Call, Delivery, Hook, Notice, Runner, Sender, SystemRunner, fire};
-pub use seeds::{GROUP_TAG, seed_runs, values};
+pub use seeds::{GROUP_TAG, evaluate_runs, seed_runs, values};

@@ -2,6 +2,7 @@
 
 use mynah_ledger::{Ledger, RunRecord, SearchRuns};
 
+use super::gates::{Gate, GateReport, evaluate};
 use crate::error::Result;
 
 /// The tag that runs of one config and several seeds share.
@@ -34,4 +35,20 @@ pub fn seed_runs(ledger: &Ledger, run_id: &str) -> Result<Vec<RunRecord>> {
 /// The latest values of a metric, one for each run that has it.
 pub fn values(runs: &[RunRecord], metric: &str) -> Vec<f64> {
     runs.iter().filter_map(|record| record.data.metric(metric)).collect()
+}
+
+/// Asks gates about a run against a baseline, each with the other seeds of its group. Without a baseline only
+/// absolute gates can be decided.
+///
+/// # Errors
+/// `NotFound`, or when the ledger cannot be read.
+pub fn evaluate_runs(
+    ledger: &Ledger,
+    gates: &[Gate],
+    run_id: &str,
+    baseline: Option<&str>,
+) -> Result<GateReport> {
+    let own = seed_runs(ledger, run_id)?;
+    let theirs = baseline.map_or(Ok(Vec::new()), |run_id| seed_runs(ledger, run_id))?;
+    Ok(evaluate(gates, |metric| values(&own, metric), |metric| values(&theirs, metric)))
 }

@@ -33,6 +33,12 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// A plan of these steps, with its id.
+    pub fn new(steps: Vec<Step>, tickets: Vec<Ticket>) -> Plan {
+        let text = serde_json::to_string(&steps).unwrap_or_default();
+        Plan { id: crate::short_id(&["plan", &text]), steps, tickets }
+    }
+
     /// Whether there is nothing to do for anybody.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty() && self.tickets.is_empty()
@@ -42,28 +48,26 @@ impl Plan {
 /// Plans what can be repaired, and writes tickets for what cannot. Findings of weight
 /// [`Severity::Info`] without a repair need neither.
 pub fn plan(findings: &[Finding]) -> Plan {
-    let mut plan = Plan { id: String::new(), steps: Vec::new(), tickets: Vec::new() };
+    let (mut steps, mut tickets): (Vec<Step>, Vec<Ticket>) = Default::default();
     let mut planned: HashMap<Action, usize> = HashMap::new();
     for finding in findings {
         match &finding.repair {
             Some(action) => {
                 // One content of several artifacts is moved aside once.
                 let at = *planned.entry(action.clone()).or_insert_with(|| {
-                    plan.steps.push(Step { findings: Vec::new(), rules: Vec::new(), action: action.clone() });
-                    plan.steps.len() - 1
+                    steps.push(Step { findings: Vec::new(), rules: Vec::new(), action: action.clone() });
+                    steps.len() - 1
                 });
-                plan.steps[at].findings.push(finding.id.clone());
-                plan.steps[at].rules.push(finding.rule.to_string());
+                steps[at].findings.push(finding.id.clone());
+                steps[at].rules.push(finding.rule.to_string());
                 // The damaged bytes are out of the way then, but the right ones are still missing.
                 if matches!(action, Action::MoveAside { .. }) && finding.rule.starts_with("artifact.") {
-                    plan.tickets.push(Ticket::of(finding));
+                    tickets.push(Ticket::of(finding));
                 }
             }
-            None if finding.severity > Severity::Info => plan.tickets.push(Ticket::of(finding)),
+            None if finding.severity > Severity::Info => tickets.push(Ticket::of(finding)),
             None => {}
         }
     }
-    let steps = serde_json::to_string(&plan.steps).unwrap_or_default();
-    plan.id = crate::short_id(&["plan", &steps]);
-    plan
+    Plan::new(steps, tickets)
 }

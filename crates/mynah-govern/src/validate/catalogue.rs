@@ -245,13 +245,6 @@ pub const RULES: &[Rule] = &[
         &["Decide which of the runs is the first, and delete its tag mlflow.parentRunId."],
     ),
     row(
-        "run.quarantine-due",
-        Info,
-        "A run in quarantine that governance put there has no findings any more",
-        "It may be released.",
-        &["Apply the quarantine decisions."],
-    ),
-    row(
         "metric.damaged",
         Critical,
         "Points of a metric cannot be read",

@@ -57,19 +57,16 @@ fn required(view: &RunView, policy: &Policy, out: &mut Vec<Finding>) {
         return;
     }
     let (required, data) = (&policy.required, &view.data);
-    let has_artifact = |path: &str| view.artifacts.iter().any(|a| a.artifact.path == path);
-    let lists: [(&str, &[String], &dyn Fn(&str) -> bool); 4] = [
-        ("param", &required.params, &|key| data.param(key).is_some()),
-        ("tag", &required.tags, &|key| data.tag(key).is_some()),
-        ("metric", &required.metrics, &|key| data.metric(key).is_some()),
-        ("artifact", &required.artifacts, &has_artifact),
-    ];
-    for (kind, keys, is_there) in lists {
+    let mut missing = |kind: &str, keys: &[String], is_there: &dyn Fn(&str) -> bool| {
         for key in keys.iter().filter(|key| !is_there(key)) {
             let message = format!("the {kind} '{key}', which the policy requires, is missing");
             out.push(Finding::new("run.required", &view.subject(), format!("{kind} {key}"), message));
         }
-    }
+    };
+    missing("param", &required.params, &|key| data.param(key).is_some());
+    missing("tag", &required.tags, &|key| data.tag(key).is_some());
+    missing("metric", &required.metrics, &|key| data.metric(key).is_some());
+    missing("artifact", &required.artifacts, &|path| view.artifacts.iter().any(|a| a.artifact.path == path));
     if required.dataset && data.inputs.is_empty() {
         let message = "no dataset, which the policy requires";
         out.push(Finding::new("run.required", &view.subject(), "datasets", message));

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use mynah_ledger::{AuditHead, FindingKind, Ledger, Lifecycle, Location, ModelVersion, OpenOptions, Stage};
+use mynah_ledger::{
+    AuditHead, FindingKind, Ledger, Lifecycle, Location, ModelVersion, OpenOptions, Run, Stage,
+};
 use serde_json::{Value, json};
 
 use super::finding::{Finding, Severity};
@@ -17,8 +19,8 @@ use crate::view::{Event, RunView, StoreView};
 pub struct Validation {
     /// By weight, then subject, then place.
     pub findings: Vec<Finding>,
-    /// Runs looked at.
-    pub runs: usize,
+    /// Runs looked at, by id.
+    pub runs: Vec<Run>,
     /// Events looked at.
     pub events: u64,
 }
@@ -37,7 +39,7 @@ impl Validation {
     /// As JSON.
     pub fn to_json(&self) -> Value {
         json!({
-            "runs": self.runs, "events": self.events,
+            "runs": self.runs.len(), "events": self.events,
             "findings": self.findings.iter().map(Finding::to_json).collect::<Vec<_>>(),
         })
     }
@@ -50,7 +52,8 @@ impl Validation {
 pub fn validate_run(ledger: &Ledger, run_id: &str, policy: &Policy, now_ms: i64) -> Result<Validation> {
     let view = RunView::load(ledger, run_id, policy.check_contents)?;
     let events = view.events.len() as u64;
-    Ok(Validation { findings: settle(of_run(&view, None, policy, now_ms)?, policy), runs: 1, events })
+    let findings = settle(of_run(&view, None, policy, now_ms)?, policy);
+    Ok(Validation { findings, runs: vec![view.run], events })
 }
 
 /// Validates everything: each run, the registry, the audit log, the artifact folder. `held` is a head of the
@@ -86,8 +89,9 @@ pub fn validate(
         }
     }
     of_store(&store, &named, policy, now_ms, &mut findings);
-    let (runs, events) = (store.runs.len(), store.check.events);
-    Ok(Validation { findings: settle(findings, policy), runs, events })
+    let mut runs: Vec<Run> = store.runs.into_values().collect();
+    runs.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(Validation { findings: settle(findings, policy), runs, events: store.check.events })
 }
 
 /// Opens a store for reading and validates it; a store that cannot even be opened is a finding.

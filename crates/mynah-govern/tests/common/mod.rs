@@ -2,6 +2,10 @@
 
 #![allow(dead_code, reason = "each test file uses another part")]
 
+use std::fs;
+use std::path::Path;
+use std::sync::OnceLock;
+
 use mynah_govern::now_ms;
 use mynah_govern::validate::{Policy, Validation, validate};
 use mynah_ledger::{
@@ -43,8 +47,38 @@ pub const CHECKPOINT: &[u8] = b"weights of the base model, as bytes";
 pub const TOKENIZER: &[u8] = b"{\"merges\": []}";
 pub const TUNED: &[u8] = b"weights after tuning, other bytes";
 
+/// The store that all tests begin with, made once: copying files is quicker than making them.
+fn template() -> &'static (TempDir, [String; 3]) {
+    static TEMPLATE: OnceLock<(TempDir, [String; 3])> = OnceLock::new();
+    TEMPLATE.get_or_init(|| {
+        let Store { ledger, dir, base, tuned, running } = Store::made();
+        drop(ledger);
+        (dir, [base, tuned, running])
+    })
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            fs::create_dir(&target).unwrap();
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
 impl Store {
     pub fn new() -> Store {
+        let (from, [base, tuned, running]) = template();
+        let dir = tempfile::tempdir().unwrap();
+        copy(from.path(), dir.path());
+        let ledger = Ledger::open(&place(&dir), options()).unwrap();
+        Store { ledger, dir, base: base.clone(), tuned: tuned.clone(), running: running.clone() }
+    }
+
+    fn made() -> Store {
         let (ledger, dir) = empty();
         let base = make_run(&ledger, "base", 0.0, &[]);
         put(&ledger, &base, "checkpoint/model.safetensors", CHECKPOINT);
