@@ -218,10 +218,8 @@ impl Ledger {
         let temporary = folder.join(ids::random_hex()?);
         let result = copy(reader, &temporary).and_then(|(digest, size_bytes)| {
             let place = self.content_path(&digest);
-            // The same bytes again: what lies there is as good, unless somebody cut it.
-            if fs::metadata(&place).is_ok_and(|meta| meta.len() == size_bytes) {
-                return Ok((digest, size_bytes));
-            }
+            // Also when it is there already: the same bytes take the place of the same bytes, mend them if they
+            // were damaged, and are young again for the garbage collection.
             let parent = place.parent().unwrap_or(&folder);
             fs::create_dir_all(parent)
                 .and_then(|()| fs::rename(&temporary, &place))

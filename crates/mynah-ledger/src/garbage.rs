@@ -59,8 +59,11 @@ impl Ledger {
         report.content_bytes = contents.iter().map(|(_, size_bytes)| size_bytes).sum();
         if !options.dry_run {
             for (path, _) in contents {
-                fs::remove_file(&path)
-                    .map_err(|error| Error::io("cannot remove the content", &path, &error))?;
+                // An upload of the same bytes makes a content young again: look once more.
+                if fs::metadata(&path).is_ok_and(|meta| is_old(&meta)) {
+                    fs::remove_file(&path)
+                        .map_err(|error| Error::io("cannot remove the content", &path, &error))?;
+                }
             }
         }
         Ok(report)
@@ -91,8 +94,7 @@ impl Ledger {
             for file in files.flatten() {
                 let digest = format!("{prefix}{}", file.file_name().to_string_lossy());
                 let Ok(meta) = file.metadata() else { continue };
-                let age = meta.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok());
-                if !named.contains(&digest) && age.is_some_and(|age| age >= CONTENT_AGE_MIN) {
+                if !named.contains(&digest) && is_old(&meta) {
                     found.push((file.path(), meta.len()));
                 }
             }
@@ -100,6 +102,12 @@ impl Ledger {
         found.sort();
         Ok(found)
     }
+}
+
+/// Old enough that no upload can still be about to name it.
+fn is_old(meta: &fs::Metadata) -> bool {
+    let age = meta.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok());
+    age.is_some_and(|age| age >= CONTENT_AGE_MIN)
 }
 
 fn plan(connection: &Connection, before_ms: i64) -> Result<GarbageReport> {

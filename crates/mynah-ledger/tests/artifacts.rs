@@ -146,6 +146,11 @@ fn a_check_finds_lost_and_changed_artifacts() {
     );
     // Without reading them, the one of the same length passes.
     assert_eq!(ledger.check(&CheckOptions::default()).unwrap().findings.len(), 2);
+    // The same bytes put again mend all three.
+    for (path, bytes) in [("a", "first"), ("b", "second"), ("c", "third")] {
+        ledger.put_artifact(&owner, path, &mut bytes.as_bytes()).unwrap();
+    }
+    assert_eq!(ledger.check(&options).unwrap().findings, []);
 }
 
 #[test]
