@@ -1,5 +1,5 @@
 // One chart per metric, all chosen runs on each; asks for a chart's points when it comes into sight.
-import { colour, el, get, post } from "./api.js";
+import { colour, el, post } from "./api.js";
 import { LineChart } from "./chart.js";
 import { state } from "./state.js";
 
@@ -151,7 +151,7 @@ export class ChartsView {
 
   async update() {
     const runs = state.selected.size ? [...state.selected] : await this.newest();
-    const { metrics } = await get("/api/mynah/columns", { experiment_ids: this.experiments() });
+    const { metrics } = await post("/api/mynah/columns", { experiment_ids: this.experiments() });
     const missing = runs.filter((id) => !this.names.has(id));
     if (missing.length) {
       const { rows } = await post("/api/mynah/compare", { run_ids: missing.slice(0, 200) });

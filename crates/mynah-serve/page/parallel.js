@@ -1,6 +1,6 @@
 // Parallel coordinates: an axis per param or metric, a line per run, coloured by one metric; drag on an axis to keep
 // only the runs that pass there.
-import { el, get, number, post, show } from "./api.js";
+import { el, number, post, show } from "./api.js";
 import { go, state } from "./state.js";
 
 const RUNS_MAX = 2000;
@@ -26,7 +26,7 @@ export class ParallelView {
   }
 
   async update() {
-    const known = await get("/api/mynah/columns", { experiment_ids: this.experiments() });
+    const known = await post("/api/mynah/columns", { experiment_ids: this.experiments() });
     const metrics = known.metrics.filter((key) => !key.startsWith("system/")).map((key) => `metrics.${key}`);
     const params = known.params.map((key) => `params.${key}`);
     this.all = [...params, ...metrics];

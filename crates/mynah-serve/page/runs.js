@@ -1,5 +1,5 @@
 // The run table: filter, sort, columns, selection; loads on in the background.
-import { el, get, post, show, span, when } from "./api.js";
+import { el, post, show, span, when } from "./api.js";
 import { Grid } from "./grid.js";
 import { address, go, state } from "./state.js";
 
@@ -70,7 +70,7 @@ export class RunsView {
     const asked = (this.asked = new AbortController());
     try {
       if (!this.known || this.knownFor !== String(this.experiments())) {
-        this.known = await get("/api/mynah/columns", { experiment_ids: this.experiments() });
+        this.known = await post("/api/mynah/columns", { experiment_ids: this.experiments() });
         this.knownFor = String(this.experiments());
       }
       this.columns = state.columns ?? this.columnsAtFirst();

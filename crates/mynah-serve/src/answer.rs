@@ -78,6 +78,11 @@ impl ApiError {
         ApiError::new(Code::InternalError, message)
     }
 
+    #[cfg(test)]
+    pub(crate) fn code(&self) -> Code {
+        self.code
+    }
+
     pub(crate) fn response(&self) -> Response<Body> {
         #[derive(Serialize)]
         struct Wire<'a> {

@@ -18,6 +18,10 @@ pub struct ServerConfig {
     pub body_size_bytes_max: usize,
     /// Largest artifact that may be uploaded.
     pub artifact_size_bytes_max: u64,
+    /// Connections that may be open at once; further ones wait to be accepted.
+    pub connections_max: usize,
+    /// How long a connection may stay open without a whole request head.
+    pub head_silence_ms_max: u64,
     /// Requests that may be under way at once; the next one is answered 503 and told to come back.
     pub requests_max: usize,
     /// Threads that may be inside the ledger at once; further requests wait for their turn.
@@ -36,6 +40,8 @@ impl Default for ServerConfig {
             token: None,
             body_size_bytes_max: 16 << 20,
             artifact_size_bytes_max: 1 << 40,
+            connections_max: 4096,
+            head_silence_ms_max: 30_000,
             requests_max: 1024,
             ledger_threads: 64,
             body_silence_ms_max: 30_000,
@@ -72,7 +78,8 @@ impl ServerConfig {
                 ));
             }
         }
-        if self.body_size_bytes_max == 0 || self.requests_max == 0 || self.ledger_threads == 0 {
+        let counts = [self.connections_max, self.requests_max, self.ledger_threads, self.body_size_bytes_max];
+        if counts.contains(&0) || self.head_silence_ms_max == 0 || self.body_silence_ms_max == 0 {
             return Err(Error::new(ErrorKind::Setting, "limits of the server must be greater than zero"));
         }
         let addresses: Vec<SocketAddr> = (self.host.as_str(), self.port)

@@ -124,3 +124,163 @@ async fn other_method(request: Request) -> Response<Body> {
     *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use mynah_base::Rng;
+    use mynah_ledger::{Location, NewLoggedModel, NewRun, OpenOptions};
+    use serde_json::{Map, Value, json};
+
+    use super::*;
+
+    /// Every field that some call reads.
+    const NAMES: [&str; 56] = [
+        "run_id",
+        "run_uuid",
+        "experiment_id",
+        "experiment_ids",
+        "experiment_name",
+        "name",
+        "new_name",
+        "key",
+        "value",
+        "timestamp",
+        "step",
+        "metrics",
+        "params",
+        "tags",
+        "filter",
+        "order_by",
+        "max_results",
+        "page_token",
+        "status",
+        "start_time",
+        "end_time",
+        "run_name",
+        "user_id",
+        "run_view_type",
+        "view_type",
+        "datasets",
+        "dataset",
+        "models",
+        "metric_key",
+        "run_ids",
+        "start_step",
+        "end_step",
+        "path",
+        "model_id",
+        "tag_key",
+        "source",
+        "version",
+        "alias",
+        "stage",
+        "stages",
+        "archive_existing_versions",
+        "description",
+        "artifact_location",
+        "artifact_directory_path",
+        "model_json",
+        "columns",
+        "keys",
+        "axis",
+        "points",
+        "thinning",
+        "after",
+        "deleted",
+        "digest",
+        "source_type",
+        "dataset_name",
+        "field_name",
+    ];
+
+    /// How deep values nest.
+    const DEPTH: u32 = 3;
+
+    fn any_value(rng: &mut Rng, known: &[Value], depth: u32) -> Value {
+        let words = [
+            "",
+            "x",
+            "../x",
+            "0",
+            "-1",
+            "NaN",
+            "metrics.a",
+            "a = 'b'",
+            "metrics.a > 1",
+            "\u{0}",
+            "'; --",
+            "ü%_",
+        ];
+        match rng.below(14) {
+            0 => Value::Null,
+            1 => json!(true),
+            2 => json!(rng.next_u64()),
+            3 => json!(rng.next_u64() as i64),
+            4 => json!(rng.normal() * 1e10),
+            5 => json!("y".repeat(rng.index(9000))),
+            6 | 7 => json!(rng.choose(&words)),
+            8 if depth > 0 => (0..rng.index(4)).map(|_| any_value(rng, known, depth - 1)).collect(),
+            9 if depth > 0 => (0..rng.index(3)).map(|_| any_fields(rng, known, depth - 1)).collect(),
+            10 if depth > 0 => any_fields(rng, known, depth - 1),
+            11 => json!(rng.below(5)),
+            _ => rng.choose(known).clone(),
+        }
+    }
+
+    fn any_fields(rng: &mut Rng, known: &[Value], depth: u32) -> Value {
+        let mut map = Map::new();
+        // Most fields at the top, where calls need them; few below, or bodies grow without end.
+        let most = if depth == DEPTH { 2 * NAMES.len() } else { 5 };
+        for _ in 0..rng.index(most) {
+            map.insert((*rng.choose(&NAMES)).to_string(), any_value(rng, known, depth));
+        }
+        Value::Object(map)
+    }
+
+    /// Whatever a call is asked, it answers, and never with an error of its own.
+    #[test]
+    fn every_call_survives_any_fields() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let location = Location::Sqlite(folder.path().join("runs.db"));
+        let ledger = Ledger::open(&location, OpenOptions::default()).expect("a fresh ledger");
+        let experiment_id = "0".to_string();
+        let run = ledger.create_run(NewRun { experiment_id: experiment_id.clone(), ..NewRun::default() });
+        let run_id = run.expect("a run").run.id;
+        let model = ledger.create_logged_model(NewLoggedModel { experiment_id, ..NewLoggedModel::default() });
+        ledger.create_registered_model("net", Vec::new(), None).expect("a model");
+        let known = [
+            json!(run_id),
+            json!([run_id]),
+            json!(model.expect("a model").id),
+            json!("0"),
+            json!(["0"]),
+            json!("net"),
+        ];
+        let mut answered = 0;
+        for seed in 0..150 {
+            for (place, endpoint) in mlflow::ENDPOINTS.iter().chain(page::ENDPOINTS).enumerate() {
+                let mut rng = Rng::for_item(seed, place as u64);
+                let body = any_fields(&mut rng, &known, DEPTH);
+                let fields = Fields::from_json(body.to_string().as_bytes()).expect("an object");
+                let answer = catch_unwind(AssertUnwindSafe(|| (endpoint.handler)(&ledger, fields)));
+                let case = || format!("seed {seed}: {} {} with {body}", endpoint.method, endpoint.path);
+                match answer {
+                    Err(_) => panic!("panicked: {}", case()),
+                    Ok(Ok(bytes)) => {
+                        answered += 1;
+                        let json = serde_json::from_slice::<Value>(&bytes);
+                        assert!(json.is_ok_and(|json| json.is_object()), "{}", case());
+                    }
+                    Ok(Err(error)) => assert_ne!(error.code(), Code::InternalError, "{error:?}: {}", case()),
+                }
+            }
+        }
+        assert!(
+            answered > 300,
+            "{answered} calls had fields that could be answered; the test has become blunt"
+        );
+        assert!(ledger.audit_verify(None).expect("a log").findings.is_empty(), "the log is whole");
+    }
+}

@@ -6,10 +6,14 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use axum::serve::ListenerExt;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
 use mynah_ledger::Ledger;
+use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::app::{App, STREAMS_MAX};
 use crate::config::ServerConfig;
@@ -18,6 +22,8 @@ use crate::router;
 
 /// Threads that parse and write HTTP. The ledger's work happens elsewhere, so two keep any machine busy.
 const HTTP_THREADS: usize = 2;
+/// Before a connection is accepted again after that failed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A server that has its address but answers nobody yet.
 pub struct Server {
@@ -132,30 +138,54 @@ async fn serve(
     listener: TcpListener,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<()> {
-    let grace = Duration::from_millis(app.config.shutdown_grace_ms);
     let listener =
         tokio::net::TcpListener::from_std(listener).map_err(|error| system("use the socket", &error))?;
-    // An answer is written whole; waiting to fill a packet would only delay it.
-    let listener = listener.tap_io(|stream| {
-        let _ = stream.set_nodelay(true);
-    });
-    let (stopping, asked) = oneshot::channel::<()>();
-    let graceful = axum::serve(listener, router::router(app)).with_graceful_shutdown(async {
-        stop.await;
-        let _ = stopping.send(());
-    });
-    let mut graceful = std::pin::pin!(graceful.into_future());
-    let overdue = async {
-        // Without a word (which cannot be: the future above owns the sender) wait for ever.
-        if asked.await.is_err() {
+    let config = &app.config;
+    let grace = Duration::from_millis(config.shutdown_grace_ms);
+    let places = Arc::new(Semaphore::new(config.connections_max.min(Semaphore::MAX_PERMITS)));
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(Duration::from_millis(config.head_silence_ms_max));
+    let service = TowerToHyperService::new(router::router(Arc::clone(&app)));
+    let open = GracefulShutdown::new();
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let (place, stream) = tokio::select! {
+            () = &mut stop => break,
+            accepted = accept(&listener, &places) => accepted,
+        };
+        let connection = open.watch(http.serve_connection(TokioIo::new(stream), service.clone()));
+        tokio::spawn(async move {
+            // What goes wrong on a connection concerns its client, who has been told or has gone.
+            let _ = connection.await;
+            drop(place);
+        });
+    }
+    drop(listener);
+    // Clients that are still busy after the grace are cut; what they were told is committed stays so.
+    let _ = tokio::time::timeout(grace, open.shutdown()).await;
+    Ok(())
+}
+
+/// The next connection, once there is a place for it.
+async fn accept(
+    listener: &tokio::net::TcpListener,
+    places: &Arc<Semaphore>,
+) -> (OwnedSemaphorePermit, TcpStream) {
+    loop {
+        let Ok(place) = Arc::clone(places).acquire_owned().await else {
+            // Only a closed semaphore refuses, and nobody closes this one.
             std::future::pending::<()>().await;
+            continue;
+        };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                // An answer is written whole; waiting to fill a packet would only delay it.
+                let _ = stream.set_nodelay(true);
+                return (place, stream);
+            }
+            // Out of file handles, or a client that was faster than we: neither ends the server.
+            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
         }
-        tokio::time::sleep(grace).await;
-    };
-    tokio::select! {
-        result = &mut graceful => result.map_err(|error| system("accept connections", &error)),
-        // Clients that are still busy are cut; what they were told is committed stays so.
-        () = overdue => Ok(()),
     }
 }
 

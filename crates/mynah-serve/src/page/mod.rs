@@ -13,7 +13,7 @@ pub(crate) use assets::routes as asset_routes;
 pub(crate) static ENDPOINTS: &[Endpoint] = &[
     Endpoint { method: Method::GET, path: "/api/mynah/info", handler: api::info },
     Endpoint { method: Method::GET, path: "/api/mynah/experiments", handler: api::experiments },
-    Endpoint { method: Method::GET, path: "/api/mynah/columns", handler: api::columns },
+    Endpoint { method: Method::POST, path: "/api/mynah/columns", handler: api::columns },
     Endpoint { method: Method::POST, path: "/api/mynah/runs", handler: api::runs },
     Endpoint { method: Method::GET, path: "/api/mynah/run", handler: api::run },
     Endpoint { method: Method::POST, path: "/api/mynah/curves", handler: api::curves },

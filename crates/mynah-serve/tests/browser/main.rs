@@ -96,10 +96,10 @@ fn a_browser_shows_the_runs() {
     page.wait_for("location.hash.startsWith('#/run/')");
     let shown = page.value("location.hash.slice('#/run/'.length).split('?')[0]");
     assert!(runs.iter().any(|id| shown == id.as_str()), "{shown} is none of ours");
+    page.wait_for("document.querySelectorAll('.card').length === 1");
     page.run("document.querySelector('canvas').scrollIntoView()");
     let picture = "document.querySelector('canvas').toDataURL()";
     page.wait_for(&format!("document.querySelector('canvas').width > 0 && {picture} !== ''"));
-    page.wait_for("document.querySelectorAll('.card').length === 1");
     let points = |from: u64| -> Vec<Value> {
         (from..from + 50)
             .map(|step| json!({"key": "score", "value": step % 13, "timestamp": step, "step": step}))

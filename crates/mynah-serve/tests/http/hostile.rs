@@ -178,6 +178,20 @@ fn a_silent_client_is_let_go() {
 }
 
 #[test]
+fn a_connection_without_a_request_is_let_go() {
+    // One place only, taken by somebody who says half a word: the next caller is answered all the same.
+    let config = ServerConfig { connections_max: 1, head_silence_ms_max: 50, ..ServerConfig::default() };
+    let server = Fixture::with(config);
+    let mut silent = connect(server.address());
+    silent.write_all(b"POST /api/2.0/ml").expect("a server that listens");
+    assert_eq!(server.send("GET", "/health", &[], b"").status, 200);
+    let mut rest = Vec::new();
+    // Closed, or reset because of the half word.
+    let _ = std::io::Read::read_to_end(&mut silent, &mut rest);
+    assert!(rest.is_empty() || rest.starts_with(b"HTTP/1.1 4"), "{rest:?}");
+}
+
+#[test]
 fn too_many_requests_are_told_to_come_back() {
     let server = Fixture::with(ServerConfig { requests_max: 1, ..ServerConfig::default() });
     let mut first = connect(server.address());

@@ -60,7 +60,7 @@ fn the_table_has_the_asked_columns() {
         &format!("{API}/runs/log-parameter"),
         json!({"run_id": one, "key": "lr", "value": "0.1"}),
     );
-    let columns = server.get("/api/mynah/columns?experiment_ids=0");
+    let columns = server.ok("POST", "/api/mynah/columns", json!({"experiment_ids": ["0"]}));
     assert_eq!((&columns["metrics"], &columns["params"]), (&json!(["val loss"]), &json!(["lr"])));
     let asked = json!({"experiment_ids": ["0"], "columns": ["metrics.val loss", "params.lr", "tags.none"],
                        "order_by": ["metrics.`val loss` ASC"]});
