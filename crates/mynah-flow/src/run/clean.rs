@@ -2,10 +2,10 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::Path;
+use std::time::Duration;
 
 use mynah_trust::Digest;
 
-use super::journal::{Journal, JournalEvent};
 use super::process;
 use super::record::now_ms;
 use super::{Event, Observer};
@@ -14,6 +14,9 @@ use crate::files;
 
 /// Runs whose journals and logs are kept.
 const RUNS_KEPT: usize = 50;
+
+/// How often the lock is tried again, every ten milliseconds.
+const LOOKS: u32 = 30;
 
 /// Scratch folders that outlive a flow begin with this.
 pub(super) const KEEP: &str = ".keep-";
@@ -28,6 +31,9 @@ impl Drop for Lock {
         let _ = self.0.unlock();
     }
 }
+
+/// What could not be removed at once begins with this.
+const AWAY: &str = ".away-";
 
 /// Makes the state folder and takes it for this flow, until the lock is dropped or the process ends in any way.
 pub(super) fn prepare(state_folder: &Path) -> Result<Lock> {
@@ -51,7 +57,16 @@ pub(super) fn prepare(state_folder: &Path) -> Result<Lock> {
     let path = state_folder.join("lock");
     let lock = OpenOptions::new().create(true).append(true).open(&path);
     let lock = lock.map_err(|e| Error::io("open the lock", &path, &e))?;
-    match lock.try_lock() {
+    let mut taken = lock.try_lock();
+    // A program that a flow was just starting when it was killed holds a copy of its lock until it begins.
+    for _ in 0..LOOKS {
+        if !matches!(taken, Err(TryLockError::WouldBlock)) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+        taken = lock.try_lock();
+    }
+    match taken {
         Ok(()) => Ok(Lock(lock)),
         Err(TryLockError::WouldBlock) => {
             let message = "another flow runs in this folder; wait for its end or interrupt it";
@@ -61,26 +76,34 @@ pub(super) fn prepare(state_folder: &Path) -> Result<Lock> {
     }
 }
 
-/// Ends the programs that a killed flow left running: they would go on writing.
-pub(super) fn end_left_behind(journal: &Journal, observer: &dyn Observer) {
-    for event in &journal.events {
-        if let JournalEvent::Process { stage, pid, began, .. } = event
-            && process::end_left_behind(*pid, began)
-        {
-            let text =
-                format!("ended the program of the stage {stage:?} that the killed flow had left running");
-            observer.event(&Event::Note(&text));
-        }
-    }
-}
-
-/// Empties the scratch folder, but for what resumable stages go on with.
-pub(super) fn scratch(state_folder: &Path) -> Result<()> {
+/// Ends what a killed flow left running, and empties its scratch folder but for what resumable stages go on with.
+pub(super) fn scratch(state_folder: &Path, observer: &dyn Observer) -> Result<()> {
     let folder = state_folder.join("scratch");
-    for entry in fs::read_dir(&folder).map_err(|e| Error::io("list it", &folder, &e))? {
+    let list = || fs::read_dir(&folder).map_err(|e| Error::io("list it", &folder, &e));
+    if list()?.next().is_none() {
+        return Ok(());
+    }
+    // Before anything is removed: they would go on writing.
+    for name in process::end_left_behind(&folder) {
+        let stage = name.strip_prefix(KEEP).unwrap_or(&name);
+        let stage = stage.rsplit_once('-').map_or(stage, |(stage, _)| stage);
+        let text = format!("ended the program of the stage {stage:?} that a killed flow had left running");
+        observer.event(&Event::Note(&text));
+    }
+    for entry in list()? {
         let entry = entry.map_err(|e| Error::io("list it", &folder, &e))?;
-        if !entry.file_name().to_string_lossy().starts_with(KEEP) {
-            files::remove(&entry.path())?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with(KEEP) {
+            continue;
+        }
+        // A program that could not be found may still write there: out of its way first, so that nobody meets it.
+        let away = match name.starts_with(AWAY) {
+            true => entry.path(),
+            false => folder.join(format!("{AWAY}{}-{name}", now_ms())),
+        };
+        fs::rename(entry.path(), &away).map_err(|e| Error::io("move it away", &entry.path(), &e))?;
+        if let Err(error) = files::remove(&away) {
+            observer.event(&Event::Note(&format!("left for the next run to remove: {error}")));
         }
     }
     Ok(())

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use mynah_trust::Digest;
 
-use super::Flow;
+use super::{Flow, process};
 use crate::error::{Error, Result};
 use crate::files::{self, Fields, Stamp, Tree};
 use crate::path::FlowPath;
@@ -135,12 +135,13 @@ pub(super) fn environment(
     let given = &flow.options.environment;
     let mut environment: BTreeMap<String, String> =
         FIXED.iter().filter_map(|name| Some((name.to_string(), given.get(*name)?.clone()))).collect();
-    environment.insert("TMPDIR".to_string(), temporary.to_string_lossy().into_owned());
+    environment.insert(process::TEMPORARY.to_string(), temporary.to_string_lossy().into_owned());
     if let Some(run_id) = ledger_run {
         environment.insert("MYNAH_PARENT_RUN".to_string(), run_id.to_string());
     }
     for (name, value) in asked(flow, stage) {
-        if let Some(value) = value {
+        // By this one a program is found again.
+        if let Some(value) = value.filter(|_| name != process::TEMPORARY) {
             environment.insert(name.to_string(), value.to_string());
         }
     }

@@ -62,8 +62,6 @@ pub enum JournalEvent {
         attempt: u32,
         /// Its process id, which is also the group's.
         pid: u32,
-        /// What tells it from a later process of the same id; empty where the system does not say.
-        began: String,
     },
     /// A stage is settled.
     End {

@@ -305,7 +305,10 @@ impl Flow<'_> {
 pub fn run(pipeline: &Pipeline, options: &Options, observer: &dyn Observer) -> Result<Report> {
     let began = Instant::now();
     let wanted = wanted(pipeline, &options.targets)?;
-    let state_folder = pipeline.folder.join(STATE_FOLDER);
+    // Without links in it: programs that were left behind are known by this path.
+    let folder =
+        fs::canonicalize(&pipeline.folder).map_err(|e| Error::io("use the folder", &pipeline.folder, &e))?;
+    let state_folder = folder.join(STATE_FOLDER);
     let _lock = clean::prepare(&state_folder)?;
     let recorded = options.replay.as_ref().map(|path| Journal::read(path)).transpose()?;
     let replay = recorded.as_ref().map(|journal| replay::order(pipeline, &wanted, journal)).transpose()?;
@@ -313,10 +316,7 @@ pub fn run(pipeline: &Pipeline, options: &Options, observer: &dyn Observer) -> R
 
     let previous = previous(&pipeline.folder, observer)?;
     let unfinished = previous.filter(|(_, journal)| !journal.is_finished());
-    if let Some((_, journal)) = &unfinished {
-        clean::end_left_behind(journal, observer);
-    }
-    clean::scratch(&state_folder)?;
+    clean::scratch(&state_folder, observer)?;
     let left_behind = unfinished.as_ref().and_then(|(_, journal)| journal.recorded().map(str::to_string));
     let names: Vec<&str> = wanted.iter().map(|id| pipeline.stage(*id).name.as_str()).collect();
     let goes_on = unfinished.filter(|(_, journal)| {

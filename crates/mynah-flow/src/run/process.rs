@@ -13,6 +13,8 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// How often a running program's log, time and the flow's interruption are looked at.
 const LOOK: Duration = Duration::from_millis(20);
+/// Where a program puts temporary files; also what it is known by after its flow was killed.
+pub(crate) const TEMPORARY: &str = "TMPDIR";
 const TAIL_BYTES: u64 = 2_000;
 const TAIL_LINES: usize = 20;
 
@@ -186,21 +188,48 @@ impl Group {
     }
 }
 
-/// What tells a process from a later one with its id: the time it began, as the kernel counts.
-pub(crate) fn began(pid: u32) -> String {
-    // Field 22; the name in the second field may hold spaces and parentheses.
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let after_name = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
-    after_name.split(' ').nth(19).unwrap_or_default().to_string()
+/// Ends the programs that a killed flow left running: those whose folder for temporary files lies in its scratch
+/// folder. Gives the names of the folders in there that they worked in. Where the system has no `/proc` it finds none.
+pub(crate) fn end_left_behind(scratch: &Path) -> Vec<String> {
+    let mut folders = Vec::new();
+    let prefix = format!("{TEMPORARY}={}/", scratch.display()).into_bytes();
+    let until = Instant::now() + Duration::from_secs(5);
+    loop {
+        let mut found = false;
+        for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
+                continue;
+            };
+            // Those of other users cannot be read, and those that have ended have none.
+            let environment = std::fs::read(entry.path().join("environ")).unwrap_or_default();
+            let Some(rest) =
+                environment.split(|byte| *byte == 0).find_map(|pair| pair.strip_prefix(&prefix[..]))
+            else {
+                continue;
+            };
+            found = true;
+            end_process(pid);
+            let folder =
+                String::from_utf8_lossy(rest.split(|byte| *byte == b'/').next().unwrap_or(rest)).into_owned();
+            if !folders.contains(&folder) {
+                folders.push(folder);
+            }
+        }
+        // A process that is being ended still writes for a moment, and may just have started another.
+        if !found || Instant::now() >= until {
+            return folders;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
-/// Ends the process group that a killed flow left behind, if it is still that one. Says whether it was.
-pub(crate) fn end_left_behind(pid: u32, began_then: &str) -> bool {
-    let is_same = !began_then.is_empty() && began(pid) == began_then;
-    if is_same {
-        Group(pid).kill();
+fn end_process(pid: i32) {
+    #[cfg(unix)]
+    if let Some(pid) = rustix::process::Pid::from_raw(pid) {
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
     }
-    is_same
+    #[cfg(not(unix))]
+    let _ = pid;
 }
 
 /// The end of a log, to be put behind a message.

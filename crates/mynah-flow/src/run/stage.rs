@@ -337,8 +337,7 @@ impl StageRun<'_> {
             stop: &flow.options.stop,
         };
         let ending = process::run(&spec, |pid| {
-            let began = process::began(pid);
-            flow.write(&JournalEvent::Process { stage: stage.name.clone(), attempt, pid, began })
+            flow.write(&JournalEvent::Process { stage: stage.name.clone(), attempt, pid })
         })?;
         match ending {
             Ending::Success => Ok(()),
