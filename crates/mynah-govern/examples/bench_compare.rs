@@ -4,7 +4,7 @@
 //! seconds it took. Cases: `compare` (every run against a baseline from plain rows: deltas, config differences,
 //! Pareto front of three goals, outliers), `baseline` (another baseline for all runs of an index), `update` (one
 //! run changes; a thousand times), `graph` (50 runs with their neighbours among all), `open` (the index from a
-//! ledger file), `refresh` (one run changes in the ledger and the index follows; a hundred times). Settings:
+//! ledger file), `refresh` (one run changes in the ledger and the index follows; a hundred times), `validate` (all rules over the ledger). Settings:
 //! `--runs N`, `--metrics N`, `--threads N` (ignored, one is used), `--small`.
 
 use std::error::Error;
@@ -13,6 +13,8 @@ use std::time::Instant;
 
 use mynah_base::Rng;
 use mynah_govern::compare::{DeltaIndex, Goal, GraphOptions, RunFacts, front, graph, outliers};
+use mynah_govern::now_ms;
+use mynah_govern::validate::{Policy, validate};
 use mynah_ledger::{Batch, Ledger, Location, Metric, NewRun, OpenOptions, Param};
 
 struct Settings {
@@ -71,7 +73,9 @@ fn fill(ledger: &Ledger, runs: &[RunFacts]) -> Result<(), Box<dyn Error>> {
                             run_id: Some(run.id.clone()),
                             ..NewRun::default()
                         })?;
-                        let metrics = run.metrics.iter().map(|(key, value)| Metric::new(key, *value, 1, 1));
+                        let begin = now_ms();
+                        let metrics =
+                            run.metrics.iter().map(|(key, value)| Metric::new(key, *value, begin, 1));
                         let params = run.config.iter().map(|(key, value)| Param::new(key, value));
                         let (metrics, params) = (metrics.collect(), params.collect());
                         ledger.log_batch(&run.id, Batch { metrics, params, ..Batch::default() })?;
@@ -104,7 +108,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!(
         "{}",
         serde_json::json!({"ready": true, "version": env!("CARGO_PKG_VERSION"),
-            "cases": ["compare", "baseline", "update", "graph", "open", "refresh"],
+            "cases": ["compare", "baseline", "update", "graph", "open", "refresh", "validate"],
             "runs": settings.runs, "metrics": settings.metrics, "threads": 1})
     );
     let mut step = 1;
@@ -142,10 +146,14 @@ fn main() -> Result<(), Box<dyn Error>> {
                 let mut seen = 0;
                 for run in runs.iter().skip(2).take(98) {
                     step += 1;
-                    ledger.log_metric(&run.id, Metric::new("metric0", 0.5, step, step))?;
+                    ledger.log_metric(&run.id, Metric::new("metric0", 0.5, now_ms(), step))?;
                     seen += of_ledger.refresh(&ledger)?;
                 }
                 (98, "change", seen)
+            }
+            "validate" => {
+                let found = validate(&ledger, &Policy::default(), None, now_ms())?;
+                (found.runs.len(), "run", found.findings.len())
             }
             other => return Err(format!("no case {other:?}").into()),
         };
