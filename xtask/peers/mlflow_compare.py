@@ -84,7 +84,7 @@ class Plain:
         text = re.sub(
             r"mlflow-artifacts:/(\d+)", lambda m: "mlflow-artifacts:/" + self.name_of("experiment", m.group(1)), text
         )
-        text = re.sub(r"/tmp/[\w/.-]+", "<folder>", text)
+        text = re.sub(re.escape(tempfile.gettempdir()) + r"/[\w/.-]+", "<folder>", text)
         return "<made-up name>" if self.MADE_UP_NAME.match(text) else text
 
     def value(self, value, field=""):
