@@ -249,10 +249,31 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
     let removed = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(error) => Err(error),
-        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
+        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path).or_else(|error| {
+            // Some tools keep what they download in folders that nobody may write to.
+            if error.kind() != std::io::ErrorKind::PermissionDenied {
+                return Err(error);
+            }
+            open_folders(path);
+            fs::remove_dir_all(path)
+        }),
         Ok(_) => fs::remove_file(path),
     };
     removed.map_err(|e| Error::io("remove it", path, &e))
+}
+
+/// Lets the owner write to all folders of a tree, as far as possible.
+fn open_folders(path: &Path) {
+    let mut waiting = vec![path.to_path_buf()];
+    while let Some(at) = waiting.pop() {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let _ = fs::set_permissions(&at, fs::Permissions::from_mode(0o700));
+        }
+        let entries = fs::read_dir(&at).into_iter().flatten().flatten();
+        waiting.extend(entries.filter(|e| e.file_type().is_ok_and(|kind| kind.is_dir())).map(|e| e.path()));
+    }
 }
 
 /// Puts `from` in the place of `to` so that nobody sees a part of either. The old one ends in `trash`.
@@ -378,6 +399,21 @@ mod tests {
             remove(&trash).unwrap();
         }
         replace(&dir.path().join("none"), &to, &trash).unwrap_err();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn folders_that_nobody_may_write_to_can_be_removed() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let deep = dir.path().join("a/b/c");
+        fs::create_dir_all(&deep).unwrap();
+        fs::write(deep.join("file"), "").unwrap();
+        for path in [&deep, deep.parent().unwrap()] {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o500)).unwrap();
+        }
+        remove(&dir.path().join("a")).unwrap();
+        assert!(!dir.path().join("a").exists());
     }
 
     #[test]

@@ -57,6 +57,7 @@ pub mod pipeline;
 mod run;
 mod tar;
 
+pub use cache::{Garbage, collect_garbage};
 pub use error::{Error, ErrorKind, Result};
 pub use path::FlowPath;
 pub use pipeline::{Pipeline, Stage, StageId};

@@ -9,10 +9,13 @@
 //! Nothing in it is trusted: a record carries its own digest, a content is hashed whenever it is used. What is damaged
 //! counts as absent, and the stage runs again. So nothing has to be synced to the disk either.
 
+mod garbage;
+
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use mynah_trust::{Algorithm, Digest};
 use serde::{Deserialize, Serialize};
@@ -20,6 +23,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::{self, Entry, FileFacts, Tree};
 use crate::path::FlowPath;
+
+pub use garbage::{Garbage, collect_garbage};
 
 /// A record of a million files is smaller.
 const RECORD_BYTES_MAX: u64 = 256 << 20;
@@ -88,14 +93,12 @@ impl Cache {
 
     /// What is recorded under a key; damaged records are absent ones.
     pub fn find(&self, key: &Digest) -> Option<Action> {
-        let mut text = Vec::new();
-        let file = File::open(self.action(key)).ok()?;
-        file.take(RECORD_BYTES_MAX).read_to_end(&mut text).ok()?;
-        let record: Record = serde_json::from_slice(&text).ok()?;
-        let own = serde_json::to_vec(&record.action).ok()?;
-        let whole = Digest::blake3(&own).to_hex() == record.check;
-        let fits = record.action.version == RECORD_VERSION && record.action.key == key.to_hex();
-        (whole && fits).then_some(record.action)
+        let path = self.action(key);
+        let action = read_record(&path)?.action;
+        // When it was last asked for, for whoever collects garbage; not knowing it costs a run at most.
+        let _ =
+            File::options().append(true).open(&path).and_then(|file| file.set_modified(SystemTime::now()));
+        (action.key == key.to_hex()).then_some(action)
     }
 
     /// Takes the contents of an output away from where it was made, or copies them when a program may have to go on
@@ -188,9 +191,8 @@ impl Cache {
 
     /// Programs lie apart: a hard link shares the rights too.
     fn object(&self, facts: &FileFacts) -> Result<PathBuf> {
-        let hex = Digest::from_hex(Algorithm::Blake3, &facts.digest)?.to_hex();
-        let program = if facts.executable { ".x" } else { "" };
-        Ok(self.dir.join("objects").join(&hex[..2]).join(format!("{}{program}", &hex[2..])))
+        Digest::from_hex(Algorithm::Blake3, &facts.digest)?;
+        Ok(self.dir.join("objects").join(object_name(facts)))
     }
 
     /// A name that no other flow has. One that is killed leaves it behind for [`Cache::clean`].
@@ -209,6 +211,22 @@ impl Cache {
             }
         }
     }
+}
+
+/// Where a content lies below `objects`.
+fn object_name(facts: &FileFacts) -> String {
+    let (start, rest) = facts.digest.split_at_checked(2).unwrap_or_default();
+    format!("{start}/{rest}{}", if facts.executable { ".x" } else { "" })
+}
+
+/// A record, if it is whole and of a version we know.
+fn read_record(path: &Path) -> Option<Record> {
+    let mut text = Vec::new();
+    File::open(path).ok()?.take(RECORD_BYTES_MAX).read_to_end(&mut text).ok()?;
+    let record: Record = serde_json::from_slice(&text).ok()?;
+    let own = serde_json::to_vec(&record.action).ok()?;
+    let is_whole = Digest::blake3(&own).to_hex() == record.check;
+    (is_whole && record.action.version == RECORD_VERSION).then_some(record)
 }
 
 /// A tree as a record has it, if it is one.
@@ -282,6 +300,38 @@ mod tests {
         assert!(cache.find(&key).is_none());
         fs::write(&record, &text[..text.len() / 2]).unwrap();
         assert!(cache.find(&key).is_none());
+    }
+
+    #[test]
+    fn garbage_is_what_nobody_used_or_names() {
+        use std::time::Duration;
+        let Bench { dir, cache, output, key } = bench(RestoreBy::Copy);
+        let folder = dir.path().join("cache");
+        let (hour, never) = (Duration::from_secs(3_600), Duration::from_secs(1 << 40));
+        assert_eq!(collect_garbage(&folder, hour).unwrap(), Garbage::default());
+        let age = |path: &Path| {
+            files::set_rights(path, false, false).unwrap();
+            let past = SystemTime::now() - 2 * hour;
+            File::options().write(true).open(path).unwrap().set_modified(past).unwrap();
+        };
+        // An old content that is named stays; an old one that is not goes.
+        let named = cache.object(output.entries[1].file.as_ref().unwrap()).unwrap();
+        let lost = folder.join("objects/ab/cd");
+        fs::create_dir_all(lost.parent().unwrap()).unwrap();
+        fs::write(&lost, "12345").unwrap();
+        [&named, &lost].into_iter().for_each(|path| age(path));
+        let removed = collect_garbage(&folder, hour).unwrap();
+        assert_eq!(removed, Garbage { actions: 0, objects: 1, freed_bytes: 5 });
+        // Asking for a record makes it young.
+        age(&cache.action(&key));
+        assert!(cache.find(&key).is_some());
+        assert_eq!(collect_garbage(&folder, hour).unwrap(), Garbage::default());
+        age(&cache.action(&key));
+        assert_eq!(collect_garbage(&folder, never).unwrap(), Garbage::default());
+        let removed = collect_garbage(&folder, hour).unwrap();
+        assert_eq!((removed.actions, removed.objects), (1, 1), "the young content waits");
+        assert!(cache.find(&key).is_none() && !named.exists());
+        assert_eq!(collect_garbage(&dir.path().join("none"), hour).unwrap(), Garbage::default());
     }
 
     #[test]

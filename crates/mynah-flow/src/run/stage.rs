@@ -359,7 +359,6 @@ impl StageRun<'_> {
         let folder = &self.flow.pipeline.folder;
         let scratch = self.flow.state_folder.join("scratch").join(format!("{}-publish", self.stage.name));
         files::remove(&scratch)?;
-        fs::create_dir_all(&scratch).map_err(|e| Error::io("create the folder", &scratch, &e))?;
         let mut built = Vec::new();
         for (number, output) in made.outputs.iter().enumerate() {
             let path = FlowPath::parse(&output.path)?;
@@ -372,6 +371,7 @@ impl StageRun<'_> {
                 continue;
             }
             tree_of(output)?;
+            fs::create_dir_all(&scratch).map_err(|e| Error::io("create the folder", &scratch, &e))?;
             let new = scratch.join(format!("new-{number}"));
             if !self.flow.cache.build(output, &new)? {
                 return Ok(false);
