@@ -114,6 +114,55 @@ fn a_browser_shows_the_runs() {
         );
         page.wait_for(&format!("{picture} !== window.before"));
     }
+
+    // Its files are listed and shown.
+    let note = format!(
+        "/api/2.0/mlflow-artifacts/artifacts/0/{}/artifacts/notes/a.txt",
+        shown.as_str().expect("an id")
+    );
+    assert_eq!(server.send("PUT", &note, &[], "größe <b>".as_bytes()).status, 200);
+    let button = |text: &str| {
+        format!(
+            "[...document.querySelectorAll('.tree button')].find((node) => node.textContent.includes('{text}'))"
+        )
+    };
+    for text in ["notes", "a.txt"] {
+        page.wait_for(&button(text));
+        page.run(&format!("{}.click()", button(text)));
+    }
+    page.wait_for("document.querySelector('.tree pre')?.textContent === 'größe <b>'");
+
+    // The charts of the selected runs follow their settings.
+    page.press("g");
+    page.wait_for(
+        "location.hash.startsWith('#/charts') && document.querySelectorAll('.card canvas').length === 1",
+    );
+    page.wait_for(&format!("{picture} !== window.before"));
+    let settings = [
+        "document.querySelector('input[type=range]').value = 0.9, 'input', 'input[type=range]'",
+        "document.querySelector('select[aria-label]').value = 'relative', 'change', 'select[aria-label]'",
+        "[...document.querySelectorAll('.bar label')].find((node) => node.textContent.includes('log y')).click(), '', 'body'",
+    ];
+    for setting in settings {
+        page.run(&format!("window.before = {picture}"));
+        let (change, event) = setting.split_once(", ").expect("a change and its event");
+        page.run(change);
+        let (event, from) = event.split_once(", ").expect("an event and where");
+        if event != "''" {
+            page.run(&format!("document.querySelector({from}).dispatchEvent(new Event({event}))"));
+        }
+        page.wait_for(&format!("{picture} !== window.before"));
+    }
+
+    // Parallel coordinates, help, and the other colours.
+    page.press("p");
+    page.wait_for("document.querySelector('.bar [role=status]')?.textContent === '2 of 2 runs'");
+    page.press("?");
+    page.wait_for("document.getElementById('keys').open");
+    page.run("document.getElementById('keys').close()");
+    page.click("document.getElementById('theme')");
+    page.wait_for("document.documentElement.dataset.theme === 'dark'");
+    page.wait_for("document.querySelector('.bar [role=status]')?.textContent === '2 of 2 runs'");
     assert_eq!(page.value("document.querySelectorAll('p.error:not([hidden])').length"), json!(0));
     assert_eq!(page.complaints(), Vec::<String>::new(), "the page's console is clean");
 }
