@@ -14,6 +14,28 @@
 //! repairing in place without a plan (nobody can look at it first); deleting what is suspicious (quarantine hides
 //! it and loses nothing); a rule language (rules are functions, their severities and limits are a policy
 //! file); thresholds on noise without a false-positive rate.
+//!
+//! Validate a ledger, see what would be done, and do it:
+//!
+//! ```
+//! use mynah_govern::repair::{apply, file_tickets, plan};
+//! use mynah_govern::validate::{Policy, validate};
+//! use mynah_ledger::{Ledger, Location, OpenOptions};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let dir = tempfile::tempdir()?;
+//! # let file = dir.path().join("ledger.db");
+//! let ledger = Ledger::open(&Location::Sqlite(file), OpenOptions::default())?;
+//! let policy = Policy::parse("quarantine_at = 'critical'")?;
+//! let found = validate(&ledger, &policy, None, mynah_govern::now_ms())?;
+//! let plan = plan(&found.findings);
+//! println!("{}", serde_json::to_string_pretty(&plan)?);
+//! let receipt = apply(&ledger, &plan, "alice")?;
+//! file_tickets(&ledger, &plan.tickets)?;
+//! assert_eq!(receipt.done(), plan.steps.len());
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod compare;
 pub mod drift;

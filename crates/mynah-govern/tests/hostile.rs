@@ -45,7 +45,9 @@ fn change(text: &str, rng: &mut Rng) -> String {
 
 #[test]
 fn changed_texts_are_read_or_refused() {
-    let seeds: [(&str, fn(&str) -> bool); 9] = [
+    type Read = fn(&str) -> bool;
+    let seeds: [(&str, Read); 10] = [
+        (include_str!("../policy.example.toml"), |text| Policy::parse(text).is_ok()),
         (POLICY, |text| Policy::parse(text).is_ok()),
         ("val_bpb:min noise 0.01 bootstrap warn", |text| text.parse::<Gate>().is_ok()),
         ("val_bpb:min within 12.5%", |text| text.parse::<Gate>().is_ok()),

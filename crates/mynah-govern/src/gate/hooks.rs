@@ -12,8 +12,10 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::gates::{EXIT_PASSED, EXIT_REGRESSED, GateReport, GateResult};
 use crate::error::{Error, Result};
 use crate::schedule::Claims;
+use crate::validate::{Finding, Severity};
 
 /// How long a command may run.
 const COMMAND_SECONDS_MAX: u64 = 60;
@@ -56,6 +58,38 @@ pub struct Notice {
     pub key: String,
     /// What is sent.
     pub body: Value,
+}
+
+impl Notice {
+    /// Gates that a run did not pass; nothing when it passed. The same decision about the same run is one notice.
+    pub fn of_gates(run_id: &str, report: &GateReport) -> Option<Notice> {
+        let kind = match report.exit_code() {
+            EXIT_PASSED => return None,
+            EXIT_REGRESSED => "gate.regressed",
+            _ => "gate.undecided",
+        };
+        let lines: Vec<String> = report.results.iter().map(GateResult::message).collect();
+        Some(Notice {
+            kind: kind.to_string(),
+            key: format!("{run_id} {}", lines.join("; ")),
+            body: json!({"run": run_id, "gates": report.to_json()}),
+        })
+    }
+
+    /// Findings of a validation, of this weight or above; nothing when there are none. The same findings are one
+    /// notice.
+    pub fn of_findings(findings: &[Finding], severity_min: Severity) -> Option<Notice> {
+        let heavy: Vec<&Finding> =
+            findings.iter().filter(|finding| finding.severity >= severity_min).collect();
+        let worst = heavy.iter().map(|finding| finding.severity).max()?;
+        let mut ids: Vec<&str> = heavy.iter().map(|finding| finding.id.as_str()).collect();
+        ids.sort_unstable();
+        Some(Notice {
+            kind: format!("validation.{}", worst.as_str()),
+            key: ids.join(" "),
+            body: json!({"findings": heavy.iter().map(|finding| finding.to_json()).collect::<Vec<_>>()}),
+        })
+    }
 }
 
 /// Sends webhooks; the program that has an HTTP client brings one.
@@ -268,6 +302,23 @@ mod tests {
         let calls = recorder.calls.lock().unwrap();
         assert_eq!(calls.len(), 5);
         assert!(calls[0].contains(&format!("\"key\":\"{}\"", first[0].key)), "{}", calls[0]);
+    }
+
+    #[test]
+    fn notices_of_gates_and_findings() {
+        let gates = ["x:min at-most 1".parse().unwrap()];
+        let ask = |value: f64| {
+            let report = super::super::evaluate(&gates, |_| vec![value], |_| Vec::new());
+            Notice::of_gates("r", &report)
+        };
+        assert_eq!(ask(1.0), None);
+        assert_eq!(ask(2.0).unwrap().kind, "gate.regressed");
+        assert_eq!(ask(2.0), ask(2.0));
+        assert_ne!(ask(2.0).unwrap().key, ask(3.0).unwrap().key);
+        let findings =
+            [Finding::new("metric.gap", "run:r", "x", "y"), Finding::new("run.gone", "run:r", "x", "y")];
+        assert_eq!(Notice::of_findings(&findings, Severity::Info).unwrap().kind, "validation.critical");
+        assert_eq!(Notice::of_findings(&findings[..1], Severity::Error), None);
     }
 
     #[test]

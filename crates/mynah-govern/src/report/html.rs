@@ -4,7 +4,7 @@ use super::bundle::{Bundle, Verified};
 use super::statements::Section;
 use crate::time::utc;
 
-const STYLE: &str = "
+pub(crate) const STYLE: &str = "
 body { font: 11pt/1.45 Georgia, 'Times New Roman', serif; color: #111; background: #fff; max-width: 46rem;
   margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.6rem; margin-bottom: 0.2rem; } h2 { font-size: 1.15rem; margin-top: 1.6rem; border-bottom: 1px solid #999; }
@@ -70,7 +70,8 @@ pub fn html(bundle: &Bundle, verified: &Verified) -> String {
     page
 }
 
-fn escape(text: &str) -> String {
+/// Text of a user as text of a page.
+pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

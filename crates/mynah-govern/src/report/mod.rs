@@ -12,4 +12,5 @@ mod statements;
 
 pub use bundle::{Bundle, Evidence, EvidenceFile, Verified, bundle, verify};
 pub use html::html;
+pub(crate) use html::{STYLE, escape};
 pub use statements::{Section, Statement};

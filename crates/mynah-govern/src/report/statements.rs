@@ -129,7 +129,8 @@ fn of_event(event: &Event) -> Option<(Section, String)> {
         "run.create" => {
             let user = text("user");
             let user = if user.is_empty() { String::new() } else { format!(" for {user}") };
-            (Section::Training, format!("The run '{}' was begun by {by}{user} on {at}.", text("name")))
+            let done = if detail["imported"].as_bool() == Some(true) { "imported" } else { "begun" };
+            (Section::Training, format!("The run '{}' was {done} by {by}{user} on {at}.", text("name")))
         }
         "run.update" => {
             let mut parts = Vec::new();

@@ -62,7 +62,8 @@ impl Logged {
         let text = |key: &str| detail[key].as_str().map(str::to_string);
         match event.kind.as_str() {
             "run.create" => {
-                self.is_whole = true;
+                // What an import brought along has no events of its own.
+                self.is_whole = detail["imported"].as_bool() != Some(true);
                 self.status = Some((RunStatus::Running, seq));
                 self.deleted = Some((false, seq));
                 self.quarantine = Some((None, seq));
@@ -198,5 +199,6 @@ mod tests {
         assert_eq!(logged.datasets.len(), 1);
         assert!(Logged::of(&events(&[("run.later", json!({}))])).is_strange);
         assert!(!Logged::of(&[]).is_known);
+        assert!(!Logged::of(&events(&[("run.create", json!({"imported": true}))])).is_whole);
     }
 }

@@ -6,6 +6,10 @@
 //! than chance. The false-positive rate is that of a whole report: it is divided among the tests (Bonferroni),
 //! and simulated in this crate's tests.
 
+mod page;
+
+pub use page::page;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
