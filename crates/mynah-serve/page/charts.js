@@ -161,7 +161,7 @@ export class ChartsView {
   }
 
   async newest() {
-    const fields = { experiment_ids: this.experiments(), filter: state.filter, order_by: state.order ? [state.order] : [], max_results: RUNS_AT_FIRST };
+    const fields = { experiment_ids: this.experiments(), filter: state.filter, order_by: state.order ? [state.order] : [], max_results: RUNS_AT_FIRST, skip_quarantined: true };
     const { rows } = await post("/api/mynah/runs", fields);
     for (const row of rows) this.names.set(row.id, row.name);
     return rows.map((row) => row.id);

@@ -31,7 +31,7 @@ export class ParallelView {
     const params = known.params.map((key) => `params.${key}`);
     this.all = [...params, ...metrics];
     this.columns = this.all.slice(0, 200);
-    const fields = { experiment_ids: this.experiments(), filter: state.filter, columns: this.columns, max_results: RUNS_MAX };
+    const fields = { experiment_ids: this.experiments(), filter: state.filter, columns: this.columns, max_results: RUNS_MAX, skip_quarantined: true };
     const { rows } = await post("/api/mynah/runs", fields);
     this.rows = state.selected.size ? rows.filter((row) => state.selected.has(row.id)) : rows;
     if (!this.chosen || !this.chosen.every((column) => this.all.includes(column))) {

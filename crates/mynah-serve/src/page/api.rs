@@ -187,7 +187,7 @@ pub(super) fn runs(ledger: &Ledger, fields: Fields) -> Reply {
         order_by: owned(fields.strings("order_by")?),
         max_results: fields.count("max_results", ROWS, ROWS_MAX)?,
         page_token: fields.filled_if("page_token")?.map(str::to_string),
-        skip_quarantined: false,
+        skip_quarantined: fields.boolean_if("skip_quarantined")?.unwrap_or(false),
     })?;
     reply(&Found {
         rows: page.items.iter().map(|record| row(record, &columns)).collect(),

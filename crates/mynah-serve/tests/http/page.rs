@@ -79,6 +79,28 @@ fn the_table_has_the_asked_columns() {
 }
 
 #[test]
+fn runs_in_quarantine_are_marked_and_can_be_left_out() {
+    let server = Fixture::new();
+    let (one, two) = (server.run(), server.run());
+    server.ledger.quarantine_run(&one, "steps go back").expect("a run");
+    let ids = |asked: Value| -> Vec<Value> {
+        let found = server.ok("POST", "/api/mynah/runs", asked);
+        found["rows"].as_array().expect("rows").clone()
+    };
+    let all = ids(json!({"experiment_ids": ["0"], "order_by": ["attributes.run_id ASC"]}));
+    let marks: Vec<(&str, Option<&str>)> =
+        all.iter().map(|row| (row["id"].as_str().expect("an id"), row["quarantine"].as_str())).collect();
+    assert!(
+        marks.contains(&(one.as_str(), Some("steps go back"))) && marks.contains(&(two.as_str(), None)),
+        "{marks:?}"
+    );
+    let fair = ids(json!({"experiment_ids": ["0"], "skip_quarantined": true}));
+    assert_eq!(fair.iter().map(|row| &row["id"]).collect::<Vec<_>>(), [&json!(two)]);
+    let shown = server.get(&format!("/api/mynah/run?run_id={one}"));
+    assert_eq!(shown["quarantine"]["reason"], "steps go back");
+}
+
+#[test]
 fn curves_are_thinned_and_say_so() {
     let server = Fixture::new();
     let run = server.run();
