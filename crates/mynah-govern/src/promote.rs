@@ -151,7 +151,8 @@ fn of_run(
         reasons.push(format!("its run is in quarantine: {}", quarantine.reason));
     }
     let found = validate_run(ledger, &run.id, policy, now_ms())?;
-    assessment.findings = found.findings.into_iter().filter(|f| f.severity >= policy.promote_below).collect();
+    assessment.findings =
+        found.findings.into_iter().filter(|f| f.severity >= policy.block_promotion_at).collect();
     let lines = assessment.findings.iter().map(|f| format!("finding {}: {} at {}", f.id, f.rule, f.place));
     reasons.extend(lines);
     let gates = policy.gates.iter().map(|gate| gate.parse()).collect::<Result<Vec<Gate>>>()?;

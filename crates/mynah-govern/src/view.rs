@@ -284,8 +284,8 @@ pub struct StoreView {
     pub files: Vec<StoredFile>,
     /// Digests that shared artifacts and logged models name.
     pub named_digests: HashSet<String>,
-    /// Artifacts of nobody.
-    pub shared: Vec<ArtifactView>,
+    /// Artifacts of logged models and of nobody, each with its owner: `logged_model:ID` or `store`.
+    pub others: Vec<(String, ArtifactView)>,
     /// What could not be read, one line each.
     pub unreadable: Vec<String>,
     /// The event that comes next.
@@ -329,7 +329,7 @@ impl StoreView {
         part("database", ledger.check(&options).map(|report| view.check = report).map_err(Into::into));
         part("runs", load_runs(ledger, &mut view));
         part("model versions", load_versions(ledger, &mut view));
-        part("shared artifacts", load_shared(ledger, contents, &mut view));
+        part("artifacts", load_others(ledger, contents, &mut view));
         part("artifact folder", load_files(ledger.artifact_dir(), &mut view));
         view.unreadable = unreadable;
         view
@@ -427,11 +427,15 @@ fn load_log(ledger: &Ledger, view: &mut StoreView) -> Result<()> {
     }
 }
 
-fn load_shared(ledger: &Ledger, contents: bool, view: &mut StoreView) -> Result<()> {
-    for artifact in ledger.walk_artifacts(&ArtifactOwner::Shared)? {
-        view.named_digests.insert(artifact.digest.clone());
-        view.shared.push(artifact_view(ledger, artifact, contents));
-    }
+fn load_others(ledger: &Ledger, contents: bool, view: &mut StoreView) -> Result<()> {
+    let add = |subject: &str, owner: &ArtifactOwner, view: &mut StoreView| -> Result<()> {
+        for artifact in ledger.walk_artifacts(owner)? {
+            view.named_digests.insert(artifact.digest.clone());
+            view.others.push((subject.to_string(), artifact_view(ledger, artifact, contents)));
+        }
+        Ok(())
+    };
+    add("store", &ArtifactOwner::Shared, view)?;
     let experiment_ids: Vec<String> =
         view.experiments.iter().map(|experiment| experiment.id.clone()).collect();
     let mut search =
@@ -439,8 +443,7 @@ fn load_shared(ledger: &Ledger, contents: bool, view: &mut StoreView) -> Result<
     loop {
         let page = ledger.search_logged_models(&search)?;
         for model in page.items {
-            let artifacts = ledger.walk_artifacts(&ArtifactOwner::Model(model.id))?;
-            view.named_digests.extend(artifacts.into_iter().map(|artifact| artifact.digest));
+            add(&format!("logged_model:{}", model.id), &ArtifactOwner::Model(model.id.clone()), view)?;
         }
         search.page_token = page.next_page_token;
         if search.page_token.is_none() {

@@ -189,7 +189,7 @@ pub struct Policy {
     /// A finding of this severity or above puts its run into quarantine.
     pub quarantine_at: Severity,
     /// A finding of this severity or above keeps a run from promotion.
-    pub promote_below: Severity,
+    pub block_promotion_at: Severity,
     /// Read artifacts and compute their digests, not only their lengths.
     pub check_contents: bool,
     /// Severity by rule.
@@ -222,7 +222,7 @@ impl Default for Policy {
     fn default() -> Policy {
         Policy {
             quarantine_at: Severity::Error,
-            promote_below: Severity::Error,
+            block_promotion_at: Severity::Error,
             check_contents: true,
             levels: BTreeMap::new(),
             required: Required::default(),

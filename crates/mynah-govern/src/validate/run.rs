@@ -113,7 +113,10 @@ fn times(view: &RunView, logged: &Logged, policy: &Policy, now_ms: i64, out: &mu
             let message = format!("it ends {} ms before it begins", run.start_time_ms - end);
             out.push(Finding::new("run.time-order", &subject, "end time", message));
         }
-        (true, Some(_)) => {
+        // A run that was taken up again keeps its old end until it gets a new one.
+        (true, Some(_))
+            if logged.end_time_ms.is_some_and(|(_, end)| logged.status.is_none_or(|(_, at)| at <= end)) =>
+        {
             let message = format!("its status is {} and it has an end time", run.status.as_str());
             out.push(Finding::new("run.end-early", &subject, "end time", message));
         }

@@ -12,7 +12,7 @@ use super::policy::Policy;
 use super::{links, run, series};
 use crate::error::Result;
 use crate::repair::Action;
-use crate::view::{Event, RunView, StoreView};
+use crate::view::{ArtifactView, Event, RunView, StoreView};
 
 /// What a validation found.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -188,13 +188,11 @@ fn of_store(
             out.push(Finding::new("run.gone", &format!("run:{run_id}"), "run", message));
         }
     }
-    for shared in &store.shared {
-        let artifact = &shared.artifact;
+    for (subject, ArtifactView { artifact, content }) in &store.others {
         let finding = |rule, message: String| {
-            Finding::new(rule, "store", format!("artifact {}", artifact.path), message)
+            Finding::new(rule, subject, format!("artifact {}", artifact.path), message)
         };
-        let content = run::content_finding(&finding, &artifact.digest, artifact.size_bytes, &shared.content);
-        out.extend(content);
+        out.extend(run::content_finding(&finding, &artifact.digest, artifact.size_bytes, content));
     }
     files(store, named, policy, now_ms, out);
     models(store, out);
