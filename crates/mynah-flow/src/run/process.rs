@@ -64,7 +64,9 @@ pub(crate) fn run(spec: &Spec<'_>, started: impl FnOnce(u32) -> Result<()>) -> R
     let mut child = spawn(&mut command).map_err(|error| {
         let hint = match error.kind() {
             std::io::ErrorKind::NotFound => "; is it installed, in PATH, or (as a path) among the inputs?",
-            std::io::ErrorKind::PermissionDenied => "; is it executable?",
+            std::io::ErrorKind::PermissionDenied => {
+                "; is it executable, and may the folders of PATH be read?"
+            }
             _ => "",
         };
         Error::stage(format!("cannot start {:?}: {error}{hint}", spec.program))
