@@ -1,6 +1,6 @@
 //! What the audit log says a run should be like: its events, folded.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use mynah_ledger::RunStatus;
 use serde_json::Value;
@@ -26,8 +26,10 @@ pub(crate) struct Logged {
     pub deleted: Option<(bool, u64)>,
     /// Whether it is in quarantine, with the reason, and the event.
     pub quarantine: Option<(Option<String>, u64)>,
-    /// Points of all calls; repeated ones count again.
+    /// Points of all calls but repeated ones; a point in two different calls counts again.
     pub points: u64,
+    /// Digests of the calls with points.
+    points_digests: HashSet<String>,
     /// Params of all calls; repeated ones count again.
     pub params: u64,
     /// Digests of calls with one param each: (digest, event).
@@ -116,7 +118,14 @@ impl Logged {
     }
 
     fn take_log(&mut self, detail: &Value, seq: u64) {
-        self.points += detail["points"].as_u64().unwrap_or(0);
+        // A client that repeats a call whose answer was lost changes nothing, and its digest shows it.
+        let is_new = match detail["points_digest"].as_str() {
+            Some(digest) => self.points_digests.insert(digest.to_string()),
+            None => true,
+        };
+        if is_new {
+            self.points += detail["points"].as_u64().unwrap_or(0);
+        }
         let params = detail["params"].as_u64().unwrap_or(0);
         self.params += params;
         match (params, detail["params_digest"].as_str()) {
@@ -177,7 +186,8 @@ mod tests {
                 "run.log",
                 json!({"params": 1, "params_digest": "p", "points": 3, "tags": ["x", "y"], "tags_digest": "t"}),
             ),
-            ("run.log", json!({"points": 2})),
+            ("run.log", json!({"points": 2, "points_digest": "d"})),
+            ("run.log", json!({"points": 2, "points_digest": "d"})),
             ("run.untag", json!({"key": "x"})),
             ("artifact.put", json!({"path": "d/f", "digest": "blake3:00"})),
             ("artifact.put", json!({"path": "df", "digest": "blake3:11"})),
@@ -189,11 +199,11 @@ mod tests {
         ]));
         assert!(logged.is_known && logged.is_whole && !logged.is_strange);
         assert_eq!((logged.points, logged.params), (5, 1));
-        assert_eq!(logged.status, Some((RunStatus::Finished, 7)));
+        assert_eq!(logged.status, Some((RunStatus::Finished, 8)));
         assert_eq!(logged.name.unwrap().0, "b");
-        assert_eq!(logged.deleted, Some((true, 9)));
-        assert_eq!(logged.quarantine, Some((Some("r".to_string()), 8)));
-        assert_eq!(logged.tag_last["x"], 3);
+        assert_eq!(logged.deleted, Some((true, 10)));
+        assert_eq!(logged.quarantine, Some((Some("r".to_string()), 9)));
+        assert_eq!(logged.tag_last["x"], 4);
         assert!(logged.tag_gone.contains("x") && !logged.tag_gone.contains("y"));
         assert_eq!(logged.artifacts.keys().collect::<Vec<_>>(), ["df"]);
         assert_eq!(logged.datasets.len(), 1);

@@ -15,6 +15,9 @@ const NAMED_MAX: usize = 5;
 /// All rules over the metrics of a run.
 pub(super) fn check(view: &RunView, policy: &Policy, out: &mut Vec<Finding>) {
     let subject = view.subject();
+    if let Some(message) = time_range(view, policy) {
+        out.push(Finding::new("metric.time-range", &subject, "metrics", message));
+    }
     let latest: HashMap<&str, &Metric> = view.data.metrics.iter().map(|m| (m.key.as_str(), m)).collect();
     for series in &view.series {
         let place = format!("metric {}", series.key);
@@ -35,7 +38,6 @@ pub(super) fn check(view: &RunView, policy: &Policy, out: &mut Vec<Finding>) {
             }
         };
         found("metric.non-finite", non_finite(series, samples, policy));
-        found("metric.time-range", time_range(view, samples, policy));
         if samples.windows(2).all(|pair| pair[0].step == pair[1].step) {
             // Logged without steps, as many clients do: nothing below means anything.
             continue;
@@ -91,19 +93,27 @@ fn non_finite(series: &Series, samples: &[Sample], policy: &Policy) -> Option<St
     })
 }
 
-fn time_range(view: &RunView, samples: &[Sample], policy: &Policy) -> Option<String> {
+/// One finding for the whole run: a client whose clock is wrong is wrong in every metric.
+fn time_range(view: &RunView, policy: &Policy) -> Option<String> {
     let tolerance = policy.timing.clock_tolerance_ms;
     let from = view.run.start_time_ms.saturating_sub(tolerance);
     let has_ended = !matches!(view.run.status, RunStatus::Running | RunStatus::Scheduled);
     let to = view.run.end_time_ms.filter(|_| has_ended).map_or(i64::MAX, |end| end.saturating_add(tolerance));
-    let outside = |sample: &&Sample| sample.timestamp_ms < from || sample.timestamp_ms > to;
-    let count = samples.iter().filter(outside).count();
-    let first = samples.iter().find(outside)?;
+    let (mut count, mut first) = (0u64, None);
+    for series in &view.series {
+        for sample in series.samples.as_ref().map_or(&[][..], Vec::as_slice) {
+            if sample.timestamp_ms < from || sample.timestamp_ms > to {
+                count += 1;
+                first.get_or_insert((&series.key, *sample));
+            }
+        }
+    }
+    let (key, first) = first?;
     let (side, by) = match first.timestamp_ms < from {
-        true => ("before the run begins", view.run.start_time_ms - first.timestamp_ms),
+        true => ("before the run begins", view.run.start_time_ms.saturating_sub(first.timestamp_ms)),
         false => ("after the run has ended", first.timestamp_ms - view.run.end_time_ms.unwrap_or(0)),
     };
-    Some(format!("{count} points; the one of step {} is {by} ms {side}", first.step))
+    Some(format!("{count} points; the one of '{key}' at step {} is {by} ms {side}", first.step))
 }
 
 /// Steps with more than one value; the same value at another time is a repeated call, not a second opinion.
