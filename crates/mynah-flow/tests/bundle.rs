@@ -181,6 +181,12 @@ fn a_checkpoint_that_is_another_one_is_not_packed() {
     let by_reference = bench.verify(&bench.pack("small", false)).unwrap();
     assert_eq!(by_reference.bundle.checkpoints[0].included, None);
     assert!(!bench.path("small/checkpoints").exists());
+    // Recorded in the scratch folder of a stage, and since then among its outputs.
+    let scratch =
+        bench.path(".mynah-flow/scratch/train-1/work/run/checkpoints/0000050").display().to_string();
+    bench.ledger.set_tag(&bench.run_id, Tag::new("mynah.checkpoint.path", scratch)).unwrap();
+    let moved = bench.verify(&bench.pack("moved", true)).unwrap();
+    assert!(moved.folder.join("checkpoints/checkpoint/model.safetensors").is_file());
     fs::write(bench.path("run/checkpoints/0000050/manifest.json"), "{}").unwrap();
     let options = PackOptions { include_checkpoints: true, ..PackOptions::default() };
     let pack =

@@ -14,6 +14,7 @@ use super::{Artifact, Bundle, Checkpoint, Code, Command, Dataset, Point, RunFact
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::{self, Tree};
 use crate::path::FlowPath;
+use crate::pipeline::STATE_FOLDER;
 use crate::tar;
 
 const SYSTEM: &str = "mynah.system.";
@@ -202,12 +203,28 @@ fn checkpoints(record: &RunRecord, folder: &Path, options: &PackOptions) -> Resu
         if options.include_checkpoints {
             let inside =
                 FlowPath::parse(&format!("checkpoints/{name}")).map_err(|e| Error::bundle(e.to_string()))?;
-            include(Path::new(&path), &checkpoint, folder, &inside)?;
+            include(&published(Path::new(&path)), &checkpoint, folder, &inside)?;
             checkpoint.included = Some(inside.to_string());
         }
         checkpoints.push(checkpoint);
     }
     Ok(checkpoints)
+}
+
+/// Where a checkpoint is now: one that a stage of a flow recorded while it ran has moved out of the scratch folder.
+fn published(recorded: &Path) -> PathBuf {
+    if recorded.exists() {
+        return recorded.to_path_buf();
+    }
+    // ROOT/.mynah-flow/scratch/STAGE-1/work/PATH
+    let parts: Vec<_> = recorded.iter().collect();
+    let at = parts.windows(2).position(|pair| pair[0] == STATE_FOLDER && pair[1] == "scratch");
+    match at {
+        Some(at) if parts.get(at + 3).is_some_and(|part| *part == "work") => {
+            parts[..at].iter().chain(&parts[at + 4..]).collect()
+        }
+        _ => recorded.to_path_buf(),
+    }
 }
 
 fn include(from: &Path, checkpoint: &Checkpoint, folder: &Path, inside: &FlowPath) -> Result<()> {
