@@ -67,6 +67,8 @@ pub struct Package {
     pub member: Option<String>,
     /// Names of its direct dependencies of every kind (normal, build, dev).
     pub dependencies: Vec<String>,
+    /// Those of them that only its tests use.
+    pub for_tests: Vec<String>,
 }
 
 /// The packages of the workspace and everything they pull in.
@@ -128,9 +130,19 @@ fn parse_metadata(json: &Value) -> Result<Vec<Package>, String> {
                     .flatten()
                     .map(|dependency| text(&dependency["name"]))
                     .collect(),
+                for_tests: for_tests(&package["dependencies"]),
             }
         })
         .collect())
+}
+
+/// Names of dependencies that are of the kind "dev" wherever they stand.
+fn for_tests(dependencies: &Value) -> Vec<String> {
+    let all = || dependencies.as_array().into_iter().flatten();
+    let is_dev = |dependency: &Value| dependency["kind"].as_str() == Some("dev");
+    let name = |dependency: &Value| dependency["name"].as_str().unwrap_or_default().to_string();
+    let otherwise: Vec<String> = all().filter(|d| !is_dev(d)).map(name).collect();
+    all().filter(|d| is_dev(d)).map(name).filter(|name| !otherwise.contains(name)).collect()
 }
 
 #[cfg(test)]
@@ -143,14 +155,15 @@ mod tests {
             "workspace_root": "/r", "workspace_members": ["path+file:///r/crates/a#0.1.0"],
             "packages": [
                 {"name": "a", "id": "path+file:///r/crates/a#0.1.0", "license": "Apache-2.0",
-                 "manifest_path": "/r/crates/a/Cargo.toml", "dependencies": [{"name": "b"}]},
+                 "manifest_path": "/r/crates/a/Cargo.toml", "dependencies": [{"name": "b"}, {"name": "b", "kind": "dev"}, {"name": "c", "kind": "dev"}]},
                 {"name": "b", "id": "registry#b", "license": null,
                  "manifest_path": "/elsewhere/b/Cargo.toml", "dependencies": []}
             ]
         });
         let packages = parse_metadata(&json).unwrap();
         assert_eq!(packages[0].member.as_deref(), Some("crates/a"));
-        assert_eq!(packages[0].dependencies, ["b"]);
+        assert_eq!(packages[0].dependencies, ["b", "b", "c"]);
+        assert_eq!(packages[0].for_tests, ["c"]);
         assert_eq!(packages[1].member, None);
         assert_eq!(packages[1].licence, None);
     }

@@ -65,10 +65,14 @@ macro_rules! from_library {
 from_library!(
     mynah_data::Error,
     mynah_engine::Error,
+    mynah_flow::Error,
+    mynah_govern::Error,
     mynah_ledger::Error,
     mynah_nn::Error,
+    mynah_serve::Error,
     mynah_tokenizer::Error,
-    mynah_train::Error
+    mynah_train::Error,
+    mynah_trust::Error
 );
 
 impl fmt::Display for Failure {

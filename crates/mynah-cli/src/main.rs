@@ -70,9 +70,16 @@ enum Command {
     /// Make, fetch and look at training data
     #[command(subcommand)]
     Data(commands::data::Command),
+    /// Run pipelines: stages cached by content, resumed after any kill
+    #[command(subcommand)]
+    Flow(commands::flow::Command),
+    /// Look at recorded runs, compare and check them, serve them to MLflow clients
+    #[command(subcommand)]
+    Runs(commands::runs::Command),
 }
 
 fn main() -> ExitCode {
+    end_quietly_on_a_closed_pipe();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
@@ -89,6 +96,19 @@ fn main() -> ExitCode {
     }
 }
 
+/// `mynah … | head` closes the pipe before everything is said; that is no reason for a backtrace. 141 is what
+/// a shell reports for a program that a closed pipe ended.
+fn end_quietly_on_a_closed_pipe() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let text = info.payload().downcast_ref::<String>().map_or("", String::as_str);
+        if text.starts_with("failed printing to stdout") && text.contains("Broken pipe") {
+            std::process::exit(141);
+        }
+        usual(info);
+    }));
+}
+
 fn run(command: Command) -> Result<()> {
     match command {
         Command::Speedrun(arguments) => commands::speedrun::run(&arguments),
@@ -98,6 +118,8 @@ fn run(command: Command) -> Result<()> {
         Command::Eval(command) => commands::eval::run(&command),
         Command::Tok(command) => commands::tok::run(&command),
         Command::Data(command) => commands::data::run(&command),
+        Command::Flow(command) => commands::flow::run(&command),
+        Command::Runs(command) => commands::runs::run(&command),
     }
 }
 

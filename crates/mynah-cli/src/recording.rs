@@ -56,6 +56,31 @@ pub fn location(named: Option<&str>) -> Result<Location> {
     }
 }
 
+/// Who acts: `USER`, else the name that the system has for the owner of this process.
+pub fn actor() -> String {
+    let named = ["USER", "USERNAME", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
+    named.filter(|name| !name.is_empty()).or_else(system_user).unwrap_or_default()
+}
+
+#[cfg(unix)]
+fn system_user() -> Option<String> {
+    use std::os::unix::fs::MetadataExt as _;
+    let id = std::fs::metadata("/proc/self").ok()?.uid().to_string();
+    let users = std::fs::read_to_string("/etc/passwd").ok()?;
+    let mut lines = users.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    lines.find(|fields| fields.get(2) == Some(&id.as_str())).map(|fields| fields[0].to_string())
+}
+
+#[cfg(not(unix))]
+fn system_user() -> Option<String> {
+    None
+}
+
+/// How the program opens a ledger.
+pub fn open_options() -> OpenOptions {
+    OpenOptions { actor: actor(), ..OpenOptions::default() }
+}
+
 impl RecordOptions {
     /// Opens the ledger; nothing when recording is not wanted, or is not possible in a ledger that nobody named.
     ///
@@ -81,9 +106,10 @@ impl RecordOptions {
             std::fs::create_dir_all(parent)
                 .map_err(|error| Failure::io("cannot create the folder", parent, &error))?;
         }
-        let ledger = Ledger::open(location, OpenOptions::default())?;
+        let ledger = Ledger::open(location, open_options())?;
         let experiment_id = experiment_id(&ledger, experiment)?;
-        Ok(Recording { ledger, experiment_id, parent: None, name: self.run_name.clone() })
+        let name = self.run_name.clone();
+        Ok(Recording { ledger, experiment_id, parent: None, command_folder: None, name })
     }
 }
 
@@ -106,6 +132,8 @@ pub struct Recording {
     ledger: Ledger,
     experiment_id: String,
     parent: Option<String>,
+    /// The folder that the command was told, where a run is a stage with a folder inside it.
+    command_folder: Option<PathBuf>,
     name: Option<String>,
 }
 
@@ -119,10 +147,15 @@ struct Memory {
 const MEMORY: &str = "ledger.json";
 
 impl Recording {
-    /// The same for runs below `parent`.
-    pub fn below(&self, parent: &RecordedRun) -> Recording {
+    /// The ledger and the experiment.
+    pub fn parts(&self) -> (Ledger, String) {
+        (self.ledger.clone(), self.experiment_id.clone())
+    }
+
+    /// The same for runs below `parent`, which has the folder `dir`.
+    pub fn below(&self, parent: &RecordedRun, dir: &Path) -> Recording {
         let parent = parent.live.as_ref().map(|live| live.run_id.clone());
-        Recording { parent, name: None, ..self.clone() }
+        Recording { parent, command_folder: Some(dir.to_path_buf()), name: None, ..self.clone() }
     }
 
     /// A run of the folder `dir`, or with `resume` the one that the folder remembers. It begins when its settings
@@ -184,7 +217,9 @@ impl Recording {
             true => recorded.data.metrics.iter().filter(|m| m.key == STEP_METRIC).map(|m| m.step).max(),
             false => None,
         };
-        let recorder = self.ledger.recorder(&run_id, RecorderOptions::default())?;
+        // Training does not wait longer than this for a ledger that cannot be written.
+        let options = RecorderOptions { give_up_ms: 10_000, ..RecorderOptions::default() };
+        let recorder = self.ledger.recorder(&run_id, options)?;
         Ok(Live {
             ledger: self.ledger.clone(),
             run_id,
@@ -207,9 +242,20 @@ impl Recording {
                 Tag::new(format!("mynah.system.{}", name.replace(' ', "_")), clip(&value))
             }),
         );
-        if let Some(dir) = dir {
-            let dir = std::path::absolute(dir).unwrap_or(dir.to_path_buf());
-            tags.push(Tag::new("mynah.folder", clip(&dir.to_string_lossy())));
+        let here = std::env::current_dir().ok();
+        let folders = [
+            ("mynah.folder", dir),
+            ("mynah.command_folder", self.command_folder.as_deref()),
+            ("mynah.working_folder", here.as_deref()),
+        ];
+        for (key, folder) in folders {
+            let folder = folder.map(|folder| std::path::absolute(folder).unwrap_or(folder.to_path_buf()));
+            tags.extend(folder.map(|folder| Tag::new(key, clip(&folder.to_string_lossy()))));
+        }
+        // One by one, so that the command can be run again whatever is in them.
+        let arguments = serde_json::json!(command).to_string();
+        if arguments.len() <= ERROR_CHARS_MAX {
+            tags.push(Tag::new("mynah.arguments", arguments));
         }
         if let Some(revision) = git_revision() {
             tags.push(Tag::new("mlflow.source.git.commit", revision));
@@ -220,7 +266,7 @@ impl Recording {
         let name = self.name.clone().or_else(|| self.parent.is_some().then(|| kind.to_string()));
         let new = NewRun {
             experiment_id: self.experiment_id.clone(),
-            user: OpenOptions::default().actor,
+            user: actor(),
             name,
             tags,
             ..NewRun::default()
@@ -387,7 +433,8 @@ impl RecordedRun {
     }
 }
 
-fn now_ms() -> i64 {
+/// Milliseconds since 1970.
+pub fn now_ms() -> i64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }

@@ -117,6 +117,7 @@ mod tests {
             licence: licence.map(str::to_string),
             member: None,
             dependencies: Vec::new(),
+            for_tests: Vec::new(),
         };
         assert!(check(&[package(Some("MIT"))]).is_empty());
         assert_eq!(check(&[package(Some("AGPL-3.0"))]).len(), 1);

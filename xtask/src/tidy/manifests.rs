@@ -76,7 +76,13 @@ mod tests {
 
     fn member(name: &str) -> Package {
         let (licence, dependencies) = (None, Vec::new());
-        Package { name: name.to_string(), licence, member: Some(format!("crates/{name}")), dependencies }
+        Package {
+            name: name.to_string(),
+            licence,
+            member: Some(format!("crates/{name}")),
+            dependencies,
+            for_tests: Vec::new(),
+        }
     }
 
     #[test]

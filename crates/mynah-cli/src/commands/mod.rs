@@ -3,6 +3,8 @@
 pub mod chat;
 pub mod data;
 pub mod eval;
+pub mod flow;
+pub mod runs;
 pub mod sample;
 pub mod speedrun;
 pub mod tok;

@@ -142,7 +142,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     };
     recorded.params(&serde_json::to_value(&choices).unwrap_or_default());
     recorded.status(&RunStatus::Running);
-    let recording = recording.map(|recording| recording.below(&recorded));
+    let recording = recording.map(|recording| recording.below(&recorded, &dir));
     let interrupt = interrupt::flag()?;
     let mut run = Run { dir, choices, recipe, inputs, state, resume, recording };
     let result = run.all(&mut recorded, &interrupt);

@@ -3,7 +3,7 @@
 //! One value, three forms: Markdown for repositories, a self-contained HTML page for people, JSON for
 //! scripts. The page loads nothing from outside and follows the reader's light or dark setting.
 
-mod chart;
+pub mod chart;
 mod html;
 mod markdown;
 mod system;

@@ -9,7 +9,9 @@ use std::sync::OnceLock;
 pub fn mynah(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mynah"));
     command.args(arguments).stdin(Stdio::null());
-    command.env("MYNAH_HOME", std::env::temp_dir().join("mynah-cli-no-home"));
+    // In the build folder, one for each run of the tests: what an earlier program left is not looked at.
+    let home = format!("home-{}", std::process::id());
+    command.env("MYNAH_HOME", Path::new(env!("CARGO_TARGET_TMPDIR")).join(home));
     command
 }
 

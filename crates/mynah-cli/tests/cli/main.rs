@@ -5,3 +5,4 @@ mod chat;
 mod common;
 mod end_to_end;
 mod interruption;
+mod runs;

@@ -159,7 +159,10 @@ fn command(record: &RunRecord) -> Option<Command> {
     Some(Command {
         arguments: exact.unwrap_or_else(cut),
         is_exact,
-        output_folder: record.data.tag("mynah.folder").map(str::to_string),
+        // A stage of a larger run has a folder of its own inside the one that was named.
+        output_folder: (record.data.tag("mynah.command_folder"))
+            .or(record.data.tag("mynah.folder"))
+            .map(str::to_string),
         working_folder: record.data.tag("mynah.working_folder").map(str::to_string),
         text,
     })

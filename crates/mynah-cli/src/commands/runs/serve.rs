@@ -1,0 +1,59 @@
+//! `mynah runs serve`.
+
+use clap::Args;
+use mynah_ledger::{Ledger, OpenOptions};
+use mynah_serve::{Server, ServerConfig};
+
+use crate::failure::{Failure, Result};
+use crate::recording;
+
+#[derive(Args)]
+#[command(after_help = "Examples:
+  mynah runs serve                                   the page at http://127.0.0.1:5000
+  mynah runs serve --store team.db --port 8080
+  MLFLOW_TRACKING_URI=http://127.0.0.1:5000 python train.py    an MLflow client records here
+  MYNAH_TOKEN=$(openssl rand -hex 16) mynah runs serve --host 0.0.0.0
+
+Other machines are served only with a token: clients give it as MLFLOW_TRACKING_TOKEN, a browser as the password.")]
+pub struct Serve {
+    /// The run ledger (default: MYNAH_STORE, or ledger.db in MYNAH_HOME; made when it is absent)
+    #[arg(long, value_name = "FILE")]
+    store: Option<String>,
+    /// Address to listen on
+    #[arg(long, value_name = "H", default_value = "127.0.0.1")]
+    host: String,
+    /// Port to listen on (0: any free one)
+    #[arg(long, value_name = "N", default_value_t = 5000)]
+    port: u16,
+    /// Change nothing
+    #[arg(long)]
+    read_only: bool,
+}
+
+/// The token's variable: a secret has no place on a command line that everybody can list.
+const TOKEN: &str = "MYNAH_TOKEN";
+
+pub fn run(arguments: &Serve) -> Result<()> {
+    let location = recording::location(arguments.store.as_deref())?;
+    if let Some(parent) = location.path().parent().filter(|_| !arguments.read_only) {
+        std::fs::create_dir_all(parent)
+            .map_err(|error| Failure::io("cannot create the folder", parent, &error))?;
+    }
+    let options = OpenOptions {
+        read_only: arguments.read_only,
+        create: !arguments.read_only,
+        ..recording::open_options()
+    };
+    let ledger = Ledger::open(&location, options)?;
+    let config = ServerConfig {
+        host: arguments.host.clone(),
+        port: arguments.port,
+        token: std::env::var(TOKEN).ok().filter(|token| !token.is_empty()),
+        ..ServerConfig::default()
+    };
+    let server = Server::bind(config, ledger)?;
+    println!("serving {} at http://{}", location.path().display(), server.address());
+    println!("MLflow clients: MLFLOW_TRACKING_URI=http://{}; Ctrl-C ends", server.address());
+    server.run()?;
+    Ok(())
+}
