@@ -190,6 +190,8 @@ mod tests {
         refused(&stage("a", "outputs = [\"*.txt\"]"), "is a glob");
         refused(&stage("a", "env = [\"A B\"]"), "is not NAME");
         refused(&stage("a", "timeout_s = 0"), "timeout_s = 0");
+        refused(&stage("a", "resume = { path = \"../x\", arguments = [\"a\"] }"), "leaves the folder");
+        refused(&stage("a", "resume = { path = \"x\", arguments = [] }"), "empty command");
         refused(&stage("a", "timeout_s = nan"), "timeout_s = NaN");
         refused(&stage("a", "backoff_s = inf"), "backoff_s = inf");
         refused(&stage("a", "retries = 4000000000"), "more than 100");

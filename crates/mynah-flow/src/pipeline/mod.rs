@@ -24,7 +24,9 @@
 //! ```
 //!
 //! Further: `version = "2"` changes the key by hand; `cache = false` for what must happen every time (a push);
-//! `resumable = true` keeps the scratch folder between attempts, for programs that go on where they were.
+//! `resumable = true` keeps the scratch folder between attempts and over kills, for programs that go on where they
+//! were; `resume = { path = "model/checkpoints/LATEST", arguments = ["--resume"] }` does so too, and adds arguments when
+//! an earlier attempt left that path. Such a program must end with the same outputs as if it had never stopped.
 
 mod gate;
 mod glob;
@@ -98,6 +100,17 @@ pub struct Stage {
     pub cache: bool,
     /// Whether what an attempt left in its scratch folder is there for the next one.
     pub resumable: bool,
+    /// What is added to the command when there is something to go on from.
+    pub resume: Option<Resume>,
+}
+
+/// How a program is told to go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resume {
+    /// When an earlier attempt left this,
+    pub path: FlowPath,
+    /// these arguments are added.
+    pub arguments: Vec<String>,
 }
 
 /// What a stage runs.

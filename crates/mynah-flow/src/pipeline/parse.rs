@@ -7,7 +7,7 @@ use std::path::Path;
 use mynah_trust::Digest;
 use serde::Deserialize;
 
-use super::{Action, EnvEntry, Gate, Glob, Input, Pipeline, STATE_FOLDER, Stage, graph};
+use super::{Action, EnvEntry, Gate, Glob, Input, Pipeline, Resume, STATE_FOLDER, Stage, graph};
 use crate::error::{Error, Result};
 use crate::path::{FlowPath, clip};
 
@@ -54,6 +54,14 @@ struct RawStage {
     cache: Option<bool>,
     #[serde(default)]
     resumable: bool,
+    resume: Option<RawResume>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawResume {
+    path: String,
+    arguments: Vec<String>,
 }
 
 /// Reads and checks a file.
@@ -195,6 +203,12 @@ fn stage(raw: RawStage) -> Result<Stage> {
     if raw.version.len() > ARGUMENT_BYTES_MAX {
         return Err(Error::pipeline("the version is too long"));
     }
+    let resume = match raw.resume {
+        Some(RawResume { path, arguments: list }) => {
+            Some(Resume { path: own_path(&path)?, arguments: arguments(list)? })
+        }
+        None => None,
+    };
     Ok(Stage {
         name: raw.name,
         action,
@@ -209,7 +223,8 @@ fn stage(raw: RawStage) -> Result<Stage> {
         gate,
         version: raw.version,
         cache: raw.cache.unwrap_or(true),
-        resumable: raw.resumable,
+        resumable: raw.resumable || resume.is_some(),
+        resume,
     })
 }
 

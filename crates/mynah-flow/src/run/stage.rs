@@ -320,6 +320,12 @@ impl StageRun<'_> {
             }
             Action::Nothing => return Ok(()),
         };
+        let mut arguments = arguments.to_vec();
+        if let Some(resume) = &stage.resume
+            && resume.path.below(work).exists()
+        {
+            arguments.extend_from_slice(&resume.arguments);
+        }
         // Where a relative program is looked for when there is another current folder differs between systems.
         let is_relative = program.contains('/') && !Path::new(&program).is_absolute();
         let program = if is_relative { work.join(&program).to_string_lossy().into_owned() } else { program };
@@ -327,7 +333,7 @@ impl StageRun<'_> {
         flow.observer.event(&Event::Attempt { name: &stage.name, attempt, log: &log });
         let spec = Spec {
             program: &program,
-            arguments,
+            arguments: &arguments,
             folder: work,
             environment: &environment,
             log: &log,

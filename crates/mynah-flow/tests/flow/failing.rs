@@ -202,6 +202,21 @@ fn a_resumable_stage_finds_what_it_left() {
     assert_eq!(fs::read_dir(bench.path(".mynah-flow/scratch")).unwrap().count(), 1);
 }
 
+#[test]
+fn arguments_are_added_when_there_is_something_to_go_on_from() {
+    let rest = "outputs = [\"out\"]\nretries = 3\nbackoff_s = 0\nresume = { path = \"log.txt\", arguments = [\"on\"] }";
+    let bench = Bench::new(&stage(
+        "long",
+        "echo $0 >> log.txt; test $(wc -l < log.txt) -ge 3 && cp log.txt out",
+        rest,
+    ));
+    let report = bench.check(&[("long", Ran)]);
+    assert_eq!(report.stages[0].attempts, 3);
+    assert_eq!(bench.read("out"), "sh\non\non\n");
+    bench.check(&[("long", Cached)]);
+    bench.check_scratch_is_empty();
+}
+
 /// Tries to run the same pipeline while it runs.
 struct Second<'a>(&'a Bench, AtomicBool);
 
