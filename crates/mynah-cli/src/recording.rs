@@ -108,8 +108,10 @@ impl RecordOptions {
         }
         let ledger = Ledger::open(location, open_options())?;
         let experiment_id = experiment_id(&ledger, experiment)?;
+        // A stage of a flow is told its own run; one of another ledger is nobody's parent here.
+        let parent = std::env::var("MYNAH_PARENT_RUN").ok().filter(|id| ledger.run(id).is_ok());
         let name = self.run_name.clone();
-        Ok(Recording { ledger, experiment_id, parent: None, command_folder: None, name })
+        Ok(Recording { ledger, experiment_id, parent, command_folder: None, name })
     }
 }
 
@@ -489,8 +491,13 @@ impl RunSink for RecordedRun {
         let path = std::path::absolute(&artifact.path).unwrap_or(artifact.path.clone());
         let tag =
             |what: &str, value: String| Tag::new(format!("mynah.{}.{what}", artifact.name), clip(&value));
+        // The manifest names the digest of every file; its own digest is that of the whole. It lies in the ledger,
+        // the files where training put them.
+        let manifest = format!("{}/manifest.json", artifact.name);
+        self.file(&manifest, &path.join("manifest.json"));
         self.tags(vec![
             tag("digest", artifact.digest.clone()),
+            tag("manifest", manifest),
             tag("step", artifact.step.to_string()),
             tag("path", path.to_string_lossy().into_owned()),
         ]);

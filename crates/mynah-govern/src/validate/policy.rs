@@ -242,7 +242,7 @@ impl Default for Policy {
 
 /// Links that are always asked: each only where its first end is written.
 const LINKS: &[(&str, &str)] = &[
-    ("tag:mynah.checkpoint.digest", "artifact-at:mynah.checkpoint.path"),
+    ("tag:mynah.checkpoint.digest", "artifact-at:mynah.checkpoint.manifest"),
     ("tag:mynah.tokenizer.digest", "artifact-at:mynah.tokenizer.path"),
     ("tag:mynah.data.digest", "dataset:train"),
     ("tag:mynah.init.digest", "init:tag:mynah.checkpoint.digest"),

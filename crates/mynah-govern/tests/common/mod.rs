@@ -97,7 +97,7 @@ impl Store {
         }];
         ledger.log_inputs(&base, inputs.clone(), Vec::new()).unwrap();
         let links = [
-            ("mynah.checkpoint.path", "checkpoint/model.safetensors".to_string()),
+            ("mynah.checkpoint.manifest", "checkpoint/model.safetensors".to_string()),
             ("mynah.checkpoint.digest", digest(CHECKPOINT)),
             ("mynah.tokenizer.path", "tokenizer.json".to_string()),
             ("mynah.tokenizer.digest", digest(TOKENIZER)),
@@ -112,7 +112,7 @@ impl Store {
         let links = [
             ("mynah.init.run", base.clone()),
             ("mynah.init.digest", digest(CHECKPOINT)),
-            ("mynah.checkpoint.path", "checkpoint/model.safetensors".to_string()),
+            ("mynah.checkpoint.manifest", "checkpoint/model.safetensors".to_string()),
             ("mynah.checkpoint.digest", digest(TUNED)),
         ];
         tags(&ledger, &tuned, &links);
