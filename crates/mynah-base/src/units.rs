@@ -23,23 +23,6 @@ pub fn duration(seconds: f64) -> String {
     if hours > 0 { format!("{hours}h {minutes:02}m") } else { format!("{minutes}m {rest:02}s") }
 }
 
-/// Milliseconds since 1970 → `2026-11-21 15:04:05`, in UTC.
-pub fn timestamp(ms: i64) -> String {
-    let seconds = ms.div_euclid(1000);
-    let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    // Years that begin in March put the leap day last: every 400 of them have 146,097 days.
-    let days = days + 719_468;
-    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year + era * 400 + i64::from(month <= 2);
-    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
-}
-
 fn scaled(value: f64, step: f64, units: &[&str], space: &str) -> String {
     let mut value = value;
     let mut unit = 0;
@@ -68,9 +51,5 @@ mod tests {
         assert_eq!(duration(75.2), "1m 15s");
         assert_eq!(duration(3_725.0), "1h 02m");
         assert_eq!(duration(f64::NAN), "?");
-        assert_eq!(timestamp(0), "1970-01-01 00:00:00");
-        assert_eq!(timestamp(951_827_696_789), "2000-02-29 12:34:56");
-        assert_eq!(timestamp(1_795_273_445_000), "2026-11-21 15:04:05");
-        assert_eq!(timestamp(-1), "1969-12-31 23:59:59");
     }
 }

@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use mynah_base::time::now_ms;
 use mynah_ledger::{
     ArtifactOwner, Batch, DatasetInput, ErrorKind, Ledger, Location, Metric, NewExperiment, NewRun,
     OpenOptions, Param, Recorder, RecorderOptions, RunStatus, RunUpdate, Tag,
@@ -433,12 +434,6 @@ impl RecordedRun {
             Err(error) => Train::Failed(error.to_string()),
         });
     }
-}
-
-/// Milliseconds since 1970.
-pub fn now_ms() -> i64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Every leaf of a JSON value with its path: `train.model.n_layer`, `schedule.momentum.0`.

@@ -48,13 +48,11 @@ pub mod repair;
 pub mod report;
 pub mod schedule;
 pub mod stats;
-pub mod time;
 pub mod validate;
 pub mod view;
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 pub use error::{Error, ErrorKind, Result};
+pub use mynah_base::time::now_ms;
 
 /// 16 hexadecimal characters of BLAKE3 over texts, each after its length.
 fn short_id(texts: &[&str]) -> String {
@@ -69,10 +67,4 @@ fn short_id(texts: &[&str]) -> String {
 /// Who acts, in the audit log, when governance does on somebody's behalf.
 fn actor(by: &str) -> String {
     format!("governance for {by}")
-}
-
-/// Milliseconds since the Unix epoch; 0 for a clock that stands before it.
-pub fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

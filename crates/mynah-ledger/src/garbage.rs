@@ -10,7 +10,6 @@ use rusqlite::Connection;
 use serde_json::json;
 
 use crate::error::{Error, Result};
-use crate::ids;
 use crate::ledger::Ledger;
 use crate::store::writer::Tx;
 
@@ -47,7 +46,7 @@ impl Ledger {
     /// # Errors
     /// When the store or the folder of contents cannot be read or written.
     pub fn collect_garbage(&self, options: &GarbageOptions) -> Result<GarbageReport> {
-        let before_ms = ids::now_ms().saturating_sub(options.older_than_ms);
+        let before_ms = mynah_base::time::now_ms().saturating_sub(options.older_than_ms);
         let mut report = self.read(|connection| plan(connection, before_ms))?;
         if !options.dry_run && (report.runs.len() + report.models.len() + report.experiments.len() > 0) {
             // Planned again inside the transaction: somebody may have restored a run meanwhile.

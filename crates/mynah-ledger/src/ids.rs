@@ -1,6 +1,4 @@
-//! Fresh ids, made-up names, the clock.
-
-use std::time::{SystemTime, UNIX_EPOCH};
+//! Fresh ids and made-up names.
 
 use crate::error::{Error, Result};
 
@@ -17,12 +15,6 @@ pub fn random_name() -> Result<String> {
     let seed = u64::from_str_radix(&random_hex()?[..16], 16).unwrap_or_default();
     let pick = |words: &'static [&'static str], at: u32| words[(seed >> at) as usize % words.len()];
     Ok(format!("{}-{}-{}", pick(MANNERS, 0), pick(BIRDS, 16), (seed >> 32) % 1_000))
-}
-
-/// Milliseconds since the Unix epoch; 0 for a clock that stands before it.
-pub fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Lower-case hexadecimal.

@@ -7,10 +7,10 @@ use std::time::Duration;
 use mynah_trust::Digest;
 
 use super::process;
-use super::record::now_ms;
 use super::{Event, Observer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files;
+use mynah_base::time::now_ms;
 
 /// Runs whose journals and logs are kept.
 const RUNS_KEPT: usize = 50;

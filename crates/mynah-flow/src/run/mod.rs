@@ -29,7 +29,8 @@ use crate::pipeline::{Pipeline, STATE_FOLDER, StageId};
 
 use dispatch::Dispatch;
 use journal::{Journal, JournalEvent, JournalWriter, latest_journal};
-use record::{Recorder, Recording, now_ms};
+use mynah_base::time::now_ms;
+use record::{Recorder, Recording};
 use trace::Trace;
 
 pub use crate::cache::RestoreBy;

@@ -5,8 +5,8 @@
 use std::fs::File;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use mynah_base::time::now_ms;
 use mynah_ledger::{
     ArtifactOwner, Batch, Ledger, Metric, NewRun, Param, RunStatus, RunUpdate, SearchRuns, Tag,
 };
@@ -216,10 +216,4 @@ fn status(outcome: Outcome) -> RunStatus {
 
 fn clip(text: &str) -> String {
     text.chars().take(VALUE_CHARS_MAX).collect()
-}
-
-/// Milliseconds since 1970.
-pub(crate) fn now_ms() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }

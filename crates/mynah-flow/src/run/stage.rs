@@ -15,13 +15,13 @@ use super::dispatch::Cpus;
 use super::inputs::{self, Found};
 use super::journal::JournalEvent;
 use super::process::{self, Ending, Spec};
-use super::record::now_ms;
 use super::{Event, Flow, Outcome, OutputDigest, StageReport};
 use crate::cache::{Action as Made, Output, tree_of};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::{self, Tree};
 use crate::path::FlowPath;
 use crate::pipeline::{Action, Gate, Stage, StageId};
+use mynah_base::time::now_ms;
 
 /// The longest wait before a retry.
 const BACKOFF_S_MAX: f64 = 600.0;

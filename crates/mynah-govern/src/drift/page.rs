@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Drift, DriftOptions, DriftWindow};
 use crate::report::{STYLE, escape};
-use crate::time::utc;
+use mynah_base::time::utc;
 
 /// The page of a dashboard.
 pub fn page(windows: &[DriftWindow], options: &DriftOptions) -> String {

@@ -2,7 +2,7 @@
 
 use super::bundle::{Bundle, Verified};
 use super::statements::Section;
-use crate::time::utc;
+use mynah_base::time::utc;
 
 pub(crate) const STYLE: &str = "
 body { font: 11pt/1.45 Georgia, 'Times New Roman', serif; color: #111; background: #fff; max-width: 46rem;

@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::bundle::FACTS;
 use crate::promote::Promotion;
 use crate::repair::{Outcome, Receipt, Ticket, TicketState};
-use crate::time::utc;
 use crate::view::Event;
+use mynah_base::time::utc;
 
 /// Which question a statement answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

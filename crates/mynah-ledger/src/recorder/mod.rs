@@ -12,12 +12,12 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::ids::now_ms;
 use crate::ledger::Ledger;
 use crate::metrics::Sample;
 use crate::runs;
 use crate::types::Metric;
 use crate::validate;
+use mynah_base::time::now_ms;
 
 pub use exit::flush_all;
 

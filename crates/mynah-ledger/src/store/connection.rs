@@ -88,7 +88,7 @@ pub fn open_writer(
         connection.pragma_update(None, "wal_autocheckpoint", 4_000)?;
         connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
         schema::check_not_newer(schema::version(&connection)?, &place)?;
-        schema::migrate(&connection, &place, crate::ids::now_ms(), artifact_root)
+        schema::migrate(&connection, &place, mynah_base::time::now_ms(), artifact_root)
     })
     .map_err(|error| refused(path, error))?;
     Ok(connection)

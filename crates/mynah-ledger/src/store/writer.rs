@@ -16,7 +16,7 @@ use rusqlite::Connection;
 use super::connection::retry;
 use crate::audit::log::{Event, Log};
 use crate::error::{Error, Result};
-use crate::ids::now_ms;
+use mynah_base::time::now_ms;
 
 /// Changes in one transaction: enough to share a commit, few enough that other processes get their turn.
 const GROUP_MAX: usize = 256;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use mynah_base::units;
+use mynah_base::time;
 use mynah_trust::keys::{Ed25519SigningKey, Ed25519VerifyingKey};
 
 use super::{Store, find};
@@ -154,13 +154,7 @@ fn log(arguments: &Log) -> Result<()> {
         if arguments.json {
             println!("{}", event.body);
         } else {
-            println!(
-                "{:>7}  {}  {:24} {}",
-                event.seq,
-                units::timestamp(event.at_ms),
-                event.kind,
-                event.subject
-            );
+            println!("{:>7}  {}  {:24} {}", event.seq, time::utc(event.at_ms), event.kind, event.subject);
         }
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! A run as a row: columns by name, values as text and as JSON.
 
-use mynah_base::units;
+use mynah_base::{time, units};
 use mynah_ledger::{Lifecycle, RunRecord};
 use serde_json::{Map, Value, json};
 
@@ -73,7 +73,7 @@ impl Column {
             Column::Name => run.name.clone(),
             Column::Experiment => experiment.to_string(),
             Column::Status => status(record),
-            Column::Started => units::timestamp(run.start_time_ms)[..16].to_string(),
+            Column::Started => time::utc(run.start_time_ms)[..16].to_string(),
             Column::Duration => {
                 let end = run.end_time_ms.unwrap_or(now_ms);
                 units::duration((end - run.start_time_ms).max(0) as f64 / 1e3)

@@ -103,7 +103,7 @@ pub fn run(arguments: &List) -> Result<()> {
         println!("no runs");
         return Ok(());
     }
-    let now_ms = crate::recording::now_ms();
+    let now_ms = mynah_base::time::now_ms();
     let rows: Vec<Vec<String>> = records
         .iter()
         .map(|record| columns.iter().map(|c| clipped(&c.cell(record, name_of(record), now_ms))).collect())

@@ -1,7 +1,7 @@
 //! `mynah runs show`.
 
 use clap::Args;
-use mynah_base::units;
+use mynah_base::{time, units};
 use mynah_ledger::{ArtifactOwner, Ledger, RunRecord, SearchRuns};
 
 use super::facts::{json_of, short, status, table};
@@ -44,7 +44,7 @@ pub fn run(arguments: &Show) -> Result<()> {
         ("run", format!("{} ({})", run.name, run.id)),
         ("experiment", experiment.to_string()),
         ("status", status(&record)),
-        ("started", format!("{} UTC by {}", units::timestamp(run.start_time_ms), run.user)),
+        ("started", format!("{} by {}", time::utc(run.start_time_ms), run.user)),
     ];
     if let Some(end) = run.end_time_ms {
         facts.push(("took", units::duration((end - run.start_time_ms).max(0) as f64 / 1e3)));

@@ -1,4 +1,12 @@
-//! Dates, in UTC.
+//! The clock, and dates in UTC.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Milliseconds since the Unix epoch; 0 for a clock that stands before it.
+pub fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
 
 /// Year, month and day of a day since the Unix epoch (Hinnant, "chrono-Compatible Low-Level Date Algorithms").
 pub fn civil(day: i64) -> (i64, u32, u32) {
