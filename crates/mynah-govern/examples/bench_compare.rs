@@ -1,4 +1,4 @@
-//! Worker of the comparison benchmark (`cargo xtask bench compare`).
+//! Measures comparison: `printf "compare\n" | cargo run --release -p mynah-govern --example bench_compare`.
 //!
 //! Prints one JSON line when ready; then runs each case that it reads from standard input and answers with the
 //! seconds it took. Cases: `compare` (every run against a baseline from plain rows: deltas, config differences,

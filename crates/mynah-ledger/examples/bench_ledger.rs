@@ -1,10 +1,10 @@
-//! Worker of the ledger benchmarks (`cargo xtask bench ledger`).
+//! Measures the store: `printf 'log-batch\nsearch\n' | cargo run --release -p mynah-ledger --example bench_ledger`.
 //!
 //! Prints one JSON line when ready; then runs each case that it reads from standard input and answers
 //! with the seconds it took. Cases: `log-async` (single metrics through a recorder, until all are committed),
 //! `log-acknowledged` (single metrics, each committed before the next), `log-batch` (1,000 points a call),
 //! `processes` (8 writers at once, none lost), `search` (filter and order over the runs), `search-page` (the same
-//! with the data of the first 1,000 runs), `compare` (all runs with a baseline). Settings: `--runs N`, `--metrics N`,
+//! with the data of the first 1,000 runs). Comparison is measured in mynah-govern. Settings: `--runs N`, `--metrics N`,
 //! `--dir PATH` (else a temporary folder), `--small`, and `--threads N`, which is not used: one thread writes.
 
 use std::error::Error;
@@ -15,12 +15,10 @@ use std::time::Instant;
 
 use mynah_base::Rng;
 use mynah_ledger::{
-    Batch, CompareRuns, Ledger, Location, Metric, MetricGoal, NewExperiment, NewRun, OpenOptions, Param,
-    RecorderOptions, SearchRuns,
+    Batch, Ledger, Location, Metric, NewExperiment, NewRun, OpenOptions, Param, RecorderOptions, SearchRuns,
 };
 
-const CASES: [&str; 7] =
-    ["log-async", "log-acknowledged", "log-batch", "processes", "search", "search-page", "compare"];
+const CASES: [&str; 6] = ["log-async", "log-acknowledged", "log-batch", "processes", "search", "search-page"];
 const WRITERS: usize = 8;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -59,21 +57,21 @@ fn new_run(ledger: &Ledger, experiment: &str) -> Outcome<String> {
     Ok(ledger.create_run(NewRun { experiment_id: experiment.into(), ..NewRun::default() })?.run.id)
 }
 
-/// An experiment of many runs with metrics, params and tags; gives its id and one of its runs.
-fn fill(ledger: &Ledger, settings: &Settings) -> Outcome<(String, String)> {
+/// An experiment of many runs with metrics and params; gives its id.
+fn fill(ledger: &Ledger, settings: &Settings) -> Outcome<String> {
     let new = NewExperiment { name: "many".into(), ..NewExperiment::default() };
     let experiment = ledger.create_experiment(new)?.id;
-    let (mut rng, mut last) = (Rng::new(1), String::new());
+    let mut rng = Rng::new(1);
     for index in 0..settings.runs {
-        last = new_run(ledger, &experiment)?;
+        let run = new_run(ledger, &experiment)?;
         let metrics = (0..settings.metrics)
             .map(|key| Metric::new(format!("metric_{key:02}"), rng.uniform(), 1_000 + index as i64, 1))
             .collect();
         let params =
             vec![Param::new("depth", rng.below(12).to_string()), Param::new("index", index.to_string())];
-        ledger.log_batch(&last, Batch { metrics, params, tags: Vec::new() })?;
+        ledger.log_batch(&run, Batch { metrics, params, tags: Vec::new() })?;
     }
-    Ok((experiment, last))
+    Ok(experiment)
 }
 
 struct Bench {
@@ -81,7 +79,6 @@ struct Bench {
     path: PathBuf,
     ledger: Ledger,
     experiment: String,
-    baseline: String,
     rounds: i64,
 }
 
@@ -144,22 +141,6 @@ impl Bench {
                     return Err("the search found nothing".into());
                 }
                 Ok((seconds, self.settings.runs as f64, "run"))
-            }
-            "compare" => {
-                let metrics =
-                    (0..self.settings.metrics).map(|key| MetricGoal::parse(&format!("metric_{key:02}:min")));
-                let question = CompareRuns {
-                    baseline: self.baseline.clone(),
-                    metrics: metrics.collect(),
-                    ..CompareRuns::default()
-                };
-                let start = Instant::now();
-                let compared = self.ledger.compare(&question)?.runs.len();
-                let seconds = start.elapsed().as_secs_f64();
-                if compared + 1 != self.settings.runs {
-                    return Err(format!("{compared} runs were compared").into());
-                }
-                Ok((seconds, compared as f64, "run"))
             }
             other => Err(format!("no case {other:?}: one of {}", CASES.join(", ")).into()),
         }
@@ -231,13 +212,13 @@ fn main() -> Outcome<()> {
 
 fn work(settings: Settings, path: PathBuf) -> Outcome<()> {
     let ledger = open(&path)?;
-    let (experiment, baseline) = fill(&ledger, &settings)?;
+    let experiment = fill(&ledger, &settings)?;
     println!(
         "{}",
         serde_json::json!({"ready": true, "version": env!("CARGO_PKG_VERSION"), "cases": CASES,
             "runs": settings.runs, "metrics": settings.metrics})
     );
-    let mut bench = Bench { settings, path, ledger, experiment, baseline, rounds: 0 };
+    let mut bench = Bench { settings, path, ledger, experiment, rounds: 0 };
     for case in std::io::stdin().lock().lines() {
         let case = case?;
         let (seconds, work, unit) = bench.run(case.trim())?;

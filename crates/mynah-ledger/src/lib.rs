@@ -35,7 +35,6 @@
 mod artifacts;
 pub mod audit;
 mod check;
-mod compare;
 mod error;
 mod experiments;
 mod garbage;
@@ -56,7 +55,6 @@ pub mod validate;
 pub use artifacts::{Artifact, ArtifactEntry, ArtifactOwner};
 pub use audit::{AuditEvent, AuditHead, AuditProof, AuditReport};
 pub use check::{CheckOptions, CheckReport, Finding, FindingKind};
-pub use compare::{CompareRuns, Comparison, Delta, Goal, MetricGoal, MetricTable, ParamDifference, RunDelta};
 pub use error::{Error, ErrorKind, Result};
 pub use garbage::{GarbageOptions, GarbageReport};
 pub use import::{ImportOptions, ImportReport};

@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::{ledger, open, point, run, run_in};
-use mynah_ledger::{CheckOptions, CompareRuns, FindingKind, Metric, MetricGoal, Param};
+use common::{ledger, open, point, run};
+use mynah_ledger::{CheckOptions, FindingKind, Metric};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -64,45 +64,4 @@ fn damage_is_found_and_mended_where_it_can_be() {
             assert_eq!(ledger.mend().unwrap(), 0, "{sql}: a second time changes nothing");
         }
     }
-}
-
-#[test]
-fn runs_are_compared_with_a_baseline() {
-    let (ledger, _dir) = ledger();
-    let values = [("base", 2.0, "4"), ("better", 1.0, "4"), ("worse", 3.0, "8"), ("apart", 0.0, "1")];
-    let mut ids = Vec::new();
-    for (name, loss, depth) in values {
-        let record = run_in(&ledger, "0", name, &[]);
-        point(&ledger, &record, "loss", loss, 1);
-        ledger.log_param(&record.run.id, Param::new("depth", depth)).unwrap();
-        ids.push(record.run.id);
-    }
-    ledger.log_param(&ids[0], Param::new("only", "here")).unwrap();
-    ledger.log_metric(&ids[1], Metric::new("other", 1.0, 1, 1)).unwrap();
-    ledger.quarantine_run(&ids[3], "odd").unwrap();
-    let question = CompareRuns {
-        baseline: ids[0].clone(),
-        metrics: vec![MetricGoal::parse("loss:min"), MetricGoal::parse("other")],
-        with_params: true,
-        ..CompareRuns::default()
-    };
-    let found = ledger.compare(&question).unwrap();
-    assert_eq!(found.baseline_values, [Some(2.0), None]);
-    assert_eq!(found.runs.len(), 2, "neither the baseline nor what is in quarantine");
-    let of = |name: &str| found.runs.iter().find(|run| run.run_name == name).unwrap();
-    let delta = of("better").deltas[0].unwrap();
-    assert_eq!((delta.absolute, delta.relative, delta.better), (-1.0, -0.5, Some(true)));
-    assert_eq!(of("worse").deltas[0].unwrap().better, Some(false));
-    assert_eq!(of("better").deltas[1], None, "the baseline has no such metric");
-    let keys = |name: &str| of(name).params.iter().map(|param| param.key.clone()).collect::<Vec<_>>();
-    assert_eq!(
-        (keys("better"), keys("worse")),
-        (vec!["only".to_string()], vec!["depth".into(), "only".into()])
-    );
-    assert_eq!(of("worse").params[0].value.as_deref(), Some("8"));
-    let all = ledger.compare(&CompareRuns { baseline: ids[0].clone(), ..CompareRuns::default() }).unwrap();
-    assert_eq!(all.metrics.len(), 1, "without a choice, the metrics of the baseline");
-    let table = ledger.metric_table(&["0".into()], &["loss".into(), "none".into()]).unwrap();
-    assert_eq!((table.run_ids.len(), table.columns[1].iter().flatten().count()), (3, 0));
-    assert!(ledger.compare(&CompareRuns { baseline: "none".into(), ..CompareRuns::default() }).is_err());
 }

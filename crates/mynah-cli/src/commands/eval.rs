@@ -84,12 +84,14 @@ pub fn run(command: &Command) -> Result<()> {
 }
 
 fn bpb(arguments: &Bpb) -> Result<()> {
+    // A ledger that was named and cannot be used is told before the work, not after it.
+    let recording = arguments.record.open("eval")?;
     let model = LoadedModel::open(arguments.model.as_deref(), arguments.tokenizer.as_deref())?;
     let corpus = Corpus::open(&arguments.files, arguments.reading.options())?;
     let result = measure::text(&model.gpt, &model.tokenizer, &corpus, None, arguments.tokens_max)?;
     warn(result.replaced, result.skipped);
     let measured = result.measured;
-    if let Some(recording) = arguments.record.open("eval")? {
+    if let Some(recording) = recording {
         let params = serde_json::json!({ "model": model.folder(), "files": arguments.files });
         let figures = [("bits_per_byte", measured.bits_per_byte()), ("loss", measured.loss())];
         recording.evaluation(&params, &figures, vec![text_dataset(&corpus, "eval")?]);
@@ -128,6 +130,7 @@ fn tasks(arguments: &Tasks) -> Result<()> {
     if arguments.questions == 0 {
         return Err(Failure::new("no questions to ask").at("--questions 0").advice("ask at least one"));
     }
+    let recording = arguments.record.open("eval")?;
     let model = LoadedModel::open(arguments.model.as_deref(), arguments.tokenizer.as_deref())?;
     let mut grades = Vec::new();
     for task in chosen {
@@ -148,7 +151,7 @@ fn tasks(arguments: &Tasks) -> Result<()> {
         }
         grades.push(grade);
     }
-    if let Some(recording) = arguments.record.open("eval")? {
+    if let Some(recording) = recording {
         let params = serde_json::json!({
             "model": model.folder(), "questions": arguments.questions, "seed": arguments.seed,
         });

@@ -5,6 +5,8 @@
 
 use std::fmt::Write as _;
 
+use mynah_base::text::escape_markup as escape;
+
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 320.0;
 const LEFT: f64 = 64.0;
@@ -219,23 +221,6 @@ fn number(value: f64, step: f64) -> String {
         decimals += 1;
     }
     format!("{value:.decimals$}")
-}
-
-/// Text for XML and HTML.
-pub fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            // Control characters that XML forbids; a model may print anything.
-            c if c.is_control() && !matches!(c, '\n' | '\t') => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

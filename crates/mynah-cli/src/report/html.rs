@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::chart::{escape, svg};
+use mynah_base::text::escape_markup as escape;
+
+use super::chart::svg;
 use super::{Report, Stage};
 
 const STYLE: &str = "\

@@ -114,7 +114,7 @@ impl RunSink for Sinks {
 }
 
 /// Corpora up to this size are recorded with the digest of their content; reading more would delay the run.
-const CONTENT_DIGEST_BYTES_MAX: u64 = 8 << 30;
+const CONTENT_DIGEST_BYTES_MAX: u64 = 1 << 30;
 
 /// The dataset that a corpus is, used for `context` (`train`, `eval`).
 ///

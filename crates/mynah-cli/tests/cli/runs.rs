@@ -41,7 +41,7 @@ fn a_speedrun_is_a_run_with_its_stages_below_it() {
     for stage in &all[1..] {
         assert_eq!(stage["status"], "FINISHED");
         assert_eq!(stage["parent_id"], parent);
-        assert_eq!(stage["datasets"][0]["digest"].as_str().unwrap().len() % 32, 0);
+        assert!(stage["datasets"][0]["digest"].as_str().unwrap().len() >= 32);
         assert!(stage["metrics"]["loss"]["value"].as_f64().unwrap() > 0.0);
         assert_eq!(stage["params"]["train.seed"], "0");
         assert_eq!(stage["tags"]["mynah.checkpoint.digest"].as_str().unwrap().len(), 64);
@@ -61,6 +61,23 @@ fn a_speedrun_is_a_run_with_its_stages_below_it() {
         .map(|line| line.rsplit(',').next().unwrap().parse().unwrap())
         .collect();
     assert_eq!(in_ledger, losses);
+}
+
+#[test]
+fn a_run_is_filed_below_the_one_that_started_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = recorded(dir.path());
+    let parent = list(&store, &["--filter", "attributes.run_name = 'base'"])[0]["run_id"].clone();
+    let held_out = dir.path().join("text.txt");
+    std::fs::write(&held_out, "Some words to measure.").unwrap();
+    let model = dir.path().join("run/model");
+    let eval = ["eval", "bpb", "--model", arg(&model), arg(&held_out), "--store", &store];
+    for id in [parent.as_str().unwrap(), "00000000000000000000000000000000"] {
+        assert!(mynah(&eval).env("MYNAH_PARENT_RUN", id).output().unwrap().status.success());
+    }
+    let evals = list(&store, &["--experiment", "eval", "--sort", "started"]);
+    let parents: Vec<&Value> = evals.iter().map(|run| &run["parent_id"]).collect();
+    assert_eq!(parents, [&parent, &Value::Null], "a run that this ledger does not know is nobody's parent");
 }
 
 #[test]

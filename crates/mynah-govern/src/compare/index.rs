@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Value, json};
 
+use mynah_base::text::csv_field;
 use mynah_ledger::{Ledger, Lifecycle, SearchRuns, View};
 
 use super::delta::{Delta, Verdict, config_distance, delta, judge};
@@ -243,7 +244,7 @@ impl DeltaIndex {
             String::from("run_id,name,baseline_id,better,worse,same,undecided,missing,config_changes");
         for column in &keys {
             let key = &self.table.metric_keys()[*column];
-            out.push_str(&format!(",{},{}", field(key), field(&format!("{key} delta"))));
+            out.push_str(&format!(",{},{}", csv_field(key), csv_field(&format!("{key} delta"))));
         }
         out.push_str("\r\n");
         for row in self.table.rows() {
@@ -251,9 +252,9 @@ impl DeltaIndex {
             let s = self.summary(row).unwrap_or_default();
             out.push_str(&format!(
                 "{},{},{},{},{},{},{},{},{}",
-                field(self.table.id(row)),
-                field(self.table.label(row)),
-                field(baseline.map_or("", |row| self.table.id(row))),
+                csv_field(self.table.id(row)),
+                csv_field(self.table.label(row)),
+                csv_field(baseline.map_or("", |row| self.table.id(row))),
                 s.better,
                 s.worse,
                 s.same,
@@ -354,12 +355,6 @@ impl DeltaIndex {
         }
         self.rows[row] = Row { baseline, summary };
     }
-}
-
-/// A field of CSV; what a spreadsheet would take for a formula gets a quote before it.
-fn field(text: &str) -> String {
-    let text = if text.starts_with(['=', '+', '-', '@']) { format!("'{text}") } else { text.to_string() };
-    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }
 
 #[cfg(test)]

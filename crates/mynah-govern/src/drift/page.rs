@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{Drift, DriftOptions, DriftWindow};
-use crate::report::{STYLE, escape};
+use crate::report::STYLE;
+use mynah_base::text::escape_markup as escape;
 use mynah_base::time::utc;
 
 /// The page of a dashboard.

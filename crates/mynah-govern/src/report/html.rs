@@ -2,6 +2,7 @@
 
 use super::bundle::{Bundle, Verified};
 use super::statements::Section;
+use mynah_base::text::escape_markup as escape;
 use mynah_base::time::utc;
 
 pub(crate) const STYLE: &str = "
@@ -68,23 +69,6 @@ pub fn html(bundle: &Bundle, verified: &Verified) -> String {
         escape(&bundle.checkpoint)
     ));
     page
-}
-
-/// Text of a user as text of a page.
-pub(crate) fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c if c.is_control() && c != '\n' => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -11,6 +11,6 @@ mod html;
 mod statements;
 
 pub use bundle::{Bundle, Evidence, EvidenceFile, Verified, bundle, verify};
+pub(crate) use html::STYLE;
 pub use html::html;
-pub(crate) use html::{STYLE, escape};
 pub use statements::{Section, Statement};

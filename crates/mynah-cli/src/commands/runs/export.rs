@@ -3,9 +3,11 @@
 use std::io::Write as _;
 
 use clap::Args;
+use mynah_base::text::csv_field;
+use mynah_govern::compare::json_number;
 use mynah_ledger::{Ledger, RunRecord, SearchRuns};
 
-use super::facts::{csv_field, json_of, number};
+use super::facts::json_of;
 use super::{Store, experiments, find};
 use crate::failure::{Failure, Result};
 
@@ -55,7 +57,7 @@ pub fn run(arguments: &Export) -> Result<()> {
             .iter()
             .map(|(key, points)| {
                 let points =
-                    points.iter().map(|(step, ms, value)| serde_json::json!([step, ms, number(*value)]));
+                    points.iter().map(|(step, ms, value)| serde_json::json!([step, ms, json_number(*value)]));
                 (key.clone(), points.collect::<serde_json::Value>())
             })
             .collect::<serde_json::Map<_, _>>()

@@ -1,6 +1,7 @@
 //! A run as a row: columns by name, values as text and as JSON.
 
 use mynah_base::{time, units};
+use mynah_govern::compare::json_number;
 use mynah_ledger::{Lifecycle, RunRecord};
 use serde_json::{Map, Value, json};
 
@@ -130,11 +131,6 @@ pub fn short(value: f64) -> String {
     }
 }
 
-/// A number as JSON; NaN and infinities, which JSON has not, as text.
-pub fn number(value: f64) -> Value {
-    serde_json::Number::from_f64(value).map_or_else(|| json!(value.to_string()), Value::Number)
-}
-
 /// Everything about a run as JSON.
 pub fn json_of(record: &RunRecord, experiment: &str) -> Value {
     let run = &record.run;
@@ -146,7 +142,10 @@ pub fn json_of(record: &RunRecord, experiment: &str) -> Value {
         .metrics
         .iter()
         .map(|m| {
-            (m.key.clone(), json!({"value": number(m.value), "step": m.step, "timestamp_ms": m.timestamp_ms}))
+            (
+                m.key.clone(),
+                json!({"value": json_number(m.value), "step": m.step, "timestamp_ms": m.timestamp_ms}),
+            )
         })
         .collect();
     let inputs: Vec<Value> = record
@@ -166,15 +165,6 @@ pub fn json_of(record: &RunRecord, experiment: &str) -> Value {
         "tags": texts(record.data.tags.iter().map(|t| (&t.key, &t.value)).collect()),
         "datasets": inputs,
     })
-}
-
-/// A field of CSV, quoted where it must be.
-pub fn csv_field(text: &str) -> String {
-    if text.contains(['"', ',', '\n', '\r']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text.to_string()
-    }
 }
 
 /// Rows under titles, columns as wide as they need.
@@ -234,6 +224,5 @@ mod tests {
     fn tables_line_up() {
         let rows = vec![vec!["a".to_string(), "1.5".to_string()], vec!["long".to_string(), "10".to_string()]];
         assert_eq!(table(&["x", "n"], &rows, &[false, true]), "x       n\na     1.5\nlong   10\n");
-        assert_eq!(csv_field("a,\"b\""), "\"a,\"\"b\"\"\"");
     }
 }

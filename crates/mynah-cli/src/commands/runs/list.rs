@@ -1,9 +1,10 @@
 //! `mynah runs list`.
 
 use clap::Args;
+use mynah_base::text::csv_field;
 use mynah_ledger::{RunRecord, SearchRuns, View};
 
-use super::facts::{Column, csv_field, json_of, table};
+use super::facts::{Column, json_of, table};
 use super::{Store, experiments};
 use crate::failure::{Failure, Result};
 

@@ -4,9 +4,9 @@ use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use mynah_govern::compare::json_number;
 use mynah_ledger::{Axis, CurveRequest, Ledger, RunRecord};
 
-use super::facts::number;
 use super::{Store, find, terminal_chart};
 use crate::failure::{Failure, Result};
 use crate::report::chart::{Chart, Series, svg};
@@ -67,7 +67,7 @@ pub fn run(arguments: &Plot) -> Result<()> {
         let json: Vec<_> = series
             .iter()
             .map(|s| {
-                let points: Vec<_> = s.points.iter().map(|p| [number(p.0), number(p.1)]).collect();
+                let points: Vec<_> = s.points.iter().map(|p| [json_number(p.0), json_number(p.1)]).collect();
                 serde_json::json!({"run": s.name, "metric": arguments.metric, "points": points})
             })
             .collect();
