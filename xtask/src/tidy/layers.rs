@@ -18,9 +18,10 @@ const LAYERS: &[(&str, u32)] = &[
     ("mynah-govern", 3),
     ("mynah-flow", 3),
     ("mynah-train", 4),
-    ("mynah-engine", 4),
-    ("mynah-serve", 5),
-    ("mynah-cli", 6),
+    ("mynah-models", 4),
+    ("mynah-engine", 5),
+    ("mynah-serve", 6),
+    ("mynah-cli", 7),
     ("pyc-abi", 0),
     ("pyc-front", 1),
     ("pyc-ir", 1),
@@ -120,8 +121,8 @@ mod tests {
         assert!(check(&good).is_empty());
         let up = [package("mynah-base", &["mynah-kernels"]), package("mynah-kernels", &[])];
         assert_eq!(messages(&up), ["layer 0 may not depend on 'mynah-kernels' of layer 1"]);
-        let sideways = [package("mynah-train", &["mynah-engine"]), package("mynah-engine", &[])];
-        assert_eq!(messages(&sideways), ["layer 4 may not depend on 'mynah-engine' of layer 4"]);
+        let sideways = [package("mynah-train", &["mynah-models"]), package("mynah-models", &[])];
+        assert_eq!(messages(&sideways), ["layer 4 may not depend on 'mynah-models' of layer 4"]);
     }
 
     #[test]
