@@ -51,6 +51,17 @@ pub fn isa() -> Isa {
     LOWERED.get().map_or(limit, |lowered| lowered.min(limit))
 }
 
+/// Whether the byte dot products of AVX-512 VNNI may be used here: the machine has them and [`isa`] is AVX-512.
+pub fn vnni() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        static FOUND: OnceLock<bool> = OnceLock::new();
+        isa() == Isa::Avx512 && *FOUND.get_or_init(|| is_x86_feature_detected!("avx512vnni"))
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
 /// Runs `body` with [`isa`] lowered to at most `level` on this thread and in the pool tasks it starts.
 pub fn with_isa<R>(level: Isa, body: impl FnOnce() -> R) -> R {
     struct Restore(Option<Isa>);

@@ -10,12 +10,19 @@
 //!
 //! This crate is the unsafe island of the lab. The public functions are safe: they check every length
 //! and stride first and panic with a message when the caller's sizes do not belong together, for only
-//! a programming error can cause that. Nothing in here knows of tensors.
+//! a programming error can cause that; sizes and bytes that come from files are refused with an [`Error`].
+//! Nothing in here knows of tensors.
 //!
 //! Results do not depend on timing: each output element is computed by one task in a fixed order.
 
 pub mod cpu;
+mod error;
 pub mod float;
 pub mod gemm;
+mod mapped;
 pub mod nn;
 pub mod pool;
+pub mod quant;
+
+pub use error::{Error, ErrorKind, Result};
+pub use mapped::MappedFile;

@@ -20,7 +20,7 @@ mod mix;
 mod muon;
 mod norm;
 pub mod reference;
-mod scratch;
+pub(crate) mod scratch;
 mod simd;
 mod softmax;
 mod tile;

@@ -186,6 +186,12 @@ impl<T> Shared<T> {
         Self { start: data.as_mut_ptr(), len: data.len() }
     }
 
+    /// The first element, for kernels that write in a pattern of their own; the promises of
+    /// [`Shared::slice`] hold for every use.
+    pub(crate) fn pointer(&self) -> *mut T {
+        self.start
+    }
+
     /// The elements in `range`.
     ///
     /// # Safety

@@ -1,0 +1,9 @@
+//! Weight formats and their products against the readable twins, per instruction set and thread count.
+
+#[path = "../nn/support.rs"]
+#[allow(dead_code)]
+mod support;
+
+mod bytes;
+mod formats;
+mod matmul;
