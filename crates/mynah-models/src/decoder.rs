@@ -1,0 +1,365 @@
+//! The decoder: what is loaded, and a step through it.
+
+use std::path::Path;
+
+use mynah_kernels::pool;
+
+use crate::cache::Cache;
+use crate::compute::attention::AttentionWeights;
+use crate::compute::experts::ExpertWeights;
+use crate::compute::fit;
+use crate::compute::linear::Linear;
+use crate::compute::mlp::MlpWeights;
+use crate::compute::norm::NormWeights;
+use crate::config::{DecoderConfig, Op};
+use crate::error::{Error, Result};
+use crate::families::{self, Plan};
+use crate::files::json::Json;
+use crate::files::{Kept, Weights, hub};
+use crate::load::{Loader, Piece, check_layers};
+use crate::options::LoadOptions;
+use crate::segment::{Logits, Segment};
+use crate::step::{Scratch, Step};
+
+/// More pages than this are a mistake.
+const PAGES_MAX: usize = 1 << 24;
+/// Positions the cache has by default.
+const CACHE_TOKENS: usize = 16_384;
+
+/// The weights of one part.
+#[derive(Debug)]
+struct PartWeights {
+    norm_in: Option<NormWeights>,
+    op: OpWeights,
+    norm_out: Option<NormWeights>,
+}
+
+#[derive(Debug)]
+enum OpWeights {
+    Attention(AttentionWeights),
+    Mlp(MlpWeights),
+    Experts(ExpertWeights),
+}
+
+/// A model that is ready to run, with its cache.
+#[derive(Debug)]
+pub struct Decoder {
+    config: DecoderConfig,
+    threads: Option<usize>,
+    /// (vocabulary, width), read row by row where it lies in its file.
+    embedding: Kept,
+    embedding_norm: Option<NormWeights>,
+    positions: Option<Kept>,
+    layers: Vec<Vec<PartWeights>>,
+    final_norm: NormWeights,
+    head: Linear,
+    cache: Cache,
+    slots: usize,
+    scratch: Scratch,
+}
+
+impl Decoder {
+    /// Loads a model: a folder in the form of Hugging Face, or `org/name` in the hub cache. Nothing is downloaded.
+    ///
+    /// # Errors
+    /// When it is not found, not supported, damaged, or does not fit together; the message names the file, the
+    /// tensor or setting, and what to do.
+    pub fn open(path_or_id: &str, options: &LoadOptions) -> Result<Self> {
+        let path = hub::resolve(path_or_id)?;
+        with_threads(options.threads, || Self::open_path(&path, options))
+    }
+
+    fn open_path(path: &Path, options: &LoadOptions) -> Result<Self> {
+        let json = Json::read(&path.join("config.json"))?;
+        let weights = Weights::open_folder(path)?.unnest();
+        let plan = families::describe(&json, options.context_length, &|name| weights.has(name))?;
+        Self::build(plan, &weights, &path.display().to_string(), options)
+    }
+
+    fn build(plan: Plan, weights: &Weights, path: &str, options: &LoadOptions) -> Result<Self> {
+        let Plan { config, names } = plan;
+        let (pages, page_tokens) = cache_size(&config, options)?;
+        check_layers(weights, names.layer.trim_end_matches("{}."), config.layers.len(), path)?;
+        let (width, vocab_size) = (config.width, config.vocab_size);
+        let embedding = weights.keep(&format!("{}.weight", names.embedding))?;
+        embedding.tensor().expect(&[vocab_size, width])?;
+        let mut loader = Loader { weights, names: &names, width, vocab_size, linears: 0, cache_layers: 0 };
+        let embedding_norm =
+            config.embedding_norm.map(|norm| loader.norm(norm, names.embedding_norm, width)).transpose()?;
+        let positions = match config.learned_positions {
+            Some(rows) => {
+                let kept = weights.keep(&format!("{}.weight", names.positions))?;
+                kept.tensor().expect(&[rows, width])?;
+                Some(kept)
+            }
+            None => None,
+        };
+        let mut layers = Vec::with_capacity(config.layers.len());
+        for (number, layer) in config.layers.iter().enumerate() {
+            let prefix = names.layer_prefix(number);
+            let mut parts = Vec::with_capacity(layer.parts.len());
+            for part in &layer.parts {
+                let (norm_in, norm_out) = match part.op {
+                    Op::Attention(_) | Op::Mamba(_) => (names.mixer_norm, names.mixer_norm_out),
+                    Op::Mlp(_) | Op::MixtureOfExperts(_) => (names.mlp_norm, names.mlp_norm_out),
+                };
+                let norm = |norm: Option<_>, name: &str| {
+                    norm.map(|norm| loader.norm(norm, &format!("{prefix}{name}"), width)).transpose()
+                };
+                let (norm_in, norm_out) = (norm(part.norm_in, norm_in)?, norm(part.norm_out, norm_out)?);
+                let op = match &part.op {
+                    Op::Attention(attention) => OpWeights::Attention(loader.attention(attention, &prefix)?),
+                    Op::Mlp(mlp) => OpWeights::Mlp(loader.mlp(mlp, &format!("{prefix}{}", names.mlp))?),
+                    Op::MixtureOfExperts(experts) => OpWeights::Experts(loader.experts(experts, &prefix)?),
+                    Op::Mamba(_) => return Err(Error::unsupported("Mamba layers are not supported")),
+                };
+                parts.push(PartWeights { norm_in, op, norm_out });
+            }
+            layers.push(parts);
+        }
+        let final_norm = loader.norm(config.final_norm, names.final_norm, width)?;
+        let head = if config.tied_head { names.embedding } else { names.head };
+        let head = loader.linear(&[Piece::whole(head.to_string(), vocab_size)], width, config.head_bias)?;
+        let cache = Cache::new(&config, pages, page_tokens);
+        Ok(Self {
+            config,
+            threads: options.threads,
+            embedding,
+            embedding_norm,
+            positions,
+            layers,
+            final_norm,
+            head,
+            cache,
+            slots: options.max_slots,
+            scratch: Scratch::default(),
+        })
+    }
+
+    /// What the model computes.
+    pub fn config(&self) -> &DecoderConfig {
+        &self.config
+    }
+
+    /// Number of tokens: the length of a row of logits.
+    pub fn vocab_size(&self) -> usize {
+        self.config.vocab_size
+    }
+
+    /// Longest sequence.
+    pub fn context_length(&self) -> usize {
+        self.config.context_length
+    }
+
+    /// Positions in a page.
+    pub fn page_tokens(&self) -> usize {
+        self.cache.page_tokens
+    }
+
+    /// Pages of the cache.
+    pub fn page_count(&self) -> usize {
+        self.cache.pages
+    }
+
+    /// Places for recurrent state.
+    pub fn slot_count(&self) -> usize {
+        self.slots
+    }
+
+    /// Whether a sequence has state besides its pages: its pages cannot then serve another sequence, and its
+    /// slot must be cleared before the next one.
+    pub fn has_recurrent_state(&self) -> bool {
+        self.config.has_recurrent_state()
+    }
+
+    /// Forgets the recurrent state of a slot. A segment that starts at position 0 does the same.
+    ///
+    /// # Errors
+    /// When there is no such slot.
+    pub fn clear_slot(&mut self, slot: u32) -> Result<()> {
+        if slot as usize >= self.slots {
+            return Err(Error::input(format!("slot {slot} of {} slots", self.slots)));
+        }
+        Ok(())
+    }
+
+    /// Copies a page, so that two sequences with a common beginning can go on apart.
+    ///
+    /// # Errors
+    /// When there is no such page.
+    pub fn copy_page(&mut self, from: u32, to: u32) -> Result<()> {
+        if let Some(page) = [from, to].into_iter().find(|&page| page as usize >= self.cache.pages) {
+            return Err(Error::input(format!("page {page} of {} pages", self.cache.pages)));
+        }
+        self.cache.copy_page(from as usize, to as usize);
+        Ok(())
+    }
+
+    /// Runs pieces of sequences through the model: their keys and values go into their pages, and `logits`
+    /// (cleared first) gets one row of [`vocab_size`](Self::vocab_size) values for each token asked for, in order.
+    /// A row does not depend on what else is in the step.
+    ///
+    /// # Errors
+    /// When a segment does not fit the model; nothing has changed then.
+    pub fn step(&mut self, segments: &[Segment<'_>], logits: &mut Vec<f32>) -> Result<()> {
+        logits.clear();
+        self.check(segments)?;
+        if !segments.is_empty() {
+            with_threads(self.threads, || self.run(segments, logits));
+        }
+        Ok(())
+    }
+
+    fn check(&self, segments: &[Segment<'_>]) -> Result<()> {
+        let (vocabulary, context) = (self.config.vocab_size, self.config.context_length);
+        let page_tokens = self.cache.page_tokens;
+        for (number, segment) in segments.iter().enumerate() {
+            let fail = |what: String| Err(Error::input(format!("segment {number}: {what}")));
+            let count = segment.tokens.len();
+            if count == 0 {
+                return fail("it has no tokens".to_string());
+            }
+            if segment.start >= context || count > context - segment.start {
+                return fail(format!(
+                    "{count} tokens from position {} on exceed the context of {context}; shorten the text",
+                    segment.start
+                ));
+            }
+            if let Some(token) = segment.tokens.iter().find(|&&token| token as usize >= vocabulary) {
+                return fail(format!(
+                    "token {token} is not in the vocabulary of {vocabulary}; the tokenizer does not match the model"
+                ));
+            }
+            let needed = (segment.start + count).div_ceil(page_tokens);
+            if segment.pages.len() < needed {
+                return fail(format!("it has {} pages but needs {needed}", segment.pages.len()));
+            }
+            if let Some(page) =
+                segment.pages[..needed].iter().find(|&&page| page as usize >= self.cache.pages)
+            {
+                return fail(format!("page {page} of {} pages", self.cache.pages));
+            }
+            if self.has_recurrent_state() && segment.slot as usize >= self.slots {
+                return fail(format!("slot {} of {} slots", segment.slot, self.slots));
+            }
+            if let Some(adapter) = segment.adapter {
+                return fail(format!("adapter {adapter} is not loaded"));
+            }
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, segments: &[Segment<'_>], logits: &mut Vec<f32>) {
+        let Self { config, layers, cache, scratch, .. } = self;
+        let step = Step::new(segments, cache.page_tokens, &config.ropes);
+        let width = config.width;
+        let mut x = embed(config, &self.embedding, self.positions.as_ref(), &step);
+        let (mut normed, mut out) = (Vec::new(), Vec::new());
+        if let Some(norm) = &self.embedding_norm {
+            norm.apply(&x, width, &mut normed, &mut scratch.a);
+            std::mem::swap(&mut x, &mut normed);
+        }
+        for parts in layers {
+            for part in parts {
+                let input = match &part.norm_in {
+                    Some(norm) => {
+                        norm.apply(&x, width, &mut normed, &mut scratch.a);
+                        &normed
+                    }
+                    None => &x,
+                };
+                match &part.op {
+                    OpWeights::Attention(attention) => {
+                        let cache = &mut cache.layers[attention.cache_layer];
+                        attention.forward(&step, input, cache, scratch, &mut out);
+                    }
+                    OpWeights::Mlp(mlp) => mlp.forward(&step, input, scratch, &mut out),
+                    OpWeights::Experts(experts) => experts.forward(&step, input, scratch, &mut out),
+                }
+                if let Some(norm) = &part.norm_out {
+                    norm.apply(&out, width, &mut normed, &mut scratch.a);
+                    std::mem::swap(&mut out, &mut normed);
+                }
+                x.iter_mut().zip(&out).for_each(|(x, y)| *x += y);
+            }
+        }
+        let wanted = wanted_rows(segments);
+        if wanted.is_empty() {
+            return;
+        }
+        fit(&mut out, wanted.len() * width);
+        for (out, &row) in out.chunks_exact_mut(width).zip(&wanted) {
+            out.copy_from_slice(&x[row * width..][..width]);
+        }
+        self.final_norm.apply(&out, width, &mut normed, &mut scratch.a);
+        self.head.apply(&normed, wanted.len(), logits);
+        if let Some(cap) = config.logit_softcap {
+            logits.iter_mut().for_each(|z| *z = cap * (*z / cap).tanh());
+        }
+    }
+}
+
+/// The embeddings of the step's tokens, (rows, width).
+fn embed(config: &DecoderConfig, table: &Kept, positions: Option<&Kept>, step: &Step<'_>) -> Vec<f32> {
+    let mut x = vec![0.0; step.rows.len() * config.width];
+    let table = table.tensor();
+    for (x, &token) in x.chunks_exact_mut(config.width).zip(&step.tokens) {
+        table.read_row(token as usize, x);
+        if config.embedding_scale != 1.0 {
+            x.iter_mut().for_each(|x| *x *= config.embedding_scale);
+        }
+    }
+    if let Some(positions) = positions {
+        let table = positions.tensor();
+        let mut row = vec![0.0; config.width];
+        for (x, &position) in x.chunks_exact_mut(config.width).zip(&step.positions) {
+            table.read_row(position, &mut row);
+            x.iter_mut().zip(&row).for_each(|(x, p)| *x += p);
+        }
+    }
+    x
+}
+
+/// The rows whose logits are wanted.
+fn wanted_rows(segments: &[Segment<'_>]) -> Vec<usize> {
+    let mut rows = Vec::new();
+    let mut start = 0;
+    for segment in segments {
+        let end = start + segment.tokens.len();
+        match segment.logits {
+            Logits::None => {}
+            Logits::Last => rows.push(end - 1),
+            Logits::All => rows.extend(start..end),
+        }
+        start = end;
+    }
+    rows
+}
+
+/// Pages and their size, checked.
+fn cache_size(config: &DecoderConfig, options: &LoadOptions) -> Result<(usize, usize)> {
+    let page_tokens = options.page_tokens;
+    if page_tokens == 0 || page_tokens > 1 << 16 {
+        return Err(Error::config(format!("page_tokens is {page_tokens}; it must be 1 to 65536")));
+    }
+    let pages =
+        options.cache_pages.unwrap_or_else(|| config.context_length.min(CACHE_TOKENS).div_ceil(page_tokens));
+    if pages == 0 || pages > PAGES_MAX {
+        return Err(Error::config(format!("cache_pages is {pages}; it must be 1 to {PAGES_MAX}")));
+    }
+    let bytes = Cache::page_bytes(config, page_tokens).checked_mul(pages);
+    if bytes.is_none_or(|bytes| bytes > isize::MAX as usize) {
+        return Err(Error::config(format!("{pages} pages of {page_tokens} positions do not fit in memory")));
+    }
+    if options.context_length == Some(0) {
+        return Err(Error::config("context_length is 0; it must be at least 1"));
+    }
+    Ok((pages, page_tokens))
+}
+
+fn with_threads<R>(threads: Option<usize>, body: impl FnOnce() -> R) -> R {
+    match threads {
+        Some(count) => pool::with_threads(count, body),
+        None => body(),
+    }
+}

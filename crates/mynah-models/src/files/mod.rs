@@ -1,0 +1,13 @@
+//! Files of weights: where they are, what is in them, and their values.
+
+pub(crate) mod blocks;
+mod bytes;
+pub(crate) mod hub;
+pub(crate) mod json;
+mod safetensors;
+mod tensor;
+mod weights;
+
+pub(crate) use bytes::Bytes;
+pub(crate) use tensor::{DType, Tensor};
+pub(crate) use weights::{Kept, Weights};
