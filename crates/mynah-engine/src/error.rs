@@ -13,6 +13,16 @@ pub enum ErrorKind {
     Logits,
     /// The model itself failed.
     Model,
+    /// A schema, grammar or pattern that cannot be enforced.
+    Constraint,
+    /// Too many requests wait already; try again later.
+    Busy,
+    /// The engine is being shut down and takes no new requests.
+    Draining,
+    /// The engine's thread is gone.
+    Dead,
+    /// The request's deadline has passed.
+    Deadline,
 }
 
 /// Why nothing could be generated.

@@ -16,6 +16,7 @@ pub mod calculator;
 mod error;
 mod generate;
 mod gpt;
+pub mod live;
 mod model;
 mod row;
 mod sampler;

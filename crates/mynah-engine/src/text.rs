@@ -12,12 +12,32 @@ pub struct TextStream {
     /// Whole characters that may be the beginning of a stop text.
     held: String,
     stopped: Option<usize>,
+    /// Whether a stop text is shown before the stream ends.
+    include_stop: bool,
+    /// Bytes of text given out so far.
+    released_len: usize,
 }
 
 impl TextStream {
     /// A stream that ends before the first of these texts; empty ones are ignored.
     pub fn new(stops: &[String]) -> Self {
         Self { stops: stops.to_vec(), ..Self::default() }
+    }
+
+    /// A stream that ends after the first of these texts.
+    pub fn including_stop(stops: &[String]) -> Self {
+        Self { include_stop: true, ..Self::new(stops) }
+    }
+
+    /// How many bytes of text have been given out.
+    pub fn released_len(&self) -> usize {
+        self.released_len
+    }
+
+    /// How many bytes of text there will be at least when everything pushed so far is out: where the last
+    /// token ends. A character whose rest has not come counts as one byte.
+    pub fn pushed_len(&self) -> usize {
+        self.released_len + self.held.len() + usize::from(!self.bytes.is_empty())
     }
 
     /// Takes the bytes of one token and gives the text that is now certain. After a stop text nothing
@@ -50,12 +70,18 @@ impl TextStream {
     }
 
     fn release(&mut self, all: bool) -> String {
+        let text = self.take_certain(all);
+        self.released_len += text.len();
+        text
+    }
+
+    fn take_certain(&mut self, all: bool) -> String {
         let found = self.stops.iter().enumerate().filter(|(_, stop)| !stop.is_empty());
         let first =
             found.filter_map(|(index, stop)| self.held.find(stop.as_str()).map(|at| (at, index))).min();
         if let Some((at, index)) = first {
             self.stopped = Some(index);
-            self.held.truncate(at);
+            self.held.truncate(at + if self.include_stop { self.stops[index].len() } else { 0 });
             return std::mem::take(&mut self.held);
         }
         let certain = if all { self.held.len() } else { self.held.len() - self.unsure_len() };
@@ -135,6 +161,17 @@ mod tests {
         check(&["aab"], &[b"aa", b"a", b"b"], &["", "a", "", ""], Some(0));
         check(&["é"], &[b"a\xc3", b"\xa9b"], &["a", "", ""], Some(0));
         check(&[""], &[b"a"], &["a", ""], None);
+    }
+
+    #[test]
+    fn a_stop_text_is_shown_when_asked_for() {
+        let mut stream = TextStream::including_stop(&["END".to_string()]);
+        assert_eq!(
+            (stream.push(b"a E"), stream.released_len(), stream.pushed_len()),
+            ("a ".to_string(), 2, 3)
+        );
+        assert_eq!(stream.push(b"NDx"), "END");
+        assert_eq!((stream.stopped(), stream.released_len()), (Some(0), 5));
     }
 
     #[test]

@@ -1,0 +1,254 @@
+//! The prefix cache: a tree of full pages keyed by the tokens in them.
+//!
+//! A node is one page; its key is the page's tokens, its place below the root all tokens before them. So a
+//! page is found exactly by everything its keys and values depend on: the tokens up to its end, and the
+//! adapter, each of which has a root of its own. The version of the weights needs no key: when weights change
+//! the tree is emptied, and a sequence that began before never puts its pages in
+//! (`Core` compares the versions).
+//!
+//! A radix tree over single tokens would find a few tokens more of a partly equal page, but they could not be
+//! used: a page that somebody else goes on writing cannot be shared.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::pages::PagePool;
+
+type Key = Box<[u32]>;
+
+#[derive(Debug)]
+struct Node {
+    parent: usize,
+    key: Key,
+    page: u32,
+    children: HashMap<Key, usize>,
+    /// When it was last found, on the tree's own clock.
+    used: u64,
+}
+
+/// Where a node hangs when it has no parent but its adapter's root.
+const ROOT: usize = usize::MAX;
+
+/// Full pages by their tokens.
+#[derive(Debug)]
+pub(super) struct PrefixTree {
+    page_tokens: usize,
+    nodes: Vec<Option<Node>>,
+    vacant: Vec<usize>,
+    roots: HashMap<Option<u32>, HashMap<Key, usize>>,
+    /// Nodes without children by last use, the order in which they are given up.
+    leaves: BTreeSet<(u64, usize)>,
+    /// The adapter of each first-level node, to find its root again.
+    adapters: HashMap<usize, Option<u32>>,
+    clock: u64,
+}
+
+impl PrefixTree {
+    /// An empty tree for pages of this many tokens.
+    pub fn new(page_tokens: usize) -> Self {
+        Self {
+            page_tokens,
+            nodes: Vec::new(),
+            vacant: Vec::new(),
+            roots: HashMap::new(),
+            leaves: BTreeSet::new(),
+            adapters: HashMap::new(),
+            clock: 0,
+        }
+    }
+
+    /// The pages of the longest known beginning of `tokens`, each with one more holder. At least one token
+    /// is left over, whose logits the caller needs.
+    pub fn find(&mut self, adapter: Option<u32>, tokens: &[u32], pool: &mut PagePool) -> Vec<u32> {
+        self.clock += 1;
+        let usable = tokens.len().saturating_sub(1);
+        let mut pages = Vec::new();
+        let mut at = ROOT;
+        for key in tokens[..usable].chunks_exact(self.page_tokens) {
+            let Some(next) = self.child(at, adapter, key) else { break };
+            at = next;
+            let page = self.touch(at);
+            pool.retain(page);
+            pages.push(page);
+        }
+        pages
+    }
+
+    /// Puts the full pages of a sequence in. Where the tree has an equal page already, the sequence's own is
+    /// given back and replaced by it.
+    pub fn insert(&mut self, adapter: Option<u32>, tokens: &[u32], pages: &mut [u32], pool: &mut PagePool) {
+        self.clock += 1;
+        let mut at = ROOT;
+        for (key, page) in tokens.chunks_exact(self.page_tokens).zip(pages) {
+            if let Some(next) = self.child(at, adapter, key) {
+                at = next;
+                let known = self.touch(at);
+                if known != *page {
+                    pool.retain(known);
+                    pool.release(*page);
+                    *page = known;
+                }
+            } else {
+                pool.cache(*page);
+                at = self.hang(at, adapter, key, *page);
+            }
+        }
+    }
+
+    /// Gives up the page that was not used for longest and that no sequence holds. False when there is none.
+    pub fn evict(&mut self, pool: &mut PagePool) -> bool {
+        let found = self.leaves.iter().find(|&&(_, at)| pool.is_evictable(self.node(at).page)).copied();
+        let Some((used, at)) = found else { return false };
+        self.leaves.remove(&(used, at));
+        let Some(node) = self.nodes[at].take() else { return false };
+        self.vacant.push(at);
+        if node.parent == ROOT {
+            let adapter = self.adapters.remove(&at).flatten();
+            if let Some(root) = self.roots.get_mut(&adapter) {
+                root.remove(&node.key);
+                if root.is_empty() {
+                    self.roots.remove(&adapter);
+                }
+            }
+        } else if let Some(parent) = self.nodes[node.parent].as_mut() {
+            parent.children.remove(&node.key);
+            if parent.children.is_empty() {
+                self.leaves.insert((parent.used, node.parent));
+            }
+        }
+        pool.uncache(node.page);
+        true
+    }
+
+    /// Gives up all pages.
+    pub fn clear(&mut self, pool: &mut PagePool) {
+        for node in self.nodes.drain(..).flatten() {
+            pool.uncache(node.page);
+        }
+        self.vacant.clear();
+        self.roots.clear();
+        self.leaves.clear();
+        self.adapters.clear();
+    }
+
+    fn node(&self, at: usize) -> &Node {
+        self.nodes[at].as_ref().expect("the tree points at a node that is gone")
+    }
+
+    fn child(&self, at: usize, adapter: Option<u32>, key: &[u32]) -> Option<usize> {
+        let children = if at == ROOT { self.roots.get(&adapter)? } else { &self.node(at).children };
+        children.get(key).copied()
+    }
+
+    /// Marks a node as used now and gives its page.
+    fn touch(&mut self, at: usize) -> u32 {
+        let clock = self.clock;
+        let node = self.nodes[at].as_mut().expect("the tree points at a node that is gone");
+        if node.children.is_empty() {
+            self.leaves.remove(&(node.used, at));
+            self.leaves.insert((clock, at));
+        }
+        node.used = clock;
+        node.page
+    }
+
+    fn hang(&mut self, parent: usize, adapter: Option<u32>, key: &[u32], page: u32) -> usize {
+        let key: Key = key.into();
+        let node = Node { parent, key: key.clone(), page, children: HashMap::new(), used: self.clock };
+        let at = match self.vacant.pop() {
+            Some(at) => {
+                self.nodes[at] = Some(node);
+                at
+            }
+            None => {
+                self.nodes.push(Some(node));
+                self.nodes.len() - 1
+            }
+        };
+        if parent == ROOT {
+            self.roots.entry(adapter).or_default().insert(key, at);
+            self.adapters.insert(at, adapter);
+        } else if let Some(above) = self.nodes[parent].as_mut() {
+            self.leaves.remove(&(above.used, parent));
+            above.children.insert(key, at);
+        }
+        self.leaves.insert((self.clock, at));
+        at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn take(pool: &mut PagePool, count: usize) -> Vec<u32> {
+        (0..count).map(|_| pool.take().unwrap()).collect()
+    }
+
+    fn give_back(pool: &mut PagePool, pages: &[u32]) {
+        pages.iter().for_each(|&page| pool.release(page));
+    }
+
+    #[test]
+    fn finds_whole_pages_of_equal_beginnings() {
+        let (mut pool, mut tree) = (PagePool::new(8), PrefixTree::new(2));
+        let tokens = [1, 2, 3, 4, 5];
+        let mut pages = take(&mut pool, 3);
+        tree.insert(None, &tokens, &mut pages, &mut pool);
+        assert_eq!(pool.cached_count(), 2);
+        let mut check = |tokens: &[u32], adapter, expect: &[u32]| {
+            let found = tree.find(adapter, tokens, &mut pool);
+            assert_eq!(found, expect, "{tokens:?}");
+            give_back(&mut pool, &found);
+        };
+        check(&[1, 2, 3, 4, 9], None, &[0, 1]);
+        check(&[1, 2, 3, 9, 5], None, &[0]);
+        // One token must be left to read.
+        check(&[1, 2, 3, 4], None, &[0]);
+        check(&[1, 2], None, &[]);
+        check(&[2, 2, 3, 4, 5], None, &[]);
+        check(&[1, 2, 3, 4, 9], Some(7), &[]);
+        give_back(&mut pool, &pages);
+        assert_eq!((pool.free_count(), pool.available_count()), (6, 8));
+    }
+
+    #[test]
+    fn an_equal_page_is_kept_once() {
+        let (mut pool, mut tree) = (PagePool::new(8), PrefixTree::new(2));
+        let mut first = take(&mut pool, 2);
+        tree.insert(None, &[1, 2, 3, 4], &mut first, &mut pool);
+        let mut second = take(&mut pool, 3);
+        tree.insert(None, &[1, 2, 3, 5, 6, 7], &mut second, &mut pool);
+        assert_eq!(second, [0, 3, 4]);
+        assert_eq!(pool.cached_count(), 4);
+        assert_eq!(pool.free_count(), 4);
+        give_back(&mut pool, &first);
+        give_back(&mut pool, &second);
+        tree.clear(&mut pool);
+        assert_eq!(pool.free_count(), 8);
+        assert!(tree.find(None, &[1, 2, 3], &mut pool).is_empty());
+    }
+
+    #[test]
+    fn the_longest_unused_leaf_goes_first_and_held_pages_stay() {
+        let (mut pool, mut tree) = (PagePool::new(8), PrefixTree::new(1));
+        for tokens in [[1, 2], [1, 3], [4, 5]] {
+            let mut pages = take(&mut pool, 2);
+            tree.insert(None, &tokens, &mut pages, &mut pool);
+            give_back(&mut pool, &pages);
+        }
+        // Pages: 1→0, 1·2→1, 1·3→3 (2 was equal to 0), 4→2, 4·5→4 in the order the free list gives.
+        assert_eq!(pool.cached_count(), 5);
+        let held = tree.find(None, &[1, 2, 9], &mut pool);
+        assert_eq!(held.len(), 2);
+        let mut gone = Vec::new();
+        while tree.evict(&mut pool) {
+            gone.push(pool.cached_count());
+        }
+        assert_eq!(gone, [4, 3, 2]);
+        assert_eq!(tree.find(None, &[1, 2, 9], &mut pool), held);
+        give_back(&mut pool, &held);
+        give_back(&mut pool, &held);
+        assert!(tree.evict(&mut pool) && tree.evict(&mut pool) && !tree.evict(&mut pool));
+        assert_eq!(pool.free_count(), 8);
+    }
+}
