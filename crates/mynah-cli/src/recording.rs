@@ -12,6 +12,7 @@ use mynah_ledger::{
     ArtifactOwner, Batch, DatasetInput, ErrorKind, Ledger, Location, Metric, NewExperiment, NewRun,
     OpenOptions, Param, Recorder, RecorderOptions, RunStatus, RunUpdate, Tag,
 };
+use mynah_tokenizer::Tokenizer;
 use mynah_train::{Artifact, MetricsRow, RunSink};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -172,7 +173,8 @@ impl Recording {
         datasets: Vec<DatasetInput>,
     ) -> RecordedRun {
         let dir = dir.map(Path::to_path_buf);
-        let planned = Planned { recording: self.clone(), dir, kind, resume, datasets };
+        let origins = Origins::default();
+        let planned = Planned { recording: self.clone(), dir, kind, resume, datasets, origins };
         RecordedRun { live: None, planned: Some(planned) }
     }
 
@@ -184,25 +186,20 @@ impl Recording {
         run.end(&Ok(()), false);
     }
 
-    fn start(
-        &self,
-        dir: Option<&Path>,
-        kind: &str,
-        resume: bool,
-        datasets: Vec<DatasetInput>,
-    ) -> Result<Live> {
+    fn start(&self, planned: Planned) -> Result<Live> {
+        let Planned { dir, kind, resume, datasets, origins, .. } = planned;
+        let dir = dir.as_deref();
         let store = self.ledger.location().path().to_path_buf();
         let store = std::path::absolute(&store).unwrap_or(store);
-        let memory =
-            dir.map(|dir| dir.join(MEMORY)).filter(|_| resume).and_then(|path| std::fs::read(path).ok());
-        let memory = memory.and_then(|text| serde_json::from_slice::<Memory>(&text).ok());
-        let known = memory.filter(|memory| memory.store == store).map(|memory| memory.run_id);
-        let known = known.filter(|id| self.ledger.run(id).is_ok());
+        let known = dir.filter(|_| resume).and_then(|dir| self.run_of(dir));
         let resumed = known.is_some();
         let run_id = match known {
             Some(run_id) => run_id,
             None => self.create(dir, kind)?,
         };
+        if !resumed {
+            self.record_origins(&run_id, &origins, &datasets)?;
+        }
         if !datasets.is_empty() {
             self.ledger.log_inputs(&run_id, datasets, Vec::new())?;
         }
@@ -229,6 +226,45 @@ impl Recording {
             recorder,
             recorded_through: recorded_through.unwrap_or(-1),
         })
+    }
+
+    /// The run that a folder remembers, when it is one of this ledger.
+    fn run_of(&self, dir: &Path) -> Option<String> {
+        let store = self.ledger.location().path();
+        let store = std::path::absolute(store).unwrap_or(store.to_path_buf());
+        let memory: Memory = serde_json::from_slice(&std::fs::read(dir.join(MEMORY)).ok()?).ok()?;
+        let is_here = memory.store == store && self.ledger.run(&memory.run_id).is_ok();
+        is_here.then_some(memory.run_id)
+    }
+
+    /// What the run was made from, with the digests that validation holds against each other.
+    fn record_origins(&self, run_id: &str, origins: &Origins, datasets: &[DatasetInput]) -> Result<()> {
+        let mut tags = Vec::new();
+        if let Some(text) = &origins.tokenizer {
+            let owner = ArtifactOwner::Run(run_id.to_string());
+            let artifact = self.ledger.put_artifact(&owner, TOKENIZER_PATH, &mut text.as_slice())?;
+            tags.push(Tag::new("mynah.tokenizer.digest", artifact.digest));
+            tags.push(Tag::new("mynah.tokenizer.path", TOKENIZER_PATH));
+        }
+        if let [dataset] = datasets {
+            tags.push(Tag::new("mynah.data.digest", &dataset.dataset.digest));
+        }
+        if let Some(folder) = &origins.init {
+            let path = std::path::absolute(folder).unwrap_or(folder.clone());
+            tags.push(Tag::new("mynah.init.path", clip(&path.to_string_lossy())));
+            if let Some(init) = self.run_of(folder) {
+                let manifest = std::fs::read(folder.join("manifest.json")).ok();
+                let digest = manifest.map(|text| blake3::hash(&text).to_hex().to_string());
+                // A run that was trained further has another checkpoint by now: then there is nothing to hold
+                // against each other.
+                let known = self.ledger.run(&init)?.data.tag("mynah.checkpoint.digest").map(str::to_string);
+                if let Some(digest) = digest.filter(|digest| known.as_ref() == Some(digest)) {
+                    tags.push(Tag::new("mynah.init.digest", digest));
+                }
+                tags.push(Tag::new("mynah.init.run", init));
+            }
+        }
+        Ok(self.ledger.log_batch(run_id, Batch { tags, ..Batch::default() })?)
     }
 
     fn create(&self, dir: Option<&Path>, kind: &str) -> Result<String> {
@@ -317,7 +353,20 @@ struct Planned {
     kind: &'static str,
     resume: bool,
     datasets: Vec<DatasetInput>,
+    origins: Origins,
 }
+
+/// What a run is made from, besides its data.
+#[derive(Default)]
+struct Origins {
+    /// The text of the tokenizer's file.
+    tokenizer: Option<Vec<u8>>,
+    /// The folder of the model it begins with.
+    init: Option<PathBuf>,
+}
+
+/// Where the tokenizer lies among a run's artifacts.
+const TOKENIZER_PATH: &str = "tokenizer/tokenizer.json";
 
 struct Live {
     ledger: Ledger,
@@ -332,6 +381,16 @@ impl RecordedRun {
     /// A run that is not recorded.
     pub fn nowhere() -> RecordedRun {
         RecordedRun { planned: None, live: None }
+    }
+
+    /// The same run, made with this tokenizer and from the model in the folder `init`.
+    #[must_use]
+    pub fn with_origins(mut self, tokenizer: &Tokenizer, init: Option<&Path>) -> RecordedRun {
+        if let Some(planned) = &mut self.planned {
+            planned.origins =
+                Origins { tokenizer: Some(tokenizer.to_json()), init: init.map(Path::to_path_buf) };
+        }
+        self
     }
 
     fn give_up(&mut self, error: &str) {
@@ -349,7 +408,7 @@ impl RecordedRun {
     /// changed becomes a tag.
     pub fn params(&mut self, params: &Value) {
         if let Some(plan) = self.planned.take() {
-            match plan.recording.start(plan.dir.as_deref(), plan.kind, plan.resume, plan.datasets) {
+            match plan.recording.clone().start(plan) {
                 Ok(live) => self.live = Some(live),
                 Err(error) => return self.give_up(&error.to_string()),
             }

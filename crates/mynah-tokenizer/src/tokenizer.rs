@@ -90,6 +90,14 @@ impl Tokenizer {
         format::save_hugging_face(self, &dir.join(format::HUGGING_FACE_FILE))
     }
 
+    /// The text of `tokenizer.json`, as [`Tokenizer::save`] writes it.
+    pub fn to_json(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        // Memory takes everything.
+        let _ = format::write_hugging_face(self, &mut text);
+        text
+    }
+
     pub(crate) fn vocabulary(&self) -> &Vocabulary {
         &self.inner.vocabulary
     }

@@ -11,6 +11,8 @@ pub enum Kind {
     Memory,
     /// Our rate with many threads over our rate with one.
     Scaling,
+    /// Cases with figures of their own, several workers of ours and several peers: see `ledger.rs`.
+    Figures,
 }
 
 /// One benchmark.
@@ -119,6 +121,20 @@ pub const BENCHES: &[Bench] = &[
         single_thread: true,
         case: Some("encode"),
         takes_files: true,
+    },
+    Bench {
+        name: "ledger",
+        about: "the run ledger against MLflow (SQLite), Aim and trackio",
+        krate: "mynah-ledger",
+        example: "bench_ledger",
+        peer: "mlflow",
+        script: "ledger_mlflow",
+        packages: "mlflow aim trackio",
+        kind: Kind::Figures,
+        target: 1.0,
+        single_thread: true,
+        case: None,
+        takes_files: false,
     },
 ];
 

@@ -5,6 +5,7 @@
 //! line of the output is JSON for scripts; everything above it is for people.
 
 mod catalogue;
+mod ledger;
 mod machine;
 mod report;
 mod text;
@@ -163,9 +164,12 @@ pub struct Side {
 }
 
 fn one(bench: &Bench, options: &Options) -> Result<String, Failure> {
+    let rounds = if options.small { 1 } else { options.rounds.unwrap_or(5).max(5) };
+    if bench.kind == Kind::Figures {
+        return ledger::run(bench, options, rounds);
+    }
     let executable = worker::build(bench)?;
     let files = if bench.takes_files { text::files(options)? } else { Vec::new() };
-    let rounds = if options.small { 1 } else { options.rounds.unwrap_or(5).max(5) };
     println!("\n{}: {}", bench.name, bench.about);
     println!("machine: {}", machine::describe());
     let threads = options.threads.unwrap_or(bench.threads());
@@ -201,6 +205,7 @@ fn one(bench: &Bench, options: &Options) -> Result<String, Failure> {
             let sides = turns(workers, &cases, rounds)?;
             Ok(report::scaling(bench, &sides, options, top, rounds))
         }
+        Kind::Figures => Err(Failure::Broken("it has no single peer".to_string())),
     }
 }
 

@@ -169,7 +169,7 @@ fn peak_share(side: &Side) -> Option<f64> {
 }
 
 /// Work per second at the median time.
-fn rate(samples: &Samples) -> f64 {
+pub fn rate(samples: &Samples) -> f64 {
     samples.work / median(&samples.seconds)
 }
 
@@ -185,7 +185,8 @@ fn spread(samples: &Samples) -> (f64, f64) {
     (100.0 * middle / slowest, 100.0 * middle / fastest)
 }
 
-fn median(values: &[f64]) -> f64 {
+/// The middle value, or the mean of the two.
+pub fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     match sorted.len() {
@@ -205,7 +206,7 @@ fn geometric(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 /// `1.24e11, "flop/s"` → `124.0 Gflop/s`.
-fn amount(value: f64, unit: &str) -> String {
+pub fn amount(value: f64, unit: &str) -> String {
     for (scale, prefix) in [(1e9, "G"), (1e6, "M"), (1e3, "k")] {
         if value >= scale {
             return format!("{:.1} {prefix}{unit}", value / scale);

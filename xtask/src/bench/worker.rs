@@ -40,22 +40,30 @@ pub struct Sample {
 /// # Errors
 /// When it does not build; the compiler has already said why.
 pub fn build(bench: &Bench) -> Result<PathBuf, String> {
-    eprintln!("building {} of {} …", bench.example, bench.krate);
+    build_example(bench.krate, bench.example)
+}
+
+/// Builds an example of a crate in release mode and says where it is.
+///
+/// # Errors
+/// When it does not build; the compiler has already said why.
+pub fn build_example(krate: &str, example: &str) -> Result<PathBuf, String> {
+    eprintln!("building {example} of {krate} …");
     let output = workspace::cargo()
         .args(["build", "--release", "--quiet", "--message-format", "json-render-diagnostics"])
-        .args(["-p", bench.krate, "--example", bench.example])
+        .args(["-p", krate, "--example", example])
         .stderr(Stdio::inherit())
         .output()
         .map_err(|error| format!("cannot run cargo ({error})"))?;
     if !output.status.success() {
-        return Err(format!("the example {} of {} does not build", bench.example, bench.krate));
+        return Err(format!("the example {example} of {krate} does not build"));
     }
     String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|message| message["target"]["name"] == bench.example)
+        .filter(|message| message["target"]["name"] == example)
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
-        .ok_or_else(|| format!("cargo does not say where the example {} is", bench.example))
+        .ok_or_else(|| format!("cargo does not say where the example {example} is"))
 }
 
 /// The peer's script, as an argument.
@@ -63,9 +71,17 @@ pub fn build(bench: &Bench) -> Result<PathBuf, String> {
 /// # Errors
 /// When the repository has none.
 pub fn script(bench: &Bench) -> Result<String, String> {
-    let path = workspace::root().join("xtask/peers").join(format!("{}.py", bench.script));
+    script_at(bench.script)
+}
+
+/// A script of `xtask/peers` by its name without `.py`.
+///
+/// # Errors
+/// When the repository has none.
+pub fn script_at(name: &str) -> Result<String, String> {
+    let path = workspace::root().join("xtask/peers").join(format!("{name}.py"));
     if !path.exists() {
-        return Err(format!("xtask/peers/{}.py is absent", bench.script));
+        return Err(format!("xtask/peers/{name}.py is absent"));
     }
     Ok(path.to_string_lossy().into_owned())
 }

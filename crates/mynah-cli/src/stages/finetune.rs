@@ -95,6 +95,7 @@ impl Finetune<'_> {
             recording: self.recording,
             kind: "chat",
             datasets: vec![dataset("conversations", &conversations_digest(&self.chat), "train")],
+            init: Some(self.base),
         }
         .run()
     }

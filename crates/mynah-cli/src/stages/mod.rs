@@ -40,6 +40,8 @@ pub struct Job<'a> {
     /// What the run does: `base`, `chat`.
     pub kind: &'static str,
     pub datasets: Vec<DatasetInput>,
+    /// The folder of the model that it begins with.
+    pub init: Option<&'a Path>,
 }
 
 impl Job<'_> {
@@ -51,7 +53,9 @@ impl Job<'_> {
     pub fn run(mut self) -> Result<Outcome> {
         let resume = matches!(self.start, Start::Resume(_));
         let recorded = match self.recording {
-            Some(recording) => recording.begin(Some(self.dir), self.kind, resume, self.datasets),
+            Some(recording) => recording
+                .begin(Some(self.dir), self.kind, resume, self.datasets)
+                .with_origins(self.tokenizer, self.init),
             None => RecordedRun::nowhere(),
         };
         let mut sink = Sinks { file: FileSink::new(self.dir)?, recorded };

@@ -66,6 +66,7 @@ impl Pretrain<'_> {
                 .transpose()?
                 .into_iter()
                 .collect(),
+            init: None,
         }
         .run()
     }

@@ -4,5 +4,6 @@ mod bad_input;
 mod chat;
 mod common;
 mod end_to_end;
+mod governance;
 mod interruption;
 mod runs;

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::gates::{EXIT_PASSED, EXIT_REGRESSED, GateReport, GateResult};
+use crate::drift::DriftWindow;
 use crate::error::{Error, Result};
 use crate::schedule::Claims;
 use crate::validate::{Finding, Severity};
@@ -90,6 +91,22 @@ impl Notice {
             body: json!({"findings": heavy.iter().map(|finding| finding.to_json()).collect::<Vec<_>>()}),
         })
     }
+
+    /// What drifts in a window of an experiment's dashboard; nothing when nothing does.
+    pub fn of_drift(experiment: &str, window: &DriftWindow) -> Option<Notice> {
+        let drifting = window.report.drifting();
+        if drifting.is_empty() {
+            return None;
+        }
+        Some(Notice {
+            kind: "drift".to_string(),
+            key: format!("{experiment} {} {} {}", window.from_ms, window.to_ms, drifting.join(" ")),
+            body: json!({
+                "experiment": experiment, "from_ms": window.from_ms, "to_ms": window.to_ms,
+                "drifting": drifting, "report": window.report.to_json(),
+            }),
+        })
+    }
 }
 
 /// Sends webhooks; the program that has an HTTP client brings one.
@@ -144,15 +161,7 @@ pub fn fire(
     sender: &dyn Sender,
     runner: &dyn Runner,
 ) -> Result<Vec<Delivery>> {
-    for (index, hook) in hooks.iter().enumerate() {
-        check(hook)?;
-        if hooks[..index].iter().any(|other| other.name == hook.name) {
-            return Err(Error::argument(format!(
-                "two hooks are called '{}'; each fires once by its name",
-                hook.name
-            )));
-        }
-    }
+    check_hooks(hooks)?;
     let mut deliveries = Vec::new();
     for hook in hooks.iter().filter(|hook| hook.on.is_empty() || hook.on.contains(&notice.kind)) {
         let key = crate::short_id(&["hook", &hook.name, &notice.kind, &notice.key]);
@@ -167,6 +176,23 @@ pub fn fire(
         deliveries.push(Delivery { hook: hook.name.clone(), key, outcome });
     }
     Ok(deliveries)
+}
+
+/// Whether all of these can be called.
+///
+/// # Errors
+/// `Argument` for a hook that is none, or a name that two of them have.
+pub fn check_hooks(hooks: &[Hook]) -> Result<()> {
+    for (index, hook) in hooks.iter().enumerate() {
+        check(hook)?;
+        if hooks[..index].iter().any(|other| other.name == hook.name) {
+            return Err(Error::argument(format!(
+                "two hooks are called '{}'; each fires once by its name",
+                hook.name
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn check(hook: &Hook) -> Result<()> {

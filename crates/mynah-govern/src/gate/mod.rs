@@ -12,5 +12,5 @@ pub use gates::{
     EXIT_PASSED, EXIT_REGRESSED, EXIT_UNDECIDED, Gate, GateReport, GateResult, Limit, Method, Outcome,
     Weight, evaluate,
 };
-pub use hooks::{Call, Delivery, Hook, Notice, Runner, Sender, SystemRunner, fire};
+pub use hooks::{Call, Delivery, Hook, Notice, Runner, Sender, SystemRunner, check_hooks, fire};
 pub use seeds::{GROUP_TAG, evaluate_runs, seed_runs, values};

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::catalogue;
 use super::finding::Severity;
 use crate::error::{Error, Result};
+use crate::gate::{Hook, check_hooks};
 
 /// A policy file may not be larger.
 const POLICY_BYTES_MAX: usize = 1 << 20;
@@ -216,6 +217,12 @@ pub struct Policy {
     pub gates: Vec<String>,
     /// Who may overrule.
     pub approvers: Vec<Approver>,
+    /// When everything is validated by itself: five fields of cron, in UTC, see [`crate::schedule::Cron`].
+    pub schedule: Option<String>,
+    /// Who is told, and how.
+    pub hooks: Vec<Hook>,
+    /// Findings of this severity or above are told.
+    pub notify_at: Severity,
 }
 
 impl Default for Policy {
@@ -236,6 +243,9 @@ impl Default for Policy {
             links: Vec::new(),
             gates: Vec::new(),
             approvers: Vec::new(),
+            schedule: None,
+            hooks: Vec::new(),
+            notify_at: Severity::Error,
         }
     }
 }
@@ -291,7 +301,10 @@ impl Policy {
         for approver in &self.approvers {
             mynah_trust::keys::Ed25519VerifyingKey::from_pem(&approver.public_key)?;
         }
-        Ok(())
+        if let Some(schedule) = &self.schedule {
+            schedule.parse::<crate::schedule::Cron>()?;
+        }
+        check_hooks(&self.hooks)
     }
 
     /// What a finding of this rule counts as; nothing when the rule is off.
@@ -369,6 +382,10 @@ mod tests {
             [[links]]
             from = 'param:tokenizer_digest'
             to = 'init:param:tokenizer_digest'
+            [[hooks]]
+            name = 'team'
+            on = ['gate.regressed']
+            call = { webhook = { url = 'https://example.com/hook' } }
         ";
         let policy = Policy::parse(toml).unwrap();
         assert_eq!(policy.severity("metric.gap"), None);
@@ -393,6 +410,8 @@ mod tests {
             "[[approvers]]\nname = 'a'\npublic_key = 'x'",
             "{\"levels\": 3}",
             "[budgets]\nx = { max = nan }",
+            "schedule = 'daily'",
+            "[[hooks]]\nname = 'x'\ncall = { command = { argv = [] } }",
         ] {
             let error = Policy::parse(text).unwrap_err();
             assert_eq!(error.kind(), crate::ErrorKind::Argument, "{text}: {error}");

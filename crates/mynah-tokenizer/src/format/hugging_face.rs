@@ -16,6 +16,12 @@ use crate::tokenizer::Tokenizer;
 use crate::vocabulary::{Merge, Tokens, VOCABULARY_SIZE_MAX, WholeChunks};
 
 pub(crate) fn save(tokenizer: &Tokenizer, path: &Path) -> Result<()> {
+    mynah_base::write_atomic(path, |file| write(tokenizer, file))
+        .map_err(|error| Error::io("write this tokenizer file", path, &error))
+}
+
+/// Writes the file's text.
+pub(crate) fn write(tokenizer: &Tokenizer, file: &mut dyn Write) -> std::io::Result<()> {
     let vocabulary = tokenizer.vocabulary();
     let ids = || 0..vocabulary.len() as u32;
     let added: Vec<Value> = ids()
@@ -56,32 +62,29 @@ pub(crate) fn save(tokenizer: &Tokenizer, path: &Path) -> Result<()> {
         ("byte_fallback", json!(false)),
         ("ignore_merges", json!(vocabulary.whole_chunks() == WholeChunks::Always)),
     ];
-    mynah_base::write_atomic(path, |file| {
-        // Written by hand around the two long lists, so that the file is one token and one merge a line.
-        writeln!(file, "{{")?;
-        for (name, value) in head {
-            writeln!(file, "  \"{name}\": {value},")?;
-        }
-        writeln!(file, "  \"model\": {{")?;
-        for (name, value) in model {
-            writeln!(file, "    \"{name}\": {value},")?;
-        }
-        writeln!(file, "    \"vocab\": {{")?;
-        let mut comma = "";
-        for id in ids().filter(|&id| !vocabulary.is_special(id)) {
-            write!(file, "{comma}      {}: {id}", quoted(vocabulary.token(id)))?;
-            comma = ",\n";
-        }
-        writeln!(file, "\n    }},\n    \"merges\": [")?;
-        comma = "";
-        for merge in vocabulary.merges() {
-            let [left, right] = [merge.left, merge.right].map(|id| quoted(vocabulary.token(id)));
-            write!(file, "{comma}      [{left}, {right}]")?;
-            comma = ",\n";
-        }
-        writeln!(file, "\n    ]\n  }}\n}}")
-    })
-    .map_err(|error| Error::io("write this tokenizer file", path, &error))
+    // Written by hand around the two long lists, so that the file is one token and one merge a line.
+    writeln!(file, "{{")?;
+    for (name, value) in head {
+        writeln!(file, "  \"{name}\": {value},")?;
+    }
+    writeln!(file, "  \"model\": {{")?;
+    for (name, value) in model {
+        writeln!(file, "    \"{name}\": {value},")?;
+    }
+    writeln!(file, "    \"vocab\": {{")?;
+    let mut comma = "";
+    for id in ids().filter(|&id| !vocabulary.is_special(id)) {
+        write!(file, "{comma}      {}: {id}", quoted(vocabulary.token(id)))?;
+        comma = ",\n";
+    }
+    writeln!(file, "\n    }},\n    \"merges\": [")?;
+    comma = "";
+    for merge in vocabulary.merges() {
+        let [left, right] = [merge.left, merge.right].map(|id| quoted(vocabulary.token(id)));
+        write!(file, "{comma}      [{left}, {right}]")?;
+        comma = ",\n";
+    }
+    writeln!(file, "\n    ]\n  }}\n}}")
 }
 
 /// A token as a JSON string.

@@ -11,7 +11,9 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
-pub(crate) use hugging_face::{load as load_hugging_face, save as save_hugging_face};
+pub(crate) use hugging_face::{
+    load as load_hugging_face, save as save_hugging_face, write as write_hugging_face,
+};
 pub(crate) use tiktoken::{load as load_tiktoken, save as save_tiktoken};
 
 /// The file in Hugging Face's format.

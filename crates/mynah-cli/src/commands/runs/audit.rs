@@ -20,6 +20,18 @@ pub enum Audit {
     Proof(Proof),
     /// The events, newest last
     Log(Log),
+    /// Print the public half of a signing key; the key is made when it is absent
+    Key(PublicKey),
+}
+
+#[derive(Args)]
+#[command(after_help = "Examples:
+  mynah runs audit key > audit.pub.pem              for whoever verifies the log
+  mynah runs audit key --key alice.pem              for the approvers of a policy file")]
+pub struct PublicKey {
+    /// The signing key, Ed25519 (default: MYNAH_HOME/keys/audit.pem)
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -100,6 +112,14 @@ pub fn run(command: &Audit) -> Result<()> {
             write(&arguments.store.look()?.audit_proof_text(arguments.event, &key)?, arguments.out.as_deref())
         }
         Audit::Log(arguments) => log(arguments),
+        Audit::Key(arguments) => {
+            let key = match &arguments.key {
+                None => signing_key(None)?,
+                Some(path) => Ed25519SigningKey::load_or_create(path)?,
+            };
+            print!("{}", key.verifying_key().to_pem()?);
+            Ok(())
+        }
     }
 }
 

@@ -3,13 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use mynah_govern::gate::{Gate, evaluate_runs};
+use mynah_base::time::utc;
+use mynah_govern::gate::{Gate, Notice, evaluate_runs};
 use mynah_govern::repair::{self, Outcome, Plan};
-use mynah_govern::validate::{Finding, Policy, Severity, validate_place, validate_run};
+use mynah_govern::validate::{Finding, Policy, Severity, Validation, validate_place, validate_run};
 use mynah_govern::{now_ms, quarantine, report};
 
 use super::audit::{signing_key, verifying_key};
-use super::{Store, find};
+use super::tell::tell;
+use super::{Store, find, scheduled};
 use crate::failure::{Failure, Result};
 use crate::recording;
 
@@ -18,8 +20,10 @@ use crate::recording;
   mynah runs validate                            everything: runs, registry, audit log, artifacts
   mynah runs validate 3f2a91c0 --policy policy.toml
   mynah runs validate --quarantine               runs with errors are kept apart
+  mynah runs validate --schedule '0 3 * * *' --policy policy.toml     every night, until Ctrl-C
 
-Ends with exit code 1 when there is an error among the findings.")]
+With --schedule (five fields of cron, UTC) each slot is done once, whatever number of processes keep it. The hooks of the
+policy are told of findings, each once. Otherwise: ends with exit code 1 when there is an error among the findings.")]
 pub struct Validate {
     /// One run (default: the whole ledger)
     #[arg(value_name = "RUN")]
@@ -35,13 +39,26 @@ pub struct Validate {
     /// Put runs with findings that deserve it into quarantine
     #[arg(long)]
     quarantine: bool,
+    /// Validate everything at these times until the program is ended
+    #[arg(long, value_name = "CRON", conflicts_with_all = ["run", "checkpoint"])]
+    schedule: Option<String>,
     /// Print as JSON
     #[arg(long)]
     json: bool,
 }
 
 pub fn validate(arguments: &Validate) -> Result<()> {
-    let policy = policy(arguments.policy.as_deref())?;
+    let policy = policy_file(arguments.policy.as_deref())?;
+    if let Some(cron) = &arguments.schedule {
+        let mut told = |slot: i64, found: &Validation| match arguments.json {
+            true => println!("{}", serde_json::json!({"slot_ms": slot, "validation": found.to_json()})),
+            false => {
+                found.findings.iter().for_each(print_finding);
+                println!("{}: {} finding(s) in {} run(s)", utc(slot), found.findings.len(), found.runs.len());
+            }
+        };
+        return scheduled::keep(&arguments.store.change()?, &policy, cron, arguments.quarantine, &mut told);
+    }
     let found = match &arguments.run {
         Some(named) => {
             let ledger = arguments.store.look()?;
@@ -75,6 +92,10 @@ pub fn validate(arguments: &Validate) -> Result<()> {
             println!("{kept_apart} run(s) put into quarantine");
         }
     }
+    if !policy.hooks.is_empty() {
+        let notice = Notice::of_findings(&found.findings, policy.notify_at);
+        tell(&arguments.store.change()?, &policy, notice)?;
+    }
     match found.worst() {
         Some(worst) if worst >= Severity::Error => {
             Err(Failure::new("validation found errors").advice("`mynah runs repair` shows what can be done"))
@@ -95,7 +116,11 @@ fn print_finding(finding: &Finding) {
     );
 }
 
-fn policy(path: Option<&Path>) -> Result<Policy> {
+/// A policy file; without one, what every honest run satisfies.
+///
+/// # Errors
+/// When it cannot be read or is none.
+pub fn policy_file(path: Option<&Path>) -> Result<Policy> {
     match path {
         None => Ok(Policy::default()),
         Some(path) => Policy::parse(&read(path)?).map_err(|error| Failure::from(error).at_path(path)),
@@ -124,17 +149,26 @@ pub struct AskGates {
     #[arg(long, value_name = "RUN")]
     baseline: Option<String>,
     /// A gate (may be given several times)
-    #[arg(long, value_name = "GATE", required = true)]
+    #[arg(long, value_name = "GATE", required_unless_present = "policy")]
     gate: Vec<String>,
+    /// Ask the gates of this policy too, and tell its hooks
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
     /// Print as JSON
     #[arg(long)]
     json: bool,
 }
 
 pub fn gate(arguments: &AskGates) -> Result<()> {
-    let gates =
-        arguments.gate.iter().map(|text| text.parse()).collect::<mynah_govern::Result<Vec<Gate>>>()?;
-    let ledger = arguments.store.look()?;
+    let policy = policy_file(arguments.policy.as_deref())?;
+    let texts = policy.gates.iter().chain(&arguments.gate);
+    let gates = texts.map(|text| text.parse()).collect::<mynah_govern::Result<Vec<Gate>>>()?;
+    if gates.is_empty() {
+        return Err(Failure::new("the policy has no gates")
+            .at("--policy")
+            .advice("add some, or give --gate"));
+    }
+    let ledger = if policy.hooks.is_empty() { arguments.store.look()? } else { arguments.store.change()? };
     let run = find(&ledger, &arguments.run)?.run.id;
     let baseline = arguments.baseline.as_ref().map(|name| find(&ledger, name)).transpose()?;
     let report =
@@ -144,6 +178,7 @@ pub fn gate(arguments: &AskGates) -> Result<()> {
     } else {
         report.results.iter().for_each(|result| println!("{}", result.message()));
     }
+    tell(&ledger, &policy, Notice::of_gates(&run, &report))?;
     match report.exit_code() {
         0 => Ok(()),
         code => {
@@ -183,7 +218,7 @@ pub fn repair(arguments: &Repair) -> Result<()> {
         let last = last.ok_or_else(|| Failure::new("nothing was repaired yet"))?;
         return print_receipt(&repair::undo(&ledger, &last, &by)?, arguments.json);
     }
-    let policy = policy(arguments.policy.as_deref())?;
+    let policy = policy_file(arguments.policy.as_deref())?;
     let location = recording::location(arguments.store.named())?;
     let plan = repair::plan(&validate_place(&location, &policy, None, now_ms())?.findings);
     if !arguments.apply {
@@ -272,7 +307,7 @@ pub struct MakeReport {
 }
 
 pub fn make_report(arguments: &MakeReport) -> Result<()> {
-    let approvers = policy(arguments.policy.as_deref())?.approvers;
+    let approvers = policy_file(arguments.policy.as_deref())?.approvers;
     let bundle = match (&arguments.verify, &arguments.run) {
         (Some(path), _) => report::Bundle::parse(&read(path)?)?,
         (None, Some(named)) => {

@@ -4,14 +4,19 @@ mod audit;
 mod bundle;
 mod change;
 mod compare;
+mod drift;
 mod export;
 mod facts;
 mod judge;
 mod list;
 mod plot;
+mod promote;
+mod scheduled;
 mod serve;
 mod show;
+mod tell;
 mod terminal_chart;
+mod upkeep;
 mod watch;
 
 use clap::{Args, Subcommand};
@@ -34,6 +39,12 @@ pub enum Command {
     Compare(compare::Compare),
     /// Regression gates, with an exit code for CI
     Gate(judge::AskGates),
+    /// Whether the runs of today look like those of before
+    Drift(drift::ShowDrift),
+    /// Make the next version of a registered model out of a run
+    Register(promote::Register),
+    /// Move a model version to a stage, if its run passes
+    Promote(promote::Promote),
     /// Write runs and their points as JSON Lines or CSV
     Export(export::Export),
     /// Set or remove tags of a run
@@ -42,6 +53,10 @@ pub enum Command {
     Delete(change::Delete),
     /// Bring deleted runs back
     Restore(change::Restore),
+    /// Take out for good what was deleted
+    Gc(upkeep::CollectGarbage),
+    /// Take over what MLflow has recorded
+    Import(upkeep::Import),
     /// Keep a run apart: hidden from comparison, serving and promotion, nothing lost
     Quarantine(change::Quarantine),
     /// Rules over what was recorded
@@ -74,6 +89,11 @@ pub fn run(command: &Command) -> Result<()> {
         Command::Report(arguments) => judge::make_report(arguments),
         Command::Bundle(arguments) => bundle::bundle(arguments),
         Command::Reproduce(arguments) => bundle::run_again(arguments),
+        Command::Drift(arguments) => drift::run(arguments),
+        Command::Register(arguments) => promote::register(arguments),
+        Command::Promote(arguments) => promote::run(arguments),
+        Command::Gc(arguments) => upkeep::collect_garbage(arguments),
+        Command::Import(arguments) => upkeep::import(arguments),
         Command::Export(arguments) => export::run(arguments),
         Command::Tag(arguments) => change::tag(arguments),
         Command::Delete(arguments) => change::delete(arguments),
