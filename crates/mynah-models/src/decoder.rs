@@ -9,11 +9,13 @@ use crate::compute::attention::AttentionWeights;
 use crate::compute::experts::ExpertWeights;
 use crate::compute::fit;
 use crate::compute::linear::Linear;
+use crate::compute::mamba::{MambaState, MambaWeights};
 use crate::compute::mlp::MlpWeights;
 use crate::compute::norm::NormWeights;
 use crate::config::{DecoderConfig, Op};
 use crate::error::{Error, Result};
-use crate::families::{self, Plan};
+use crate::extras::ExtraWeights;
+use crate::families::{self, Plan, ours};
 use crate::files::json::Json;
 use crate::files::{Kept, Weights, hub};
 use crate::load::{Loader, Piece, check_layers};
@@ -39,6 +41,7 @@ enum OpWeights {
     Attention(AttentionWeights),
     Mlp(MlpWeights),
     Experts(ExpertWeights),
+    Mamba(MambaWeights),
 }
 
 /// A model that is ready to run, with its cache.
@@ -51,9 +54,12 @@ pub struct Decoder {
     embedding_norm: Option<NormWeights>,
     positions: Option<Kept>,
     layers: Vec<Vec<PartWeights>>,
+    extras: ExtraWeights,
     final_norm: NormWeights,
     head: Linear,
     cache: Cache,
+    /// One a Mamba mixer.
+    states: Vec<MambaState>,
     slots: usize,
     scratch: Scratch,
 }
@@ -72,7 +78,11 @@ impl Decoder {
     fn open_path(path: &Path, options: &LoadOptions) -> Result<Self> {
         let json = Json::read(&path.join("config.json"))?;
         let weights = Weights::open_folder(path)?.unnest();
-        let plan = families::describe(&json, options.context_length, &|name| weights.has(name))?;
+        let plan = if ours::is_ours(&json) {
+            ours::describe(path, options.context_length)?
+        } else {
+            families::describe(&json, options.context_length, &|name| weights.has(name), false)?
+        };
         Self::build(plan, &weights, &path.display().to_string(), options)
     }
 
@@ -83,7 +93,8 @@ impl Decoder {
         let (width, vocab_size) = (config.width, config.vocab_size);
         let embedding = weights.keep(&format!("{}.weight", names.embedding))?;
         embedding.tensor().expect(&[vocab_size, width])?;
-        let mut loader = Loader { weights, names: &names, width, vocab_size, linears: 0, cache_layers: 0 };
+        let mut loader =
+            Loader { weights, names: &names, width, vocab_size, linears: 0, cache_layers: 0, mixers: 0 };
         let embedding_norm =
             config.embedding_norm.map(|norm| loader.norm(norm, names.embedding_norm, width)).transpose()?;
         let positions = match config.learned_positions {
@@ -111,16 +122,24 @@ impl Decoder {
                     Op::Attention(attention) => OpWeights::Attention(loader.attention(attention, &prefix)?),
                     Op::Mlp(mlp) => OpWeights::Mlp(loader.mlp(mlp, &format!("{prefix}{}", names.mlp))?),
                     Op::MixtureOfExperts(experts) => OpWeights::Experts(loader.experts(experts, &prefix)?),
-                    Op::Mamba(_) => return Err(Error::unsupported("Mamba layers are not supported")),
+                    Op::Mamba(mamba) => OpWeights::Mamba(loader.mamba(mamba, &prefix)?),
                 };
                 parts.push(PartWeights { norm_in, op, norm_out });
             }
             layers.push(parts);
         }
+        let extras = ExtraWeights::load(&loader, &config)?;
         let final_norm = loader.norm(config.final_norm, names.final_norm, width)?;
         let head = if config.tied_head { names.embedding } else { names.head };
         let head = loader.linear(&[Piece::whole(head.to_string(), vocab_size)], width, config.head_bias)?;
         let cache = Cache::new(&config, pages, page_tokens);
+        let states = config
+            .parts()
+            .filter_map(|part| match &part.op {
+                Op::Mamba(mamba) => Some(MambaState::new(mamba, options.max_slots)),
+                _ => None,
+            })
+            .collect();
         Ok(Self {
             config,
             threads: options.threads,
@@ -128,9 +147,11 @@ impl Decoder {
             embedding_norm,
             positions,
             layers,
+            extras,
             final_norm,
             head,
             cache,
+            states,
             slots: options.max_slots,
             scratch: Scratch::default(),
         })
@@ -180,6 +201,7 @@ impl Decoder {
         if slot as usize >= self.slots {
             return Err(Error::input(format!("slot {slot} of {} slots", self.slots)));
         }
+        self.states.iter_mut().for_each(|state| state.clear(slot as usize));
         Ok(())
     }
 
@@ -250,7 +272,7 @@ impl Decoder {
     }
 
     fn run(&mut self, segments: &[Segment<'_>], logits: &mut Vec<f32>) {
-        let Self { config, layers, cache, scratch, .. } = self;
+        let Self { config, layers, cache, states, scratch, .. } = self;
         let step = Step::new(segments, cache.page_tokens, &config.ropes);
         let width = config.width;
         let mut x = embed(config, &self.embedding, self.positions.as_ref(), &step);
@@ -259,7 +281,12 @@ impl Decoder {
             norm.apply(&x, width, &mut normed, &mut scratch.a);
             std::mem::swap(&mut x, &mut normed);
         }
-        for parts in layers {
+        let extras = &self.extras;
+        extras.smear(config, &self.embedding, self.embedding_norm.as_ref(), &step, cache, &mut x);
+        let first = if extras.first_lambdas.is_some() { x.clone() } else { Vec::new() };
+        let mut middle = Vec::new();
+        for (number, parts) in layers.iter().enumerate() {
+            extras.mix(number, &mut x, &first);
             for part in parts {
                 let input = match &part.norm_in {
                     Some(norm) => {
@@ -275,6 +302,9 @@ impl Decoder {
                     }
                     OpWeights::Mlp(mlp) => mlp.forward(&step, input, scratch, &mut out),
                     OpWeights::Experts(experts) => experts.forward(&step, input, scratch, &mut out),
+                    OpWeights::Mamba(mamba) => {
+                        mamba.forward(&step, input, &mut states[mamba.number], scratch, &mut out);
+                    }
                 }
                 if let Some(norm) = &part.norm_out {
                     norm.apply(&out, width, &mut normed, &mut scratch.a);
@@ -282,6 +312,12 @@ impl Decoder {
                 }
                 x.iter_mut().zip(&out).for_each(|(x, y)| *x += y);
             }
+            if config.extras.backout == Some(number) {
+                middle.clone_from(&x);
+            }
+        }
+        if let Some(share) = extras.backout {
+            x.iter_mut().zip(&middle).for_each(|(x, middle)| *x -= share * middle);
         }
         let wanted = wanted_rows(segments);
         if wanted.is_empty() {

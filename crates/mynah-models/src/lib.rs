@@ -16,6 +16,7 @@ mod compute;
 mod config;
 mod decoder;
 mod error;
+mod extras;
 mod families;
 mod files;
 mod load;

@@ -7,12 +7,16 @@ use mynah_kernels::pool;
 use crate::compute::attention::{AttentionWeights, ValueEmbedding};
 use crate::compute::experts::ExpertWeights;
 use crate::compute::linear::{Linear, Matrix, Span};
+use crate::compute::mamba::MambaWeights;
 use crate::compute::mlp::MlpWeights;
 use crate::compute::norm::NormWeights;
-use crate::config::{Attention, MixtureOfExperts, Mlp, Norm, NormKind};
+use crate::config::{Attention, Mamba, MixtureOfExperts, Mlp, Norm, NormKind};
 use crate::error::{Error, Result};
 use crate::families::Names;
 use crate::files::{Tensor, Weights};
+
+/// Largest value of the gate of our GPT's value embeddings.
+const VALUE_GATE_RANGE: f32 = 3.0;
 
 /// One of the tensors that become a matrix: rows are outputs.
 #[derive(Clone, Debug)]
@@ -84,6 +88,8 @@ pub(crate) struct Loader<'a> {
     pub linears: usize,
     /// Attention parts so far.
     pub cache_layers: usize,
+    /// Mamba mixers so far.
+    pub mixers: usize,
 }
 
 impl Loader<'_> {
@@ -202,25 +208,55 @@ impl Loader<'_> {
             query_norm,
             key_norm,
             sinks,
-            value_embedding: None,
+            value_embedding: config
+                .value_embedding
+                .map(|channels| self.value_embedding(config, prefix, channels))
+                .transpose()?,
             cache_layer: self.cache_layers - 1,
         })
     }
 
     /// Our GPT's value embedding of a layer.
-    pub(crate) fn value_embedding(
-        &self,
-        table: &str,
-        gate: &str,
-        config: &Attention,
-        channels: usize,
-        range: f32,
-    ) -> Result<ValueEmbedding> {
-        let kept = self.weights.keep(table)?;
-        kept.tensor().expect(&[self.vocab_size, config.kv_heads * config.head_dim])?;
-        let tensor = self.weights.get(gate)?;
-        tensor.expect(&[config.kv_heads, channels])?;
-        Ok(ValueEmbedding { table: kept, gate: tensor.to_f32()?, channels, range })
+    fn value_embedding(&self, config: &Attention, prefix: &str, channels: usize) -> Result<ValueEmbedding> {
+        let layer = prefix.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
+        let table = self.weights.keep(&format!("value_embeds.{layer}.weight"))?;
+        table.tensor().expect(&[self.vocab_size, config.kv_heads * config.head_dim])?;
+        let gate = self.weights.get(&format!("{prefix}attn.ve_gate.weight"))?;
+        gate.expect(&[config.kv_heads, channels])?;
+        Ok(ValueEmbedding { table, gate: gate.to_f32()?, channels, range: VALUE_GATE_RANGE })
+    }
+
+    /// A Mamba mixer in the layer of this prefix.
+    pub(crate) fn mamba(&mut self, config: &Mamba, prefix: &str) -> Result<MambaWeights> {
+        let prefix = format!("{prefix}{}", self.names.mamba);
+        let (inner, channels) = (config.inner(), config.conv_channels());
+        let input = Piece::whole(format!("{prefix}in_proj"), inner + channels + config.heads);
+        let input = self.linear(&[input], self.width, config.bias)?;
+        let conv = self.weights.get(&format!("{prefix}conv1d.weight"))?;
+        if conv.shape != [channels, config.taps] {
+            conv.expect(&[channels, 1, config.taps])?;
+        }
+        let conv = conv.to_f32()?;
+        let conv_bias =
+            config.conv_bias.then(|| self.vector(&format!("{prefix}conv1d.bias"), channels)).transpose()?;
+        let logarithms = self.vector(&format!("{prefix}A_log"), config.heads)?;
+        self.mixers += 1;
+        Ok(MambaWeights {
+            config: *config,
+            input,
+            conv,
+            conv_bias,
+            step_bias: self.vector(&format!("{prefix}dt_bias"), config.heads)?,
+            decay: logarithms.iter().map(|a| -a.exp()).collect(),
+            skip: self.vector(&format!("{prefix}D"), config.heads)?,
+            norm: self.vector(&format!("{prefix}norm.weight"), inner)?,
+            output: self.linear(
+                &[Piece::whole(format!("{prefix}out_proj"), self.width)],
+                inner,
+                config.bias,
+            )?,
+            number: self.mixers - 1,
+        })
     }
 
     /// A feed-forward part whose modules begin with `prefix`.

@@ -3,6 +3,7 @@
 pub(crate) mod attention;
 pub(crate) mod experts;
 pub(crate) mod linear;
+pub(crate) mod mamba;
 pub(crate) mod mlp;
 pub(crate) mod norm;
 pub(crate) mod rope;

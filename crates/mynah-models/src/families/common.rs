@@ -9,6 +9,8 @@ use crate::files::json::Json;
 
 /// No model has more layers.
 const LAYERS_MAX: usize = 10_000;
+/// No model has more experts.
+const EXPERTS_MAX: usize = 10_000;
 
 /// The sizes nearly every `config.json` has.
 pub(crate) struct Sizes {
@@ -45,7 +47,10 @@ impl Sizes {
                 &format!("a divisor of the {heads} query heads"),
             ));
         }
-        let layers = layer_count(json, "num_hidden_layers")?;
+        let layers = match request.layers {
+            Some(layers) => layers,
+            None => layer_count(json, "num_hidden_layers")?,
+        };
         let most = json.len("max_position_embeddings")?;
         let context_length = request.context_length.map_or(most, |wanted| wanted.min(most));
         Ok(Self {
@@ -148,6 +153,19 @@ pub(crate) fn gated_mlp(json: &Json, bias: bool) -> Result<Mlp> {
     Ok(Mlp { hidden: json.len("intermediate_size")?, activation, gated: true, bias })
 }
 
+/// Number of experts and how many a token goes through.
+pub(crate) fn expert_counts(json: &Json, key: &str) -> Result<(usize, usize)> {
+    let (experts, chosen) = (json.len(key)?, json.len("num_experts_per_tok")?);
+    if experts > EXPERTS_MAX || chosen > experts {
+        return Err(json.wrong(
+            "num_experts_per_tok",
+            &Value::from(chosen),
+            &format!("at most {key} = {experts}, which may be {EXPERTS_MAX} at most"),
+        ));
+    }
+    Ok((experts, chosen))
+}
+
 /// The root-mean-square norm of the file.
 pub(crate) fn rms(json: &Json) -> Result<Norm> {
     Ok(Norm::rms(json.positive_or("rms_norm_eps", 1e-6)? as f32))
@@ -210,7 +228,11 @@ pub(crate) fn rope(request: &Request<'_>, head_dim: usize, pairs: Pairs) -> Resu
         Some(settings) if settings.has("partial_rotary_factor") => {
             settings.number("partial_rotary_factor")?
         }
-        _ => json.number_if("partial_rotary_factor")?.unwrap_or(1.0),
+        _ => match (json.number_if("partial_rotary_factor")?, json.len_if("rotary_dim")?) {
+            (Some(share), _) => share,
+            (None, Some(dims)) => dims as f64 / head_dim as f64,
+            (None, None) => request.rotary_share,
+        },
     };
     if !(share > 0.0 && share <= 1.0) {
         return Err(json.wrong("partial_rotary_factor", &Value::from(share), "above 0 and at most 1"));
@@ -346,10 +368,7 @@ fn longrope(request: &Request<'_>, settings: &Json, base: f64, rope: &mut Rope) 
         let power = (base as f32).powf((2 * i) as f32 / rope.dims as f32);
         *frequency = 1.0 / (factor as f32 * power);
     }
-    let scale = match json.positive_if("original_max_position_embeddings")? {
-        Some(original) => most / original,
-        None => settings.positive_if("factor")?.unwrap_or(most / original),
-    };
+    let scale = settings.positive_if("factor")?.unwrap_or(most / original);
     rope.magnitude = match settings.positive_if("attention_factor")? {
         Some(given) => given as f32,
         None if scale <= 1.0 => 1.0,

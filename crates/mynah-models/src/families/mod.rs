@@ -4,7 +4,12 @@
 //! A value that would change what is computed and is not known here is an error that names it.
 
 mod common;
+mod experts;
+mod gemma;
 mod llama;
+mod nemotron;
+mod others;
+pub(crate) mod ours;
 
 use crate::config::DecoderConfig;
 use crate::error::{Error, Result};
@@ -120,7 +125,8 @@ pub(crate) struct Plan {
     pub names: Names,
 }
 
-/// What a family reads besides `config.json`.
+/// What a family is made from.
+#[derive(Clone, Copy)]
 pub(crate) struct Request<'a> {
     /// The settings, of the language model where there are several.
     pub json: &'a Json,
@@ -130,6 +136,12 @@ pub(crate) struct Request<'a> {
     pub context_length: Option<usize>,
     /// Whether there is a tensor of this name.
     pub has: &'a dyn Fn(&str) -> bool,
+    /// The settings come from a GGUF file, whose tensors have been given our names.
+    pub gguf: bool,
+    /// The number of layers where the usual setting does not say it.
+    pub layers: Option<usize>,
+    /// The share of a head's channels that is rotated where the settings do not say it.
+    pub rotary_share: f64,
 }
 
 type Describe = fn(&Request<'_>) -> Result<(DecoderConfig, Names)>;
@@ -138,8 +150,23 @@ type Describe = fn(&Request<'_>) -> Result<(DecoderConfig, Names)>;
 const FAMILIES: &[(&str, Describe)] = &[
     ("LlamaForCausalLM", llama::llama),
     ("MistralForCausalLM", llama::mistral),
+    ("MixtralForCausalLM", experts::mixtral),
     ("Qwen2ForCausalLM", llama::qwen2),
+    ("Qwen2MoeForCausalLM", experts::qwen2_moe),
     ("Qwen3ForCausalLM", llama::qwen3),
+    ("Qwen3MoeForCausalLM", experts::qwen3_moe),
+    ("GemmaForCausalLM", gemma::gemma),
+    ("Gemma2ForCausalLM", gemma::gemma2),
+    ("Gemma3ForCausalLM", gemma::gemma3),
+    ("Gemma3ForConditionalGeneration", gemma::gemma3),
+    ("Phi3ForCausalLM", others::phi3),
+    ("GlmForCausalLM", others::glm),
+    ("Glm4ForCausalLM", others::glm4),
+    ("Glm4MoeForCausalLM", experts::glm4_moe),
+    ("MiniMaxM2ForCausalLM", experts::minimax_m2),
+    ("NemotronHForCausalLM", nemotron::nemotron_h),
+    ("GPT2LMHeadModel", others::gpt2),
+    ("GptOssForCausalLM", experts::gpt_oss),
 ];
 
 /// Describes the model of a `config.json`.
@@ -150,6 +177,7 @@ pub(crate) fn describe(
     json: &Json,
     context_length: Option<usize>,
     has: &dyn Fn(&str) -> bool,
+    gguf: bool,
 ) -> Result<Plan> {
     let architectures = json.texts_if("architectures")?.unwrap_or_default();
     let Some(architecture) = architectures.first() else {
@@ -167,7 +195,15 @@ pub(crate) fn describe(
         )));
     };
     let nested = json.object_if("text_config")?;
-    let request = Request { json: nested.as_ref().unwrap_or(json), architecture, context_length, has };
+    let request = Request {
+        json: nested.as_ref().unwrap_or(json),
+        architecture,
+        context_length,
+        has,
+        gguf,
+        layers: None,
+        rotary_share: 1.0,
+    };
     let (config, names) = family(&request)?;
     Ok(Plan { config, names })
 }

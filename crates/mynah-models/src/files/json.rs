@@ -56,6 +56,11 @@ impl Json {
         self.value(key).is_some()
     }
 
+    /// Whether a key is there and null.
+    pub(crate) fn is_null(&self, key: &str) -> bool {
+        self.values.get(key).is_some_and(Value::is_null)
+    }
+
     /// All keys and values.
     pub(crate) fn entries(&self) -> impl Iterator<Item = (&String, &Value)> {
         self.values.iter()

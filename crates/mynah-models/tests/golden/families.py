@@ -40,6 +40,18 @@ def yarn(factor, original, **more):
     return dict(rope_type="yarn", rope_theta=10000.0, factor=factor, original_max_position_embeddings=original, **more)
 
 
+MOE = dict(num_experts_per_tok=2, moe_intermediate_size=16)
+PHI3 = SIZES | dict(
+    sliding_window=20,
+    rope_parameters=dict(
+        rope_type="longrope",
+        rope_theta=10000.0,
+        partial_rotary_factor=0.75,
+        short_factor=[1.0, 1.1, 1.3],
+        long_factor=[1.2, 2.0, 4.0],
+    ),
+)
+
 FAMILIES = {
     "llama": ("Llama", SIZES, "float32"),
     "llama3": (
@@ -68,13 +80,117 @@ FAMILIES = {
         "float16",
     ),
     "qwen3": ("Qwen3", SIZES | dict(head_dim=12, rope_parameters=dict(rope_type="linear", rope_theta=1e6, factor=4.0)), "bfloat16"),
+    "gemma": ("Gemma", SIZES | dict(head_dim=12, num_key_value_heads=1), "bfloat16"),
+    "gemma2": (
+        "Gemma2",
+        SIZES
+        | dict(
+            head_dim=12,
+            sliding_window=5,
+            query_pre_attn_scalar=20,
+            attn_logit_softcapping=2.0,
+            final_logit_softcapping=3.0,
+        ),
+        "bfloat16",
+    ),
+    "gemma3": (
+        "Gemma3",
+        SIZES
+        | dict(
+            head_dim=12,
+            num_hidden_layers=3,
+            sliding_window=5,
+            query_pre_attn_scalar=20,
+            layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+            rope_parameters=dict(
+                full_attention=dict(rope_type="linear", rope_theta=1e6, factor=8.0),
+                sliding_attention=dict(rope_type="default", rope_theta=1e4),
+            ),
+        ),
+        "bfloat16",
+    ),
+    "phi3_short": ("Phi3", PHI3 | dict(original_max_position_embeddings=32, max_position_embeddings=32), "bfloat16"),
+    "phi3_long": ("Phi3", PHI3 | dict(original_max_position_embeddings=16), "bfloat16"),
+    "glm": ("Glm", SIZES | dict(head_dim=8, attention_bias=True), "bfloat16"),
+    "glm4": ("Glm4", SIZES | dict(head_dim=12, attention_bias=True), "bfloat16"),
+    "gpt2": (
+        "GPT2",
+        dict(vocab_size=VOCAB, n_positions=40, n_embd=32, n_layer=2, n_head=4, bos_token_id=1, eos_token_id=2),
+        "bfloat16",
+    ),
+    "mixtral": ("Mixtral", SIZES | dict(MOE, num_local_experts=4, sliding_window=7), "bfloat16"),
+    "qwen2_moe": (
+        "Qwen2Moe",
+        SIZES
+        | MOE
+        | dict(num_experts=4, shared_expert_intermediate_size=24, norm_topk_prob=False, mlp_only_layers=[0]),
+        "bfloat16",
+    ),
+    "qwen3_moe": ("Qwen3Moe", SIZES | MOE | dict(head_dim=8, num_experts=4, norm_topk_prob=True), "bfloat16"),
+    "glm4_moe": (
+        "Glm4Moe",
+        SIZES
+        | MOE
+        | dict(
+            head_dim=12,
+            n_routed_experts=8,
+            n_group=4,
+            topk_group=2,
+            n_shared_experts=2,
+            first_k_dense_replace=1,
+            routed_scaling_factor=1.5,
+            use_qk_norm=True,
+            attention_bias=True,
+        ),
+        "bfloat16",
+    ),
+    "minimax_m2": (
+        "MiniMaxM2",
+        SIZES | MOE | dict(head_dim=12, num_local_experts=4, rotary_dim=6, intermediate_size=16),
+        "bfloat16",
+    ),
+    "nemotron_h": (
+        "NemotronH",
+        SIZES
+        | MOE
+        | dict(
+            num_hidden_layers=4,
+            layers_block_type=["linear_attention", "moe", "full_attention", "mlp"],
+            head_dim=8,
+            mamba_num_heads=4,
+            mamba_head_dim=8,
+            n_groups=2,
+            ssm_state_size=8,
+            conv_kernel=4,
+            chunk_size=8,
+            n_routed_experts=4,
+            moe_shared_expert_intermediate_size=24,
+            routed_scaling_factor=2.5,
+        ),
+        "bfloat16",
+    ),
+    "gpt_oss": (
+        "GptOss",
+        SIZES
+        | dict(
+            MOE,
+            head_dim=8,
+            num_local_experts=4,
+            intermediate_size=16,
+            sliding_window=5,
+            rope_parameters=yarn(4.0, 16, beta_fast=32.0, beta_slow=1.0, truncate=False) | dict(rope_theta=150000.0),
+        ),
+        "bfloat16",
+    ),
 }
 
 
 def make(name):
     family, settings, dtype = FAMILIES[name]
     torch.manual_seed(sum(name.encode()))
-    config = getattr(transformers, family + "Config")(**settings)
+    config = next(getattr(transformers, family + c) for c in ("TextConfig", "Config") if hasattr(transformers, family + c))(
+        **settings
+    )
     config._attn_implementation = "eager"
     classes = [f"{family}ForCausalLM", f"{family}LMHeadModel"]
     model = next(getattr(transformers, c) for c in classes if hasattr(transformers, c))(config)
@@ -83,6 +199,9 @@ def make(name):
             randomize(key, value)
             # Rounded to the type of the file, then computed in f32.
             value.copy_(value.to(getattr(torch, dtype)))
+    for key, value in model.named_buffers():
+        if "e_score_correction_bias" in key:
+            value.copy_((torch.randn_like(value) * 0.3).to(getattr(torch, dtype)))
     folder = OUT / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -101,7 +220,9 @@ def make(name):
 
 def randomize(key, value):
     """Values that let every part matter, and norms that are not the identity."""
-    if "norm" in key and key.endswith("weight"):
+    if "A_log" in key:
+        value.copy_(torch.rand_like(value))
+    elif "norm" in key and key.endswith("weight"):
         value.add_(torch.randn_like(value) * 0.2)
     elif value.dim() == 1:
         value.copy_(torch.randn_like(value) * 0.3)
