@@ -9,6 +9,7 @@ const LAYERS: &[(&str, u32)] = &[
     ("mynah-kernels", 1),
     ("mynah-tokenizer", 1),
     ("mynah-trust", 1),
+    ("mynah-chat", 1),
     ("mynah-swap", 1),
     ("mynah-tensor", 2),
     ("mynah-data", 2),
