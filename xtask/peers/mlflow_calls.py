@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 import tempfile
+import time
 from pathlib import Path
 
 import mlflow
@@ -434,7 +435,17 @@ def hash_of(file):
     return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
 
 
+def finished_run(client, experiment):
+    """A run that nothing stands against: our server lets no other into production."""
+    start = int(time.time() * 1000)
+    run_id = client.create_run(experiment, start, run_name="judged").info.run_id
+    client.log_metric(run_id, "loss", 0.5, timestamp=start, step=1)
+    client.set_terminated(run_id)
+    return run_id
+
+
 def registry(call, client, run_id):
+    failed, run_id = run_id, finished_run(client, client.get_run(run_id).info.experiment_id)
     name = f"reg-{call.suffix}"
     call("create_registered_model", client.create_registered_model, name, {"a": "1", "b": "2"}, "about it")
     call("create_registered_model again", client.create_registered_model, name)
@@ -470,6 +481,11 @@ def registry(call, client, run_id):
     call("get_model_version_download_uri", client.get_model_version_download_uri, name, "2")
     call("transition_model_version_stage", client.transition_model_version_stage, name, "1", "Production")
     call("transition archive", client.transition_model_version_stage, name, "2", "production", True)
+    call("transition keep", client.transition_model_version_stage, name, "1", "Production")
+    call("get_latest_versions two in production", lambda: sorted_stages(client, name))
+    call("transition archive again", client.transition_model_version_stage, name, "2", "Production", True)
+    call("get_latest_versions archived", lambda: sorted_stages(client, name))
+    call("transition staging", client.transition_model_version_stage, name, "3", "Staging")
     call("transition bad stage", client.transition_model_version_stage, name, "2", "Nowhere")
     call("get_latest_versions", lambda: sorted_versions(client.get_latest_versions(name)))
     call("get_latest_versions stage", client.get_latest_versions, name, ["Production"])
@@ -480,6 +496,8 @@ def registry(call, client, run_id):
     call("set_registered_model_alias missing", client.set_registered_model_alias, name, "x", "99")
     call("set_registered_model_alias latest", client.set_registered_model_alias, name, "latest", "1")
     call("set_registered_model_alias v1", client.set_registered_model_alias, name, "v1", "1")
+    call("set_registered_model_alias production", client.set_registered_model_alias, name, "production", "2")
+    call("get_latest_versions aliases", lambda: sorted_aliases(client.get_latest_versions(name)))
     call("get_model_version_by_alias", client.get_model_version_by_alias, name, "champion")
     call("get_model_version_by_alias missing", client.get_model_version_by_alias, name, "nobody")
     call("delete_registered_model_alias", client.delete_registered_model_alias, name, "old")
@@ -518,11 +536,21 @@ def registry(call, client, run_id):
     call("alias of a deleted version", client.get_model_version_by_alias, name, "champion")
     call("create_model_version after delete", client.create_model_version, name, uri, run_id)
     call("mlflow.register_model", lambda: mlflow.register_model(uri, f"other-{call.suffix}"))
+    call("alias on the wire", client.set_registered_model_alias, f"other-{call.suffix}", "best", "1")
+    path = f"/api/2.0/mlflow/registered-models/get?name=other-{call.suffix}"
+    call.raw("registered model on the wire", "GET", path, show=("registered_model",))
+    unfit = f"unfit-{call.suffix}"
+    client.create_registered_model(unfit)
+    client.create_model_version(unfit, client.get_run(failed).info.artifact_uri + "/model", failed)
+    call("transition of a failed run to staging", client.transition_model_version_stage, unfit, "1", "Staging")
+    call("transition of a failed run", client.transition_model_version_stage, unfit, "1", "Production")
+    call("alias production of a failed run", client.set_registered_model_alias, unfit, "Production", "1")
     prompt = f"prompt-{call.suffix}"
     call("register_prompt", lambda: mlflow.genai.register_prompt(prompt, "Say {{what}}.", tags={"k": "v"}).version)
     call("register_prompt again", lambda: mlflow.genai.register_prompt(prompt, "Shout {{what}}!").version)
     call("load_prompt", lambda: mlflow.genai.load_prompt(f"prompts:/{prompt}/2").format(what="mynah"))
     call("set_prompt_alias", lambda: mlflow.genai.set_prompt_alias(prompt, "best", 1))
+    call("set_prompt_alias production", lambda: mlflow.genai.set_prompt_alias(prompt, "production", 2))
     call("load_prompt by alias", lambda: mlflow.genai.load_prompt(f"prompts:/{prompt}@best").template)
     call("search_prompts", lambda: [p.name for p in mlflow.genai.search_prompts(f"name = '{prompt}'")])
     call("delete_registered_model", client.delete_registered_model, name)
@@ -540,6 +568,14 @@ def versions(found):
 
 def sorted_versions(found):
     return sorted(versions(found))
+
+
+def sorted_aliases(found):
+    return sorted((version.version, sorted(version.aliases)) for version in found)
+
+
+def sorted_stages(client, name):
+    return sorted((int(v.version), v.current_stage) for v in client.search_model_versions(f"name = '{name}'"))
 
 
 def sort_latest(model):

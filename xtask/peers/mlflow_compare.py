@@ -54,8 +54,14 @@ INTENDED = {
     "runs: set_tag too long": "the same",
     "logged: search_logged_models [attributes.status = 'READY']": "MLflow compares the name with a number and finds none",
     "logged: search_logged_models [colour = 'red']": "MLflow answers 500; ours says what is wrong",
+    "registry: transition of a failed run": "ours lets only runs that pass its policy into production",
+    "registry: alias production of a failed run": "the same, for the alias of that name",
     "wire: history in bulk thinned": "both keep first, last and evenly chosen points between, not the same ones",
 }
+
+
+# Tags that ours adds: they are left out of both answers.
+OWN_TAGS = {"mynah.promotion": "names the record of why a version may be in production"}
 
 
 class Plain:
@@ -103,7 +109,8 @@ class Plain:
                 return "<user>"
             return self.text(value)
         if isinstance(value, dict):
-            return {str(key): self.value(value[key], str(key)) for key in sorted(value, key=str)}
+            kept = sorted((key for key in value if key not in OWN_TAGS), key=str)
+            return {str(key): self.value(value[key], str(key)) for key in kept}
         if hasattr(value, "to_dict") and type(value).__name__ == "DataFrame":
             rows = json.loads(value.to_json(orient="records", default_handler=str))
             return [self.value(row) for row in rows]

@@ -82,6 +82,17 @@ export function el(name, attributes = {}, ...children) {
   return node;
 }
 
+export function table(titles, lines) {
+  const head = titles.length ? el("thead", {}, el("tr", {}, titles.map((title) => el("th", { scope: "col" }, title)))) : null;
+  const row = (line) => el("tr", {}, line.map((cell, place) => (place ? el("td", {}, cell ?? "") : el("th", { scope: "row" }, cell ?? ""))));
+  return el("table", { class: "plain" }, head, el("tbody", {}, lines.map(row)));
+}
+
+// What an event or a finding is about, as a link where there is a place for it.
+export function subject(text) {
+  return text.startsWith("run:") ? el("a", { href: `#/run/${encodeURIComponent(text.slice(4))}` }, text) : el("span", {}, text);
+}
+
 // The colour of the n-th line: ten that the eye tells apart in light and dark, then around the circle.
 const COLOURS = ["#2f7ed8", "#e0662e", "#2ca25f", "#c0392b", "#8e5bd0", "#1aa5a5", "#d81b80", "#a07a00", "#6b7c93", "#5aa02c"];
 

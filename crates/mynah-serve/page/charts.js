@@ -19,6 +19,8 @@ export class Charts {
     this.count = el("span", { class: "quiet" });
     this.legend = el("div", { class: "legend" });
     this.grid = el("div", { class: "cards" });
+    this.systemGrid = el("div", { class: "cards" });
+    this.system = el("details", { class: "group", hidden: true, open: true }, el("summary", {}, "System metrics"), this.systemGrid);
     const check = (name, title) =>
       el("label", {}, el("input", { type: "checkbox", checked: settings[name], onchange: (event) => this.set(name, event.target.checked) }), ` ${title}`);
     const axis = el("select", { "aria-label": "Horizontal axis", onchange: (event) => this.set("axis", event.target.value, true) });
@@ -37,6 +39,7 @@ export class Charts {
       ),
       this.legend,
       this.grid,
+      this.system,
     ];
     this.seen = new IntersectionObserver((entries) => {
       for (const entry of entries) if (entry.isIntersecting) this.cards.get(entry.target.dataset.key)?.load();
@@ -77,12 +80,17 @@ export class Charts {
     const shown = this.keys.filter(match);
     this.count.textContent = `${shown.length} of ${this.keys.length} metrics, ${this.runs.length} runs`;
     this.seen.disconnect();
-    const nodes = shown.map((key) => {
-      if (!this.cards.has(key)) this.cards.set(key, new Card(this, key));
-      return this.cards.get(key).node;
-    });
-    this.grid.replaceChildren(...(nodes.length && this.runs.length ? nodes : [el("p", { class: "empty" }, "No metrics to draw.")]));
-    for (const node of nodes) this.seen.observe(node);
+    const nodes = (keys) =>
+      keys.map((key) => {
+        if (!this.cards.has(key)) this.cards.set(key, new Card(this, key));
+        return this.cards.get(key).node;
+      });
+    const isSystem = (key) => key.startsWith("system/");
+    const [own, system] = this.runs.length ? [nodes(shown.filter((key) => !isSystem(key))), nodes(shown.filter(isSystem))] : [[], []];
+    this.grid.replaceChildren(...(own.length || system.length ? own : [el("p", { class: "empty" }, "No metrics to draw.")]));
+    this.system.hidden = !system.length;
+    this.systemGrid.replaceChildren(...system);
+    for (const node of [...own, ...system]) this.seen.observe(node);
   }
 
   // Runs that have new points.

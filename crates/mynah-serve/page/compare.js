@@ -1,18 +1,23 @@
 // Runs side by side: what they were told, what came out, and by how much they differ from the first.
 import { el, number, post, show } from "./api.js";
+import { direction, Goals } from "./goals.js";
 import { go, state } from "./state.js";
 
 export class CompareView {
   constructor() {
     this.onlyDifferent = true;
     this.body = el("div", { class: "pad" });
+    this.goals = new Goals();
+    this.problem = el("p", { class: "error", role: "alert", hidden: true });
     this.node = [
       el(
         "div",
         { class: "bar" },
         el("label", {}, el("input", { type: "checkbox", checked: true, onchange: (event) => { this.onlyDifferent = event.target.checked; this.draw(); } }), " only what differs"),
+        this.goals.node,
         el("span", { class: "quiet" }, "The first run is the baseline; click a name to make it the first."),
       ),
+      this.problem,
       this.body,
     ];
   }
@@ -24,14 +29,31 @@ export class CompareView {
       return;
     }
     this.found = await post("/api/mynah/compare", { run_ids: ids.slice(0, 200) });
+    this.goals.show(this.found.metrics.map((line) => line.key));
+    this.marks = null;
+    this.problem.hidden = true;
+    if (state.goals.length) {
+      try {
+        this.marks = await post("/api/mynah/standouts", { run_ids: ids.slice(0, 200), goals: state.goals });
+      } catch (error) {
+        this.problem.textContent = error.message;
+        this.problem.hidden = false;
+      }
+    }
     this.draw();
+  }
+
+  mark(id) {
+    const onFront = this.marks?.front.includes(id);
+    const apart = (this.marks?.outliers ?? []).filter((one) => one.run_id === id).map((one) => one.metric);
+    return [onFront ? el("span", { class: "badge", title: "No other of these runs is better in one goal and no worse in the others" }, "front") : null, apart.length ? el("span", { class: "badge apart", title: `far from the others in ${apart.join(", ")}` }, "outlier") : null];
   }
 
   draw() {
     if (!this.found) return;
     const { rows, params, metrics, tags } = this.found;
     const first = (id) => go({ selected: new Set([id, ...state.selected].filter((one, place, all) => all.indexOf(one) === place)) });
-    const head = el("tr", {}, el("th", { scope: "col" }, ""), rows.map((row, place) => el("th", { scope: "col" }, el("button", { onclick: () => first(row.id), title: "Make this the baseline" }, row.name), place === 0 ? " (baseline)" : "")));
+    const head = el("tr", {}, el("th", { scope: "col" }, ""), rows.map((row, place) => el("th", { scope: "col" }, el("button", { onclick: () => first(row.id), title: "Make this the baseline" }, row.name), place === 0 ? " (baseline)" : "", this.mark(row.id))));
     const section = (title, lines, cells) => {
       const shown = lines.filter((line) => line.differs || !this.onlyDifferent);
       if (!shown.length) return null;
@@ -44,7 +66,9 @@ export class CompareView {
         const n = number(value);
         const delta = place && Number.isFinite(n) && Number.isFinite(base) && n !== base ? n - base : 0;
         const percent = delta && base ? ` (${delta > 0 ? "+" : ""}${((100 * delta) / Math.abs(base)).toPrecision(3)}%)` : "";
-        return el("td", { class: "number" }, n === undefined ? "–" : show(n), delta ? el("span", { class: "quiet" }, ` ${delta > 0 ? "+" : ""}${show(delta)}${percent}`) : null);
+        const way = direction(line.key);
+        const verdict = !delta || !way ? "" : (way === "min") === delta < 0 ? "better" : "worse";
+        return el("td", { class: "number" }, n === undefined ? "–" : show(n), delta ? el("span", { class: verdict || "quiet" }, ` ${delta > 0 ? "+" : ""}${show(delta)}${percent}${verdict && ` ${verdict}`}`) : null);
       });
     };
     const parts = [section("Metrics", metrics, numbers), section("Params", params, texts), section("Tags", tags, texts)].filter(Boolean);

@@ -1,7 +1,9 @@
 // Puts the views together: which one is shown, keys, theme, and the question every two seconds what has changed.
 import { el, get } from "./api.js";
+import { AuditView } from "./audit.js";
 import { ChartsView } from "./charts.js";
 import { CompareView } from "./compare.js";
+import { GovernanceView } from "./governance.js";
 import { ParallelView } from "./parallel.js";
 import { RunView } from "./run.js";
 import { RunsView } from "./runs.js";
@@ -23,6 +25,8 @@ const views = {
   compare: new CompareView(),
   parallel: new ParallelView(experiments),
   run: new RunView(runs.names),
+  governance: new GovernanceView(experiments),
+  audit: new AuditView(),
 };
 
 async function draw() {
@@ -68,6 +72,7 @@ async function poll() {
     if (found.reset) location.reload();
     if (found.subjects.some((subject) => subject.startsWith("experiment:"))) await loadExperiments();
     const touched = new Set(found.subjects.filter((subject) => subject.startsWith("run:")).map((subject) => subject.slice(4)));
+    if (found.subjects.length) views[shown]?.grown?.();
     if (touched.size) {
       runs.known = null;
       if (shown === "runs") await runs.load(true);
@@ -95,7 +100,7 @@ function theme() {
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
   if (event.target.closest("input:not([type=checkbox]):not([type=range]), textarea, select")) return;
-  const to = { r: "runs", g: "charts", c: "compare", p: "parallel" }[event.key];
+  const to = { r: "runs", g: "charts", c: "compare", p: "parallel", v: "governance", a: "audit" }[event.key];
   if (to) go({ view: to, id: "" });
   else if (event.key === "/") {
     if (shown !== "runs") go({ view: "runs", id: "" });

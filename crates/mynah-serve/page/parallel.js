@@ -1,7 +1,8 @@
 // Parallel coordinates: an axis per param or metric, a line per run, coloured by one metric; drag on an axis to keep
 // only the runs that pass there.
-import { el, number, post, show } from "./api.js";
-import { go, state } from "./state.js";
+import { el, number, post, show, table } from "./api.js";
+import { Goals } from "./goals.js";
+import { address, go, state } from "./state.js";
 
 const RUNS_MAX = 2000;
 const TOP = 34, BOTTOM = 18, SIDE = 60;
@@ -15,9 +16,15 @@ export class ParallelView {
     this.axesList = el("details", {}, el("summary", {}, "Axes"), (this.pick = el("div", { class: "pick" })));
     this.colourBy = el("select", { "aria-label": "Colour by", onchange: () => { this.by = this.colourBy.value; this.draw(); } });
     this.count = el("span", { class: "quiet", role: "status" });
+    this.goals = new Goals();
+    this.frontOnly = el("input", { type: "checkbox", onchange: () => this.draw() });
+    this.marks = el("div", { class: "columns" });
+    this.front = new Set();
+    this.apart = new Set();
     this.node = [
-      el("div", { class: "bar" }, this.axesList, el("label", {}, "Colour ", this.colourBy), el("button", { onclick: () => this.select() }, "Select what is left"), el("button", { onclick: () => { this.brushes.clear(); this.draw(); } }, "Clear limits"), this.count),
-      el("div", { class: "card wide", style: { margin: ".8rem" } }, this.canvas),
+      el("div", { class: "bar" }, this.axesList, el("label", {}, "Colour ", this.colourBy), el("button", { onclick: () => this.select() }, "Select what is left"), el("button", { onclick: () => { this.brushes.clear(); this.draw(); } }, "Clear limits"), this.goals.node, el("label", {}, this.frontOnly, " only the front"), this.count),
+      el("div", { class: "card wide parallel" }, this.canvas),
+      this.marks,
     ];
     new ResizeObserver(() => this.draw()).observe(this.canvas);
     this.canvas.addEventListener("pointerdown", (event) => this.press(event));
@@ -52,7 +59,42 @@ export class ParallelView {
       ),
     );
     this.colourBy.replaceChildren(...this.columns.map((column) => el("option", { value: column, selected: column === this.by }, column)));
+    this.goals.show(known.metrics);
     this.draw();
+    await this.standOut();
+  }
+
+  // Which runs no other beats in all goals at once, and whose values lie far from the rest.
+  async standOut() {
+    this.front = new Set();
+    this.apart = new Set();
+    this.marks.replaceChildren();
+    this.frontOnly.disabled = !state.goals.length;
+    if (state.goals.length && this.rows.length) {
+      try {
+        this.tell(await post("/api/mynah/standouts", { run_ids: this.rows.map((row) => row.id), goals: state.goals }));
+      } catch (error) {
+        this.marks.replaceChildren(el("p", { class: "error", role: "alert" }, error.message));
+      }
+    }
+    this.draw();
+  }
+
+  tell(found) {
+    this.front = new Set(found.front);
+    this.apart = new Set(found.outliers.map((one) => one.run_id));
+    const names = new Map(this.rows.map((row) => [row.id, row.name]));
+    const link = (id) => el("a", { href: address({ view: "run", id }) }, names.get(id) ?? id.slice(0, 8));
+    const value = (id, metric) => {
+      const at = this.columns.indexOf(`metrics.${metric}`);
+      return at < 0 ? "" : show(this.rows.find((row) => row.id === id)?.cells[at]);
+    };
+    const metrics = found.goals.map((goal) => goal.slice(0, -4));
+    const choose = el("button", { onclick: () => go({ view: "runs", selected: new Set(found.front.slice(0, 100)) }) }, "Select the front");
+    this.marks.replaceChildren(
+      el("section", { "data-part": "front" }, el("h2", {}, `Pareto front: ${found.front.length} of ${found.runs} runs`), el("p", { class: "quiet" }, "No other run here is better in one goal and no worse in the others. ", choose), table(["Run", ...found.goals], found.front.slice(0, 200).map((id) => [link(id), ...metrics.map((metric) => value(id, metric))]))),
+      el("section", { "data-part": "outliers" }, el("h2", {}, `Outliers: ${found.outliers.length}`), el("p", { class: "quiet" }, `Further than ${found.outlier_score_min} robust deviations from the median; a metric needs ${found.outlier_runs_min} runs.`), found.outliers.length ? table(["Run", "Metric", "Value", "Deviations"], found.outliers.slice(0, 200).map((one) => [link(one.run_id), one.metric, show(one.value), show(one.score)])) : ""),
+    );
   }
 
   // A numeric axis where every value is a number, else one place per text.
@@ -91,14 +133,19 @@ export class ParallelView {
       const p = axis.place(row.cells[axis.at]);
       return !brush || (p !== undefined && p >= brush[0] && p <= brush[1]);
     });
-    this.left = this.rows.filter(passes);
+    const shown = this.frontOnly.checked && this.front.size ? this.rows.filter((row) => this.front.has(row.id)) : this.rows;
+    this.left = shown.filter(passes);
     const kept = new Set(this.left);
-    for (const bright of [false, true])
-      for (const row of this.rows) {
-        if (kept.has(row) !== bright) continue;
+    // The front last, on top of the others and thicker; outliers are dashed.
+    for (const [bright, onFront] of [[false, false], [true, false], [true, true]])
+      for (const row of shown) {
+        if (kept.has(row) !== bright || (bright && this.front.has(row.id) !== onFront)) continue;
         const p = shade?.place(row.cells[shade.at]);
         context.strokeStyle = p === undefined ? style.getPropertyValue("--quiet").trim() : `hsl(${240 - 240 * p} 75% 50%)`;
-        context.globalAlpha = bright ? Math.max(0.15, Math.min(0.8, 60 / this.left.length)) : 0.03;
+        const isApart = this.apart.has(row.id);
+        context.globalAlpha = !bright ? 0.03 : onFront ? 1 : isApart ? 0.9 : Math.max(0.15, Math.min(0.8, 60 / this.left.length));
+        context.lineWidth = onFront ? 3 : 1;
+        context.setLineDash(isApart ? [5, 4] : []);
         context.beginPath();
         let open = false;
         axes.forEach((axis, i) => {
@@ -110,6 +157,8 @@ export class ParallelView {
         context.stroke();
       }
     context.globalAlpha = 1;
+    context.lineWidth = 1;
+    context.setLineDash([]);
     context.font = "11px system-ui, sans-serif";
     context.textAlign = "center";
     axes.forEach((axis, i) => {
@@ -128,6 +177,7 @@ export class ParallelView {
       context.fillRect(x(i) - 8, y(brush[1]), 16, y(brush[0]) - y(brush[1]));
     });
     this.count.textContent = `${this.left.length} of ${this.rows.length} runs`;
+    this.canvas.setAttribute("aria-label", `Parallel coordinates of ${this.left.length} runs${this.front.size ? `, ${this.front.size} of them on the Pareto front` : ""}`);
   }
 
   at(event) {

@@ -1,7 +1,8 @@
 // One run: what it was told, what it measured, its files, where it comes from; and how it differs from another.
-import { bytes, el, get, number, post, show, span, when } from "./api.js";
+import { bytes, el, get, number, post, show, span, table, when } from "./api.js";
 import { Charts } from "./charts.js";
-import { address, state } from "./state.js";
+import { NearView } from "./near.js";
+import { address, go, state } from "./state.js";
 
 const PREVIEW_BYTES = 64 * 1024;
 
@@ -11,7 +12,8 @@ export class RunView {
     this.charts = new Charts(names);
     this.title = el("div", { class: "bar" });
     this.body = el("div", { class: "columns" });
-    this.node = [this.title, this.body, ...this.charts.node];
+    this.near = new NearView();
+    this.node = [this.title, this.body, ...this.near.node, ...this.charts.node];
   }
 
   async update() {
@@ -28,6 +30,10 @@ export class RunView {
       el("span", { class: `status ${info.status}` }, info.status),
       el("span", { class: "quiet" }, `${found.experiment} · ${info.user_id} · ${when(info.start_time)} · ${span((info.end_time ?? Date.now()) - info.start_time)}`),
       el("code", { class: "quiet" }, info.run_id),
+      el("span", { class: "spring" }),
+      el("button", { title: "Compare all runs that name no other with this one", onclick: () => go({ baseline: state.baseline === info.run_id ? "" : info.run_id }) }, state.baseline === info.run_id ? "No longer the baseline" : "Make it the baseline"),
+      el("button", { onclick: () => this.keepApart(info, found.quarantine) }, found.quarantine ? "Release" : "Quarantine…"),
+      el("a", { href: address({ view: "audit", id: `run:${info.run_id}` }) }, "its events"),
       ...(found.quarantine ? [el("span", { class: "apart" }, `In quarantine since ${when(found.quarantine.at_ms)} by ${found.quarantine.by}: ${found.quarantine.reason}`)] : []),
     );
     const params = data.params ?? [];
@@ -45,6 +51,26 @@ export class RunView {
       this.difference(info),
     );
     this.charts.show([info.run_id], metrics.map((metric) => metric.key));
+    await this.near.update(info.run_id, metrics.map((metric) => metric.key));
+  }
+
+  // Hidden from comparison, serving and promotion; nothing is lost.
+  keepApart(info, isApart) {
+    const done = (work) => work.then(() => this.update()).catch((error) => this.title.append(el("span", { class: "bad", role: "alert" }, error.message)));
+    if (isApart) return done(post("/api/mynah/release", { run_id: info.run_id }));
+    const reason = el("input", { type: "text", maxLength: 900, required: true, autofocus: true, "aria-label": "Reason", placeholder: "reason" });
+    const dialog = el(
+      "dialog",
+      { "aria-label": "Quarantine" },
+      el("p", {}, `${info.run_name} will be hidden from comparison, serving and promotion. It loses nothing and can be released.`),
+      el("form", { method: "dialog" }, reason, " ", el("button", { value: "apply" }, "Quarantine"), " ", el("button", { formNoValidate: true, value: "" }, "Cancel")),
+    );
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      if (dialog.returnValue === "apply") done(post("/api/mynah/quarantine", { run_id: info.run_id, reason: reason.value }));
+    });
+    document.body.append(dialog);
+    dialog.showModal();
   }
 
   touch(ids) {
@@ -119,10 +145,6 @@ function change(values) {
   return `${to > from ? "+" : ""}${((100 * (to - from)) / Math.abs(from)).toPrecision(3)}%`;
 }
 
-function table(titles, lines) {
-  return el("table", { class: "plain" }, titles.length ? el("thead", {}, el("tr", {}, titles.map((title) => el("th", { scope: "col" }, title)))) : null, el("tbody", {}, lines.map((line) => el("tr", {}, line.map((cell, place) => (place ? el("td", {}, cell) : el("th", { scope: "row" }, cell)))))));
-}
-
 function section(title, items, line) {
   if (!items.length) return el("section", { hidden: true });
   const sorted = [...items].sort((a, b) => a.key.localeCompare(b.key));
@@ -130,11 +152,11 @@ function section(title, items, line) {
 }
 
 // Where the run comes from and what came out of it, from left to right.
-function lineage({ run, parent, children }) {
+function lineage({ run, parent, children, versions }) {
   const datasets = (run.inputs?.dataset_inputs ?? []).map((input) => ({ text: `${input.dataset.name} ${input.dataset.digest.slice(0, 8)}`, kind: "dataset" }));
   const models = (run.inputs?.model_inputs ?? []).map((input) => ({ text: input.model_id.slice(0, 10), kind: "model" }));
   const before = [...(parent ? [{ text: parent.name, id: parent.id, kind: "parent run" }] : []), ...datasets, ...models];
-  const after = [...children.map((child) => ({ text: child.name, id: child.id, kind: `child run, ${child.status}` })), ...(run.outputs?.model_outputs ?? []).map((output) => ({ text: output.model_id.slice(0, 10), kind: "model" }))];
+  const after = [...children.map((child) => ({ text: child.name, id: child.id, kind: `child run, ${child.status}` })), ...(run.outputs?.model_outputs ?? []).map((output) => ({ text: output.model_id.slice(0, 10), kind: "model" })), ...versions.map((one) => ({ text: `${one.name} ${one.version}`, kind: ["registered version", one.stage === "None" ? "" : one.stage, ...one.aliases.map((alias) => `@${alias}`)].filter(Boolean).join(", ") }))];
   if (!before.length && !after.length) return el("section", { hidden: true });
   const svg = (name, attributes, ...nodes) => {
     const node = document.createElementNS("http://www.w3.org/2000/svg", name);

@@ -2,7 +2,7 @@
 
 const listeners = new Set();
 
-export const state = { view: "runs", id: "", experiment: "", filter: "", order: "", columns: null, selected: new Set() };
+export const state = { view: "runs", id: "", experiment: "", filter: "", order: "", columns: null, selected: new Set(), goals: [], baseline: "" };
 
 export function read() {
   const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
@@ -14,6 +14,8 @@ export function read() {
   state.filter = fields.get("f") ?? "";
   state.order = fields.get("o") ?? "";
   state.columns = fields.has("c") ? fields.get("c").split("\n").filter(Boolean) : null;
+  state.goals = (fields.get("g") ?? "").split("\n").filter(Boolean);
+  state.baseline = fields.get("b") ?? "";
   state.selected = new Set((fields.get("s") ?? "").split(",").filter(Boolean));
 }
 
@@ -24,6 +26,8 @@ export function address(changes = {}) {
   if (next.filter) fields.set("f", next.filter);
   if (next.order) fields.set("o", next.order);
   if (next.columns) fields.set("c", next.columns.join("\n"));
+  if (next.goals.length) fields.set("g", next.goals.join("\n"));
+  if (next.baseline) fields.set("b", next.baseline);
   if (next.selected.size) fields.set("s", [...next.selected].join(","));
   const query = String(fields);
   return `#/${next.view}${next.id ? `/${encodeURIComponent(next.id)}` : ""}${query ? `?${query}` : ""}`;

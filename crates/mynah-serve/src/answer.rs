@@ -78,6 +78,16 @@ impl ApiError {
         ApiError::new(Code::InternalError, message)
     }
 
+    /// The same error, and more to say.
+    pub(crate) fn add(self, more: &str) -> ApiError {
+        ApiError { message: self.message + more, ..self }
+    }
+
+    /// Whether it is the server's fault, or the disk's, and not the client's.
+    pub(crate) fn is_internal(&self) -> bool {
+        self.code == Code::InternalError
+    }
+
     #[cfg(test)]
     pub(crate) fn code(&self) -> Code {
         self.code
@@ -118,6 +128,21 @@ impl From<mynah_ledger::Error> for ApiError {
             ErrorKind::Busy => Code::TemporarilyUnavailable,
             ErrorKind::Permission => Code::PermissionDenied,
             ErrorKind::Storage | ErrorKind::NewerSchema => Code::InternalError,
+        };
+        ApiError::new(code, error.to_string())
+    }
+}
+
+impl From<mynah_govern::Error> for ApiError {
+    fn from(error: mynah_govern::Error) -> ApiError {
+        use mynah_govern::ErrorKind;
+        let code = match error.kind() {
+            ErrorKind::Argument => Code::InvalidParameterValue,
+            ErrorKind::NotFound => Code::ResourceDoesNotExist,
+            // Not INVALID_STATE: its status is 500, on which MLflow's client asks again and again and in the end
+            // tells nobody why.
+            ErrorKind::Refused => Code::PermissionDenied,
+            _ => Code::InternalError,
         };
         ApiError::new(code, error.to_string())
     }

@@ -1,10 +1,13 @@
 //! What all requests share: the ledger, the settings, and the turnstiles that bound work.
 
+use std::sync::Arc;
+
 use mynah_ledger::Ledger;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::answer::{ApiError, Code};
 use crate::config::ServerConfig;
+use crate::governance::Governance;
 
 /// Uploads and downloads that may hold a thread at once. They have threads of their own, so that slow ones
 /// never keep an API call waiting.
@@ -13,6 +16,7 @@ pub(crate) const STREAMS_MAX: usize = 32;
 pub(crate) struct App {
     pub(crate) config: ServerConfig,
     pub(crate) ledger: Ledger,
+    pub(crate) governance: Arc<Governance>,
     requests: Semaphore,
     turns: Semaphore,
     streams: Semaphore,
@@ -22,7 +26,8 @@ impl App {
     pub(crate) fn new(config: ServerConfig, ledger: Ledger) -> App {
         let requests = Semaphore::new(config.requests_max.min(Semaphore::MAX_PERMITS));
         let turns = Semaphore::new(config.ledger_threads.min(Semaphore::MAX_PERMITS));
-        App { config, ledger, requests, turns, streams: Semaphore::new(STREAMS_MAX) }
+        let governance = Arc::new(Governance::new(config.policy.clone(), ledger.audit_head().ok()));
+        App { config, ledger, governance, requests, turns, streams: Semaphore::new(STREAMS_MAX) }
     }
 
     /// Admits a request, or says at once that there are too many.

@@ -2,6 +2,8 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
+use mynah_govern::validate::Policy;
+
 use crate::error::{Error, ErrorKind, Result};
 
 /// Everything a server needs to know, apart from the ledger it serves.
@@ -28,6 +30,9 @@ pub struct ServerConfig {
     pub ledger_threads: usize,
     /// How long a client may stay silent in the middle of a body.
     pub body_silence_ms_max: u64,
+    /// What a run must satisfy before a version it made may go to production, and what validation on the page
+    /// expects.
+    pub policy: Policy,
     /// How long requests under way may take to finish once the server is asked to stop.
     pub shutdown_grace_ms: u64,
 }
@@ -45,6 +50,7 @@ impl Default for ServerConfig {
             requests_max: 1024,
             ledger_threads: 64,
             body_silence_ms_max: 30_000,
+            policy: Policy::default(),
             shutdown_grace_ms: 5_000,
         }
     }

@@ -7,6 +7,9 @@
 //! cannot be forgotten. Handlers know neither axum nor tokio and are synchronous like the ledger itself; they run
 //! on a bounded number of threads that may wait for a commit.
 //!
+//! What a server knows beyond the ledger (its policy, an index of all runs for comparison, the last validation) is
+//! kept once for all requests and brought up to date from the audit log, never rebuilt for an answer.
+//!
 //! Answers are written from types that borrow the ledger's values, without a tree of JSON in between; requests
 //! are read through `fields` that name what is wrong in the client's own words. Artifacts are streamed
 //! in both directions, a piece at a time, and a slow client never holds a thread.
@@ -24,6 +27,7 @@ mod body;
 mod config;
 mod error;
 mod fields;
+mod governance;
 mod guard;
 mod json;
 mod mlflow;

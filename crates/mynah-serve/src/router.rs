@@ -18,10 +18,24 @@ use crate::answer::{ApiError, Code, Reply, respond};
 use crate::app::App;
 use crate::body::Pieces;
 use crate::fields::Fields;
+use crate::governance::Caller;
 use crate::{guard, mlflow, page};
 
-/// What answers a call.
-pub(crate) type Handler = fn(&Ledger, Fields) -> Reply;
+/// What answers a call: most need the ledger alone.
+#[derive(Clone, Copy)]
+pub(crate) enum Handler {
+    Ledger(fn(&Ledger, Fields) -> Reply),
+    Governed(fn(&Caller<'_>, Fields) -> Reply),
+}
+
+impl Handler {
+    fn answer(self, caller: &Caller<'_>, fields: Fields) -> Reply {
+        match self {
+            Handler::Ledger(handler) => handler(caller.ledger, fields),
+            Handler::Governed(handler) => handler(caller, fields),
+        }
+    }
+}
 
 /// One call that speaks JSON.
 pub(crate) struct Endpoint {
@@ -82,9 +96,13 @@ async fn call(app: &App, handler: Handler, path: &RawPathParams, request: Reques
     }
     // Without a token nobody is checked, so nobody is named.
     let user = app.config.token.as_ref().and_then(|_| guard::user(&head.headers));
+    let governance = Arc::clone(&app.governance);
     app.in_ledger(move |ledger| match user {
-        Some(user) => handler(&ledger.with_actor(user), fields),
-        None => handler(ledger, fields),
+        Some(user) => {
+            let ledger = &ledger.with_actor(user.as_str());
+            handler.answer(&Caller { ledger, governance: &governance, by: &user }, fields)
+        }
+        None => handler.answer(&Caller { ledger, governance: &governance, by: Caller::UNNAMED }, fields),
     })
     .await
 }
@@ -130,10 +148,12 @@ mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     use mynah_base::Rng;
+    use mynah_govern::validate::Policy;
     use mynah_ledger::{Location, NewLoggedModel, NewRun, OpenOptions};
     use serde_json::{Map, Value, json};
 
     use super::*;
+    use crate::governance::Governance;
 
     /// Every field that some call reads.
     const NAMES: [&str; 56] = [
@@ -258,13 +278,15 @@ mod tests {
             json!(["0"]),
             json!("net"),
         ];
+        let governance = Governance::new(Policy::default(), None);
+        let caller = Caller { ledger: &ledger, governance: &governance, by: Caller::UNNAMED };
         let mut answered = 0;
         for seed in 0..150 {
             for (place, endpoint) in mlflow::ENDPOINTS.iter().chain(page::ENDPOINTS).enumerate() {
                 let mut rng = Rng::for_item(seed, place as u64);
                 let body = any_fields(&mut rng, &known, DEPTH);
                 let fields = Fields::from_json(body.to_string().as_bytes()).expect("an object");
-                let answer = catch_unwind(AssertUnwindSafe(|| (endpoint.handler)(&ledger, fields)));
+                let answer = catch_unwind(AssertUnwindSafe(|| endpoint.handler.answer(&caller, fields)));
                 let case = || format!("seed {seed}: {} {} with {body}", endpoint.method, endpoint.path);
                 match answer {
                     Err(_) => panic!("panicked: {}", case()),

@@ -7,6 +7,7 @@
 mod artifacts;
 mod experiments;
 mod models;
+mod promotion;
 mod registry;
 mod runs;
 mod server;
@@ -14,11 +15,12 @@ mod sources;
 pub(crate) mod wire;
 
 use axum::http::Method;
-use mynah_ledger::{Tag, View};
+use mynah_ledger::{Ledger, Tag, View};
 
-use crate::answer::ApiError;
+use crate::answer::{ApiError, Reply};
 use crate::fields::Fields;
-use crate::router::Endpoint;
+use crate::governance::Caller;
+use crate::router::{Endpoint, Handler};
 
 pub(crate) use artifacts::routes as artifact_routes;
 pub(crate) use server::{COMPATIBLE_VERSION, not_implemented_routes};
@@ -31,20 +33,27 @@ const SEARCH_RESULTS: usize = 1_000;
 /// Most results of one page of a search.
 const SEARCH_RESULTS_MAX: usize = 50_000;
 
-const fn get(path: &'static str, handler: crate::router::Handler) -> Endpoint {
-    Endpoint { method: Method::GET, path, handler }
+type Plain = fn(&Ledger, Fields) -> Reply;
+
+const fn get(path: &'static str, handler: Plain) -> Endpoint {
+    Endpoint { method: Method::GET, path, handler: Handler::Ledger(handler) }
 }
 
-const fn post(path: &'static str, handler: crate::router::Handler) -> Endpoint {
-    Endpoint { method: Method::POST, path, handler }
+const fn post(path: &'static str, handler: Plain) -> Endpoint {
+    Endpoint { method: Method::POST, path, handler: Handler::Ledger(handler) }
 }
 
-const fn patch(path: &'static str, handler: crate::router::Handler) -> Endpoint {
-    Endpoint { method: Method::PATCH, path, handler }
+const fn patch(path: &'static str, handler: Plain) -> Endpoint {
+    Endpoint { method: Method::PATCH, path, handler: Handler::Ledger(handler) }
 }
 
-const fn delete(path: &'static str, handler: crate::router::Handler) -> Endpoint {
-    Endpoint { method: Method::DELETE, path, handler }
+const fn delete(path: &'static str, handler: Plain) -> Endpoint {
+    Endpoint { method: Method::DELETE, path, handler: Handler::Ledger(handler) }
+}
+
+/// A call that the policy decides about.
+const fn governed(path: &'static str, handler: fn(&Caller<'_>, Fields) -> Reply) -> Endpoint {
+    Endpoint { method: Method::POST, path, handler: Handler::Governed(handler) }
 }
 
 /// Every call that speaks JSON.
@@ -97,13 +106,13 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
     get("/mlflow/registered-models/get-latest-versions", registry::latest_versions),
     post("/mlflow/registered-models/set-tag", registry::set_model_tag),
     delete("/mlflow/registered-models/delete-tag", registry::delete_model_tag),
-    post("/mlflow/registered-models/alias", registry::set_alias),
+    governed("/mlflow/registered-models/alias", registry::set_alias),
     delete("/mlflow/registered-models/alias", registry::delete_alias),
     get("/mlflow/registered-models/alias", registry::version_by_alias),
     post("/mlflow/model-versions/create", registry::create_version),
     get("/mlflow/model-versions/get", registry::get_version),
     patch("/mlflow/model-versions/update", registry::update_version),
-    post("/mlflow/model-versions/transition-stage", registry::transition_stage),
+    governed("/mlflow/model-versions/transition-stage", registry::transition_stage),
     delete("/mlflow/model-versions/delete", registry::delete_version),
     get("/mlflow/model-versions/search", registry::search_versions),
     get("/mlflow/model-versions/get-download-uri", registry::download_uri),

@@ -6,15 +6,16 @@ use mynah_ledger::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{owned, sources, tags_of, wire};
+use super::{owned, promotion, sources, tags_of, wire};
 use crate::answer::{ApiError, Reply, reply, reply_empty};
 use crate::fields::Fields;
+use crate::governance::Caller;
 
 const MODELS: usize = 100;
 const MODELS_MAX: usize = 1_000;
 const VERSIONS_MAX: usize = 200_000;
 /// On a registered model or version that is a prompt.
-const PROMPT_TAG: &str = "mlflow.prompt.is_prompt";
+pub(super) const PROMPT_TAG: &str = "mlflow.prompt.is_prompt";
 /// On a logged model: the versions made of it, as JSON.
 const VERSIONS_TAG: &str = "mlflow.modelVersions";
 
@@ -120,8 +121,12 @@ pub(super) fn delete_model_tag(ledger: &Ledger, fields: Fields) -> Reply {
     reply_empty()
 }
 
-pub(super) fn set_alias(ledger: &Ledger, fields: Fields) -> Reply {
-    ledger.set_model_alias(fields.filled("name")?, fields.filled("alias")?, version_of(&fields)?)?;
+pub(super) fn set_alias(caller: &Caller<'_>, fields: Fields) -> Reply {
+    let (name, alias, version) = (fields.filled("name")?, fields.filled("alias")?, version_of(&fields)?);
+    if promotion::is_protected(alias) {
+        promotion::check(caller, name, version)?;
+    }
+    caller.ledger.set_model_alias(name, alias, version)?;
     reply_empty()
 }
 
@@ -188,13 +193,14 @@ pub(super) fn update_version(ledger: &Ledger, fields: Fields) -> Reply {
     reply(&OneVersion { model_version: wire::model_version(&version) })
 }
 
-pub(super) fn transition_stage(ledger: &Ledger, fields: Fields) -> Reply {
-    let version = ledger.transition_model_version(
-        fields.filled("name")?,
-        version_of(&fields)?,
-        stage_named(fields.filled("stage")?)?,
-        fields.boolean_if("archive_existing_versions")?.unwrap_or(false),
-    )?;
+pub(super) fn transition_stage(caller: &Caller<'_>, fields: Fields) -> Reply {
+    let (name, version) = (fields.filled("name")?, version_of(&fields)?);
+    let stage = stage_named(fields.filled("stage")?)?;
+    let archives = fields.boolean_if("archive_existing_versions")?.unwrap_or(false);
+    let version = match stage {
+        Stage::Production => promotion::promote(caller, name, version, archives)?,
+        _ => caller.ledger.transition_model_version(name, version, stage, archives)?,
+    };
     reply(&OneVersion { model_version: wire::model_version(&version) })
 }
 

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mynah_ledger::{Axis, CurveRequest, Ledger, RunRecord, SearchExperiments, SearchRuns, Thinning, View};
+use mynah_ledger::{
+    Axis, CurveRequest, Ledger, RunRecord, SearchExperiments, SearchModels, SearchRuns, Thinning, View,
+};
 use serde::Serialize;
 use serde::ser::{SerializeSeq, Serializer};
 
@@ -204,6 +206,7 @@ pub(super) fn run(ledger: &Ledger, fields: Fields) -> Reply {
         #[serde(skip_serializing_if = "Option::is_none")]
         parent: Option<Link>,
         children: Vec<Link>,
+        versions: Vec<Version>,
         #[serde(skip_serializing_if = "Option::is_none")]
         quarantine: Option<Apart<'a>>,
         experiment: &'a str,
@@ -213,6 +216,13 @@ pub(super) fn run(ledger: &Ledger, fields: Fields) -> Reply {
         id: String,
         name: String,
         status: &'static str,
+    }
+    #[derive(Serialize)]
+    struct Version {
+        name: String,
+        version: u64,
+        stage: &'static str,
+        aliases: Vec<String>,
     }
     #[derive(Serialize)]
     struct Apart<'a> {
@@ -235,12 +245,24 @@ pub(super) fn run(ledger: &Ledger, fields: Fields) -> Reply {
         max_results: CHILDREN_MAX,
         ..SearchRuns::default()
     })?;
+    let versions = ledger.search_model_versions(&SearchModels {
+        filter: format!("run_id = '{}'", record.run.id),
+        max_results: CHILDREN_MAX,
+        ..SearchModels::default()
+    })?;
+    let version = |version: mynah_ledger::ModelVersion| Version {
+        name: version.name,
+        version: version.version,
+        stage: version.stage.as_str(),
+        aliases: version.aliases,
+    };
     // A parent may be long gone; the run is shown all the same.
     let parent = record.run.parent_id.as_deref().and_then(|id| ledger.run(id).ok()).map(link);
     reply(&Found {
         run: mlflow::wire::run(&record),
         parent,
         children: children.items.into_iter().map(link).collect(),
+        versions: versions.items.into_iter().map(version).collect(),
         quarantine: record.run.quarantine.as_ref().map(|apart| Apart {
             reason: &apart.reason,
             by: &apart.by,
@@ -404,6 +426,6 @@ pub(super) fn changes(ledger: &Ledger, fields: Fields) -> Reply {
     reply(&Found { cursor, subjects, more: cursor < size, reset: false })
 }
 
-fn owned(list: Vec<&str>) -> Vec<String> {
+pub(super) fn owned(list: Vec<&str>) -> Vec<String> {
     list.into_iter().map(str::to_string).collect()
 }

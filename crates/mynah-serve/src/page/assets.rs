@@ -27,6 +27,10 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/page/charts.js", SCRIPT, include_str!("../../page/charts.js")),
     ("/page/compare.js", SCRIPT, include_str!("../../page/compare.js")),
     ("/page/parallel.js", SCRIPT, include_str!("../../page/parallel.js")),
+    ("/page/goals.js", SCRIPT, include_str!("../../page/goals.js")),
+    ("/page/governance.js", SCRIPT, include_str!("../../page/governance.js")),
+    ("/page/near.js", SCRIPT, include_str!("../../page/near.js")),
+    ("/page/audit.js", SCRIPT, include_str!("../../page/audit.js")),
     ("/page/run.js", SCRIPT, include_str!("../../page/run.js")),
 ];
 

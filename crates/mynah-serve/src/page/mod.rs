@@ -2,21 +2,58 @@
 
 mod api;
 mod assets;
+mod audit;
+mod govern;
+mod insight;
 
 use axum::http::Method;
+use mynah_ledger::Ledger;
 
-use crate::router::Endpoint;
+use crate::answer::Reply;
+use crate::fields::Fields;
+use crate::governance::Caller;
+use crate::router::{Endpoint, Handler};
 
 pub(crate) use assets::routes as asset_routes;
 
-/// Every call of the page. Questions with long lists are posted; none of them changes anything.
+type Plain = fn(&Ledger, Fields) -> Reply;
+type Governed = fn(&Caller<'_>, Fields) -> Reply;
+
+const fn get(path: &'static str, handler: Plain) -> Endpoint {
+    Endpoint { method: Method::GET, path, handler: Handler::Ledger(handler) }
+}
+
+const fn post(path: &'static str, handler: Plain) -> Endpoint {
+    Endpoint { method: Method::POST, path, handler: Handler::Ledger(handler) }
+}
+
+const fn ask(path: &'static str, handler: Governed) -> Endpoint {
+    Endpoint { method: Method::GET, path, handler: Handler::Governed(handler) }
+}
+
+const fn tell(path: &'static str, handler: Governed) -> Endpoint {
+    Endpoint { method: Method::POST, path, handler: Handler::Governed(handler) }
+}
+
+/// Every call of the page. Questions with long lists are posted.
 pub(crate) static ENDPOINTS: &[Endpoint] = &[
-    Endpoint { method: Method::GET, path: "/api/mynah/info", handler: api::info },
-    Endpoint { method: Method::GET, path: "/api/mynah/experiments", handler: api::experiments },
-    Endpoint { method: Method::POST, path: "/api/mynah/columns", handler: api::columns },
-    Endpoint { method: Method::POST, path: "/api/mynah/runs", handler: api::runs },
-    Endpoint { method: Method::GET, path: "/api/mynah/run", handler: api::run },
-    Endpoint { method: Method::POST, path: "/api/mynah/curves", handler: api::curves },
-    Endpoint { method: Method::POST, path: "/api/mynah/compare", handler: api::compare },
-    Endpoint { method: Method::GET, path: "/api/mynah/changes", handler: api::changes },
+    get("/api/mynah/info", api::info),
+    get("/api/mynah/experiments", api::experiments),
+    post("/api/mynah/columns", api::columns),
+    post("/api/mynah/runs", api::runs),
+    get("/api/mynah/run", api::run),
+    post("/api/mynah/curves", api::curves),
+    post("/api/mynah/compare", api::compare),
+    get("/api/mynah/changes", api::changes),
+    tell("/api/mynah/standouts", insight::standouts),
+    ask("/api/mynah/neighbours", insight::neighbours),
+    ask("/api/mynah/governance", govern::overview),
+    tell("/api/mynah/validate", govern::validate),
+    post("/api/mynah/quarantine", govern::quarantine),
+    post("/api/mynah/release", govern::release),
+    tell("/api/mynah/tickets/file", govern::file_tickets),
+    post("/api/mynah/tickets/close", govern::close_ticket),
+    post("/api/mynah/drift", govern::drift),
+    get("/api/mynah/audit", audit::events),
+    ask("/api/mynah/audit/verify", audit::verify),
 ];

@@ -97,6 +97,7 @@ fn a_browser_shows_the_runs() {
     let shown = page.value("location.hash.slice('#/run/'.length).split('?')[0]");
     assert!(runs.iter().any(|id| shown == id.as_str()), "{shown} is none of ours");
     page.wait_for("document.querySelectorAll('.card').length === 1");
+    page.wait_for("document.querySelectorAll('details.near').length >= 5");
     page.run("document.querySelector('canvas').scrollIntoView()");
     let picture = "document.querySelector('canvas').toDataURL()";
     page.wait_for(&format!("document.querySelector('canvas').width > 0 && {picture} !== ''"));
@@ -163,6 +164,73 @@ fn a_browser_shows_the_runs() {
     page.click("document.getElementById('theme')");
     page.wait_for("document.documentElement.dataset.theme === 'dark'");
     page.wait_for("document.querySelector('.bar [role=status]')?.textContent === '2 of 2 runs'");
+    stands_out(&mut page);
+    governs(&mut page, &server, &runs[0]);
+    proves(&mut page, &runs[0]);
     assert_eq!(page.value("document.querySelectorAll('p.error:not([hidden])').length"), json!(0));
     assert_eq!(page.complaints(), Vec::<String>::new(), "the page's console is clean");
+}
+
+/// Puts a text into a field as if it was typed and left.
+fn enter(page: &mut Browser, label: &str, text: &str) {
+    page.run(&format!(
+        "(() => {{ const field = document.querySelector('[aria-label=\"{label}\"]');
+            field.value = '{text}'; field.dispatchEvent(new Event('change')); }})()"
+    ));
+}
+
+/// A goal is asked for in words that say which way is better; then the front is marked.
+fn stands_out(page: &mut Browser) {
+    enter(page, "Goals", "score");
+    page.wait_for("document.querySelector('.goals .bad').textContent.includes(':min or :max')");
+    enter(page, "Goals", "score:max");
+    page.wait_for("document.querySelectorAll('[data-part=front] tbody tr').length === 1");
+    page.press("c");
+    page.wait_for("document.querySelectorAll('.badge').length === 1");
+    page.wait_for("document.querySelectorAll('.worse, .better').length === 1");
+}
+
+/// Findings are looked for, a run that was put into quarantine is released.
+fn governs(page: &mut Browser, server: &Fixture, run: &str) {
+    page.press("v");
+    page.wait_for(
+        "document.querySelector('[data-part=findings]')?.textContent.includes('Nobody has validated')",
+    );
+    let button = |text: &str| {
+        format!("[...document.querySelectorAll('main button')].find((node) => node.textContent === '{text}')")
+    };
+    page.click(&button("Validate now"));
+    page.wait_for(
+        "/^\\d+ findings in 300 runs/.test(document.querySelector('[data-part=findings] p')?.textContent)",
+    );
+    server.ok("POST", "/api/mynah/quarantine", json!({"run_id": run, "reason": "<i>looks odd</i>"}));
+    page.wait_for("document.querySelector('[data-part=apart] td')?.textContent === '<i>looks odd</i>'");
+    page.wait_for("document.querySelector('[data-part=findings] p').textContent.includes('grown by 1')");
+    page.run(&format!("{}.click()", button("Release")));
+    page.wait_for("document.querySelector('[data-part=apart] p')?.textContent === 'No run is in quarantine.'");
+    page.run(&format!("{}.click()", button("Look for drift")));
+    page.wait_for("document.querySelectorAll('[data-part=drift] tbody tr').length === 5");
+}
+
+/// The log is shown newest first, filtered, and verifies.
+fn proves(page: &mut Browser, run: &str) {
+    page.press("a");
+    page.wait_for("document.querySelectorAll('table.audit tbody tr').length === 100");
+    page.wait_for("document.querySelector('table.audit td:nth-child(3)').textContent === 'run.release'");
+    page.run("[...document.querySelectorAll('main button')].find((node) => node.textContent === 'Older events').click()");
+    page.wait_for("document.querySelectorAll('table.audit tbody tr').length === 200");
+    page.click(
+        "[...document.querySelectorAll('main button')].find((node) => node.textContent.includes('Verify'))",
+    );
+    page.wait_for(
+        "document.querySelector('.bar [role=status].better')?.textContent.includes('events verify')",
+    );
+    enter(page, "Subject", &format!("run:{run}"));
+    page.wait_for("document.querySelectorAll('table.audit tbody tr').length === 4");
+    assert!(
+        page.value("location.hash").as_str().is_some_and(|hash| hash.contains(run)),
+        "a link shows the same"
+    );
+    enter(page, "Kind", "release");
+    page.wait_for("document.querySelectorAll('table.audit tbody tr').length === 1");
 }

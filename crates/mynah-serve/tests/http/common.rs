@@ -90,6 +90,22 @@ impl Fixture {
         let made = self.ok("POST", "/api/2.0/mlflow/runs/create", json!({"experiment_id": "0"}));
         made["run"]["info"]["run_id"].as_str().expect("a run id").to_string()
     }
+
+    /// A finished run with a param and a metric; its id.
+    pub fn finished(&self, name: &str, depth: &str, loss: f64) -> String {
+        let api = "/api/2.0/mlflow";
+        // One after the other, whatever the clock says.
+        let start = 1_000 * (1 + self.ledger.audit_head().expect("a log").size);
+        let run = json!({"experiment_id": "0", "start_time": start});
+        let made = self.ok("POST", &format!("{api}/runs/create"), run);
+        let id = made["run"]["info"]["run_id"].as_str().expect("a run id").to_string();
+        let batch = json!({"run_id": id, "metrics": [{"key": "loss", "value": loss, "timestamp": start + 1, "step": 1}],
+                           "params": [{"key": "depth", "value": depth}]});
+        self.ok("POST", &format!("{api}/runs/log-batch"), batch);
+        let end = json!({"run_id": id, "status": "FINISHED", "end_time": start + 2, "run_name": name});
+        self.ok("POST", &format!("{api}/runs/update"), end);
+        id
+    }
 }
 
 pub fn open(folder: &tempfile::TempDir) -> Ledger {

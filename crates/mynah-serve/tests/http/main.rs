@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod common;
+mod governance;
 mod hostile;
 mod page;
 mod registry;

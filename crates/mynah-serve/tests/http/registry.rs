@@ -29,6 +29,7 @@ fn a_model_from_making_to_deleting() {
     let found = server.get(&format!("{API}/registered-models/alias?name=net&alias=best"));
     assert_eq!(found["model_version"]["version"], "1");
     assert_eq!(found["model_version"]["aliases"], json!(["best"]));
+    post(&server, "runs/update", json!({"run_id": run, "status": "FINISHED"}));
     let moved = post(
         &server,
         "model-versions/transition-stage",
