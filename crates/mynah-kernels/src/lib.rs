@@ -22,6 +22,7 @@ pub mod gemm;
 mod mapped;
 pub mod nn;
 pub mod pool;
+pub mod probe;
 pub mod quant;
 
 pub use error::{Error, ErrorKind, Result};

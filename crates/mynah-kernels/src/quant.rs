@@ -16,6 +16,10 @@
 //! fused multiply-add (the portable path computes the same through the library function).
 
 mod activations;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod blocks;
 mod buffer;
 mod format;
@@ -25,6 +29,7 @@ mod multiply;
 mod portable;
 pub mod reference;
 
+pub(crate) use buffer::Buffer;
 pub use format::Format;
 pub use matrix::Matrix;
 pub use multiply::Scratch;

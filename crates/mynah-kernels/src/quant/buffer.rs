@@ -14,7 +14,7 @@ const MAPPED_FROM: usize = 1 << 20;
 struct Line([u8; 64]);
 
 /// Bytes whose first is aligned to 64.
-pub(super) struct Buffer {
+pub(crate) struct Buffer {
     memory: Memory,
     len: usize,
 }
@@ -26,7 +26,7 @@ enum Memory {
 
 impl Buffer {
     /// `len` zeros.
-    pub(super) fn zeroed(len: usize) -> Result<Self> {
+    pub(crate) fn zeroed(len: usize) -> Result<Self> {
         let refused = || Error::new(ErrorKind::Memory, format!("no memory for {len} bytes of weights"));
         if len < MAPPED_FROM {
             return Ok(Self { memory: Memory::Small(vec![Line([0; 64]); len.div_ceil(64)]), len });
@@ -37,7 +37,7 @@ impl Buffer {
         Ok(Self { memory: Memory::Mapped(map), len })
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         match &self.memory {
             // SAFETY: the lines are len.div_ceil(64) · 64 ≥ len initialised bytes in a row.
             Memory::Small(lines) => unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), self.len) },
@@ -45,7 +45,7 @@ impl Buffer {
         }
     }
 
-    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         match &mut self.memory {
             // SAFETY: as above, and borrowed mutably.
             Memory::Small(lines) => unsafe {

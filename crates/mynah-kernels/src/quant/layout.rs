@@ -61,6 +61,12 @@ impl Layout {
         self.header + self.pairs * self.pair_bytes()
     }
 
+    /// Vectors of codes of a group: cache lines to ask for.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) const fn group_lines(self) -> usize {
+        self.codes / VECTOR
+    }
+
     /// Bytes of a block of rows of `groups` groups.
     pub(super) const fn block_bytes(self, groups: usize) -> usize {
         groups.div_ceil(2 * self.pairs) * self.span_bytes()

@@ -15,6 +15,9 @@ use crate::pool::{self, Shared};
 use std::ops::Range;
 
 use super::portable::Portable;
+#[cfg(target_arch = "x86_64")]
+use super::{avx2::Avx2, avx512::Avx512};
+use crate::cpu::{self, Isa};
 
 /// Rows of weights of a unit of work.
 const UNIT: usize = 32;
@@ -75,10 +78,19 @@ impl Matrix {
         }
         let work = Work { matrix: self, x, m, y: Shared::new(y), activations: &scratch.activations };
         let units: usize = self.parts.iter().map(|part| part.rows.div_ceil(UNIT)).sum();
+        let isa = cpu::isa();
         let body = |units: Range<usize>| {
             // SAFETY: `isa` says what the machine has (and `vnni` that besides); units are disjoint rows of
             // weights, and so disjoint columns of y.
-            unsafe { work.units::<Portable>(units) }
+            unsafe {
+                match isa {
+                    #[cfg(target_arch = "x86_64")]
+                    Isa::Avx512 if cpu::vnni() => work.units::<Avx512>(units),
+                    #[cfg(target_arch = "x86_64")]
+                    Isa::Avx512 | Isa::Avx2 => work.units::<Avx2>(units),
+                    _ => work.units::<Portable>(units),
+                }
+            }
         };
         if self.size_bytes().saturating_mul(m) < PARALLEL_MIN {
             body(0..units);

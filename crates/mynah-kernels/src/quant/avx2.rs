@@ -1,0 +1,300 @@
+//! AVX2: the sixteen rows of a block are two vectors of eight lanes, and products of four columns are made in
+//! two steps (`vpmaddubsw` to pairs of 16 bits, `vpmaddwd` to 32).
+//!
+//! The pairs must not overflow 16 bits: codes of up to 6 bits times x never do. Those of Q8_0 would, so they
+//! are made signed again, and their magnitude meets x with the sign moved over: 2 · 128 · 127 fits.
+
+use super::activations::Left;
+use super::blocks::{GROUP, Kind};
+use super::format::Format;
+use super::layout::{FLOAT_ROWS, Layout, ROWS};
+use super::multiply::{FloatLeft, Kernel, Panel, Target};
+use std::arch::x86_64::*;
+use std::ops::Range;
+
+pub(super) struct Avx2;
+
+/// Bytes of a vector.
+const WIDE: usize = 32;
+
+impl Kernel for Avx2 {
+    const ROWS_MAX: usize = 2;
+    const FLOAT_ROWS_MAX: usize = 2;
+
+    unsafe fn unpack(format: Format, block: &[u8], groups: Range<usize>, panel: Panel) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match format {
+                Format::Q8_0 => unpack::<0>(format, block.as_ptr(), groups, panel),
+                Format::Q5K => unpack::<5>(format, block.as_ptr(), groups, panel),
+                Format::Q6K => unpack::<6>(format, block.as_ptr(), groups, panel),
+                _ => unpack::<4>(format, block.as_ptr(), groups, panel),
+            }
+        }
+    }
+
+    unsafe fn tile(kind: Kind, panels: &[Panel], left: Left, groups: usize, target: Target) {
+        for (b, panel) in panels.iter().enumerate() {
+            let target = Target { rows: target.rows, ..target.block(0, b * ROWS) };
+            // SAFETY: the caller's promise; block b is 16 columns of the tile.
+            unsafe {
+                match (kind, target.rows) {
+                    (Kind::Plain { offset: 128 }, 1) => tile::<0, 1>(panel, left, groups, target),
+                    (Kind::Plain { offset: 128 }, _) => tile::<0, 2>(panel, left, groups, target),
+                    (Kind::Plain { .. }, 1) => tile::<1, 1>(panel, left, groups, target),
+                    (Kind::Plain { .. }, _) => tile::<1, 2>(panel, left, groups, target),
+                    (Kind::Min, 1) => tile::<2, 1>(panel, left, groups, target),
+                    (Kind::Min, _) => tile::<2, 2>(panel, left, groups, target),
+                    (Kind::Halves, 1) => tile::<3, 1>(panel, left, groups, target),
+                    (Kind::Halves, _) => tile::<3, 2>(panel, left, groups, target),
+                }
+            }
+        }
+    }
+
+    unsafe fn few(_: Format, _: &[u8], _: Left, _: usize, _: Target) -> bool {
+        // Unpacking costs little beside the two steps of each product.
+        false
+    }
+
+    unsafe fn float_tile(format: Format, block: *const u8, left: FloatLeft, cols: usize, target: Target) {
+        // SAFETY: the caller's promise; the rows match.
+        unsafe {
+            match (format, target.rows) {
+                (Format::F32, 1) => float_rows::<0, 1>(block, left, cols, target),
+                (Format::F32, _) => float_rows::<0, 2>(block, left, cols, target),
+                (Format::Bf16, 1) => float_rows::<1, 1>(block, left, cols, target),
+                (Format::Bf16, _) => float_rows::<1, 2>(block, left, cols, target),
+                (_, 1) => float_rows::<2, 1>(block, left, cols, target),
+                (_, _) => float_rows::<2, 2>(block, left, cols, target),
+            }
+        }
+    }
+}
+
+/// `BITS` is 0 for Q8_0, else the bits of a code.
+///
+/// # Safety
+/// As [`Kernel::unpack`].
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn unpack<const BITS: usize>(format: Format, block: *const u8, groups: Range<usize>, panel: Panel) {
+    let layout = Layout::of(format);
+    let low = _mm256_set1_epi8(15);
+    for (i, g) in groups.enumerate() {
+        let from = block.wrapping_add(layout.codes_at(g));
+        let to = panel.codes(i).cast::<u8>();
+        // Vectors of the layout are two of ours; vector v of theirs, half h, is 2v + h of ours.
+        // SAFETY of every load and store: vectors of the group (the caller's promise).
+        let load = |v: usize| unsafe { _mm256_loadu_si256(from.add(v * WIDE).cast()) };
+        let store = |v: usize, codes: __m256i| unsafe { _mm256_storeu_si256(to.add(v * WIDE).cast(), codes) };
+        if BITS == 0 {
+            (0..16).for_each(|v| store(v, load(v)));
+        } else {
+            for v in 0..8 {
+                let both = load(v);
+                let mut pair =
+                    [_mm256_and_si256(both, low), _mm256_and_si256(_mm256_srli_epi16::<4>(both), low)];
+                for (upper, codes) in pair.iter_mut().enumerate() {
+                    let (q, h) = (v / 2 + 4 * upper, v % 2);
+                    if BITS == 5 {
+                        let high = _mm256_srl_epi16(load(8 + h), _mm_cvtsi32_si128(q as i32));
+                        let bit = _mm256_and_si256(high, _mm256_set1_epi8(1));
+                        *codes = _mm256_or_si256(*codes, _mm256_slli_epi16::<4>(bit));
+                    }
+                    if BITS == 6 {
+                        let shift = _mm_cvtsi32_si128((q % 4 * 2) as i32);
+                        let high = _mm256_srl_epi16(load(8 + q / 4 * 2 + h), shift);
+                        let bits = _mm256_and_si256(high, _mm256_set1_epi8(3));
+                        *codes = _mm256_or_si256(*codes, _mm256_slli_epi16::<4>(bits));
+                    }
+                    store(2 * q + h, *codes);
+                }
+            }
+        }
+        // SAFETY: the scales and the header of the group's span, and the panel's place for them.
+        unsafe {
+            let (span, scales) = (block.add(layout.span_at(g)), block.add(layout.scales_at(g)));
+            let to = panel.scales(i).cast::<f32>();
+            for h in 0..2 {
+                let halves = |at: *const u8| _mm256_cvtph_ps(_mm_loadu_si128(at.add(16 * h).cast()));
+                let bytes = |at: *const u8| _mm_loadl_epi64(at.add(8 * h).cast());
+                let [first, second] = match Kind::of(format) {
+                    Kind::Plain { .. } => [halves(scales); 2],
+                    Kind::Min => {
+                        let scale = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes(scales)));
+                        let min = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes(scales.add(16))));
+                        let negative = _mm256_xor_ps(halves(span.add(32)), _mm256_set1_ps(-0.0));
+                        [_mm256_mul_ps(halves(span), scale), _mm256_mul_ps(negative, min)]
+                    }
+                    Kind::Halves => {
+                        let d = halves(span);
+                        let one = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes(scales)));
+                        let two = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes(scales.add(16))));
+                        [_mm256_mul_ps(d, one), _mm256_mul_ps(d, two)]
+                    }
+                };
+                _mm256_storeu_ps(to.add(8 * h), first);
+                _mm256_storeu_ps(to.add(ROWS + 8 * h), second);
+            }
+        }
+    }
+}
+
+/// sums + the products of four codes and four x in each lane.
+///
+/// # Safety
+/// The machine has the instructions.
+#[inline(always)]
+unsafe fn dot<const K: usize>(sums: __m256i, codes: __m256i, x: __m256i) -> __m256i {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let pairs = if K == 0 {
+            let signed = _mm256_xor_si256(codes, _mm256_set1_epi8(-128));
+            _mm256_maddubs_epi16(_mm256_abs_epi8(signed), _mm256_sign_epi8(x, signed))
+        } else {
+            _mm256_maddubs_epi16(codes, x)
+        };
+        _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+    }
+}
+
+/// M rows of x with a panel; `K` is 0 for Q8_0, 1 for other plain codes, 2 with minima, 3 with halves.
+///
+/// # Safety
+/// As [`Kernel::tile`].
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn tile<const K: usize, const M: usize>(panel: &Panel, left: Left, groups: usize, target: Target) {
+    let mut y = [[_mm256_setzero_ps(); 2]; M];
+    for (m, y) in y.iter_mut().enumerate() {
+        // SAFETY: row m is inside the target.
+        *y = unsafe { load(&target.block(m, 0)) };
+    }
+    for g in 0..groups {
+        // SAFETY: group g is in the panel and in the rows of x.
+        unsafe {
+            let codes = panel.codes(g).cast::<u8>();
+            let scales = panel.scales(g).cast::<f32>();
+            macro_rules! dots {
+                ($quads:expr, $start:expr, $scale:expr) => {{
+                    let mut sums = [[_mm256_setzero_si256(); 2]; M];
+                    if K == 1 || K == 3 {
+                        for (m, sums) in sums.iter_mut().enumerate() {
+                            *sums = [_mm256_set1_epi32(*left.starts.add(m * left.start_stride + $start)); 2];
+                        }
+                    }
+                    for q in $quads {
+                        let at = |h: usize| _mm256_loadu_si256(codes.add((2 * q + h) * WIDE).cast());
+                        let w = [at(0), at(1)];
+                        for (m, sums) in sums.iter_mut().enumerate() {
+                            let x = left.codes.add(m * left.code_stride + g * GROUP + 4 * q);
+                            let x = _mm256_set1_epi32(x.cast::<i32>().read_unaligned());
+                            sums[0] = dot::<K>(sums[0], w[0], x);
+                            sums[1] = dot::<K>(sums[1], w[1], x);
+                        }
+                    }
+                    for (m, (y, sums)) in y.iter_mut().zip(sums).enumerate() {
+                        let x_scale = _mm256_set1_ps(*left.scales.add(m * left.scale_stride + g));
+                        for h in 0..2 {
+                            let scale = _mm256_loadu_ps(scales.add($scale * ROWS + 8 * h));
+                            let factor = _mm256_mul_ps(scale, x_scale);
+                            y[h] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums[h]), factor, y[h]);
+                        }
+                    }
+                }};
+            }
+            match K {
+                0 | 1 => dots!(0..8, g, 0),
+                2 => {
+                    dots!(0..8, 0, 0);
+                    for (m, y) in y.iter_mut().enumerate() {
+                        let x_sum = _mm256_set1_ps(*left.mins.add(m * left.scale_stride + g));
+                        for (h, y) in y.iter_mut().enumerate() {
+                            *y = _mm256_fmadd_ps(_mm256_loadu_ps(scales.add(ROWS + 8 * h)), x_sum, *y);
+                        }
+                    }
+                }
+                _ => {
+                    dots!(0..4, 2 * g, 0);
+                    dots!(4..8, 2 * g + 1, 1);
+                }
+            }
+        }
+    }
+    for (m, y) in y.into_iter().enumerate() {
+        // SAFETY: row m is inside the target.
+        unsafe { store(&target.block(m, 0), y) };
+    }
+}
+
+/// M rows of x with a float block; `F` is 0 for F32, 1 for BF16, 2 for F16.
+///
+/// # Safety
+/// As [`Kernel::float_tile`].
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn float_rows<const F: usize, const M: usize>(
+    block: *const u8,
+    left: FloatLeft,
+    cols: usize,
+    target: Target,
+) {
+    let mut y = [[_mm256_setzero_ps(); 4]; M];
+    let width = if F == 0 { 4 } else { 2 };
+    for k in 0..cols {
+        // SAFETY: column k is in the block and in the rows of x.
+        unsafe {
+            let column = block.add(k * FLOAT_ROWS * width);
+            let mut w = [_mm256_setzero_ps(); 4];
+            match F {
+                0 => (0..4).for_each(|v| w[v] = _mm256_loadu_ps(column.add(v * WIDE).cast())),
+                1 => {
+                    let mask = _mm256_set1_epi32(0xffff_0000_u32 as i32);
+                    for v in 0..2 {
+                        let both = _mm256_loadu_si256(column.add(v * WIDE).cast());
+                        w[v] = _mm256_castsi256_ps(_mm256_slli_epi32::<16>(both));
+                        w[v + 2] = _mm256_castsi256_ps(_mm256_and_si256(both, mask));
+                    }
+                }
+                _ => (0..4).for_each(|v| w[v] = _mm256_cvtph_ps(_mm_loadu_si128(column.add(v * 16).cast()))),
+            }
+            for (m, y) in y.iter_mut().enumerate() {
+                let x = _mm256_set1_ps(*left.x.add(m * left.stride + k));
+                for (y, w) in y.iter_mut().zip(w) {
+                    *y = _mm256_fmadd_ps(w, x, *y);
+                }
+            }
+        }
+    }
+    for (m, y) in y.into_iter().enumerate() {
+        // SAFETY: row m is inside the target.
+        unsafe {
+            store(&target.block(m, 0), [y[0], y[1]]);
+            store(&target.block(m, ROWS), [y[2], y[3]]);
+        }
+    }
+}
+
+/// What sixteen sums begin with.
+///
+/// # Safety
+/// The machine has the instructions; the target's first row is inside y.
+#[inline(always)]
+unsafe fn load(target: &Target) -> [__m256; 2] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let sums = target.load::<ROWS>();
+        [_mm256_loadu_ps(sums.as_ptr()), _mm256_loadu_ps(sums.as_ptr().add(8))]
+    }
+}
+
+/// # Safety
+/// As [`load`], and only this thread has the target.
+#[inline(always)]
+unsafe fn store(target: &Target, sums: [__m256; 2]) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut values = [0.0; ROWS];
+        _mm256_storeu_ps(values.as_mut_ptr(), sums[0]);
+        _mm256_storeu_ps(values.as_mut_ptr().add(8), sums[1]);
+        target.store(&values);
+    }
+}
