@@ -21,6 +21,7 @@ pub mod float;
 pub mod gemm;
 mod mapped;
 pub mod nn;
+pub mod paged;
 pub mod pool;
 pub mod probe;
 pub mod quant;

@@ -12,16 +12,16 @@
 
 mod adamw;
 mod attention;
-mod check;
+pub(crate) mod check;
 mod cross_entropy;
 mod embedding;
-mod math;
+pub(crate) mod math;
 mod mix;
 mod muon;
 mod norm;
 pub mod reference;
 pub(crate) mod scratch;
-mod simd;
+pub(crate) mod simd;
 mod softmax;
 mod tile;
 mod types;

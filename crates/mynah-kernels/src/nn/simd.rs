@@ -5,6 +5,8 @@
 //! All methods are `inline(always)` so that they end up inside the `#[target_feature]` function that the
 //! macro writes; called from anywhere else they would be function calls and slow, but not wrong.
 
+use half::{bf16, f16};
+
 /// Vector operations on `LANES` floats.
 ///
 /// `min` and `max` give the second operand when either is NaN, as the x86 instructions do.
@@ -25,6 +27,15 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// # Safety
     /// `n` ≤ `LANES` floats are readable at `x`; the other lanes become 0.
     unsafe fn load_part(self, x: *const f32, n: usize) -> Self::F;
+    /// # Safety
+    /// `LANES` halves are readable at `x`.
+    unsafe fn load_f16(self, x: *const f16) -> Self::F;
+    /// # Safety
+    /// `LANES` values are readable at `x`.
+    unsafe fn load_bf16(self, x: *const bf16) -> Self::F;
+    /// # Safety
+    /// `LANES` bytes are readable at `x`.
+    unsafe fn load_i8(self, x: *const i8) -> Self::F;
     /// # Safety
     /// `LANES` floats are writable at `y`.
     unsafe fn store(self, y: *mut f32, v: Self::F);
@@ -124,6 +135,21 @@ impl Simd for Portable {
             *lane = unsafe { *x.add(i) };
         }
         lanes
+    }
+    #[inline(always)]
+    unsafe fn load_f16(self, x: *const f16) -> Self::F {
+        // SAFETY: eight halves are readable at x (the caller's promise).
+        unsafe { x.cast::<[f16; 8]>().read_unaligned() }.map(f16::to_f32)
+    }
+    #[inline(always)]
+    unsafe fn load_bf16(self, x: *const bf16) -> Self::F {
+        // SAFETY: eight values are readable at x (the caller's promise).
+        unsafe { x.cast::<[bf16; 8]>().read_unaligned() }.map(bf16::to_f32)
+    }
+    #[inline(always)]
+    unsafe fn load_i8(self, x: *const i8) -> Self::F {
+        // SAFETY: eight bytes are readable at x (the caller's promise).
+        unsafe { x.cast::<[i8; 8]>().read_unaligned() }.map(f32::from)
     }
     #[inline(always)]
     unsafe fn store(self, y: *mut f32, v: Self::F) {
@@ -243,13 +269,13 @@ macro_rules! kernel {
         #[allow(clippy::too_many_arguments)]
         $vis fn $name($($arg: $ty),*) $(-> $ret)? {
             #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
             #[allow(clippy::too_many_arguments)]
             fn avx512($($arg: $ty),*) $(-> $ret)? {
                 $body($crate::nn::simd::Avx512::new(), $($arg),*)
             }
             #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx2,fma")]
+            #[target_feature(enable = "avx2,fma,f16c")]
             #[allow(clippy::too_many_arguments)]
             fn avx2($($arg: $ty),*) $(-> $ret)? {
                 $body($crate::nn::simd::Avx2::new(), $($arg),*)

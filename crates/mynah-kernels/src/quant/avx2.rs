@@ -84,8 +84,9 @@ unsafe fn unpack<const BITS: usize>(format: Format, block: *const u8, groups: Ra
         let from = block.wrapping_add(layout.codes_at(g));
         let to = panel.codes(i).cast::<u8>();
         // Vectors of the layout are two of ours; vector v of theirs, half h, is 2v + h of ours.
-        // SAFETY of every load and store: vectors of the group (the caller's promise).
+        // SAFETY: vector v is one of the group's (the caller's promise).
         let load = |v: usize| unsafe { _mm256_loadu_si256(from.add(v * WIDE).cast()) };
+        // SAFETY: as above, in the panel.
         let store = |v: usize, codes: __m256i| unsafe { _mm256_storeu_si256(to.add(v * WIDE).cast(), codes) };
         if BITS == 0 {
             (0..16).for_each(|v| store(v, load(v)));

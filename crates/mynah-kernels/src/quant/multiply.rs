@@ -188,7 +188,7 @@ impl Work<'_> {
 }
 
 /// At most this many rows of x use the weights as they are read.
-const FEW: usize = 4;
+const FEW: usize = 8;
 
 /// Pieces of at most `len` rows, as even as they can be.
 fn tiles(rows: Range<usize>, len: usize) -> impl Iterator<Item = Range<usize>> {

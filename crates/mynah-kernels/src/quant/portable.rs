@@ -30,10 +30,11 @@ impl Kernel for Portable {
                     layout::quad_of(format, from, r, q, quad);
                 }
             }
-            for r in 0..ROWS {
+            let [first, second] = scales;
+            for (r, (first, second)) in first.iter_mut().zip(second).enumerate() {
                 let (values, min) = layout::scales_of(format, block, r, g).values();
-                scales[0][r] = values[0];
-                scales[1][r] = if Kind::of(format) == Kind::Min { -min } else { values[1] };
+                *first = values[0];
+                *second = if Kind::of(format) == Kind::Min { -min } else { values[1] };
             }
         }
     }

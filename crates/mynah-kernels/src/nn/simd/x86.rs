@@ -1,6 +1,7 @@
 //! The x86 instruction sets.
 
 use super::Simd;
+use half::{bf16, f16};
 use std::arch::x86_64::*;
 
 /// Sixteen floats; the processor has AVX-512 F, BW, DQ and VL.
@@ -9,7 +10,7 @@ pub(crate) struct Avx512(());
 
 impl Avx512 {
     /// The witness; callable without `unsafe` only where the instructions are enabled.
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
     #[inline]
     pub(crate) fn new() -> Self {
         Avx512(())
@@ -36,6 +37,24 @@ impl Simd for Avx512 {
     unsafe fn load_part(self, x: *const f32, n: usize) -> Self::F {
         // SAFETY: the witness says that the processor has these instructions; the pointer is the caller’s promise.
         unsafe { _mm512_maskz_loadu_ps(first(n), x) }
+    }
+    #[inline(always)]
+    unsafe fn load_f16(self, x: *const f16) -> Self::F {
+        // SAFETY: the witness says that the processor has these instructions; the pointer is the caller’s promise.
+        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(x.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn load_bf16(self, x: *const bf16) -> Self::F {
+        // SAFETY: the witness says that the processor has these instructions; the pointer is the caller’s promise.
+        unsafe {
+            let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(x.cast()));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
+        }
+    }
+    #[inline(always)]
+    unsafe fn load_i8(self, x: *const i8) -> Self::F {
+        // SAFETY: the witness says that the processor has these instructions; the pointer is the caller’s promise.
+        unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(x.cast()))) }
     }
     #[inline(always)]
     unsafe fn store(self, y: *mut f32, v: Self::F) {
@@ -183,7 +202,7 @@ pub(crate) struct Avx2(());
 
 impl Avx2 {
     /// The witness; callable without `unsafe` only where the instructions are enabled.
-    #[target_feature(enable = "avx2,fma")]
+    #[target_feature(enable = "avx2,fma,f16c")]
     #[inline]
     pub(crate) fn new() -> Self {
         Avx2(())
@@ -210,6 +229,24 @@ impl Simd for Avx2 {
     unsafe fn load_part(self, x: *const f32, n: usize) -> Self::F {
         // SAFETY: the witness says that the processor has these instructions; the pointer is the caller’s promise.
         unsafe { _mm256_maskload_ps(x, first_avx2(n)) }
+    }
+    #[inline(always)]
+    unsafe fn load_f16(self, x: *const f16) -> Self::F {
+        // SAFETY: the witness says that the processor has these instructions; the pointer is the caller’s promise.
+        unsafe { _mm256_cvtph_ps(_mm_loadu_si128(x.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn load_bf16(self, x: *const bf16) -> Self::F {
+        // SAFETY: the witness says that the processor has these instructions; the pointer is the caller’s promise.
+        unsafe {
+            let wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(x.cast()));
+            _mm256_castsi256_ps(_mm256_slli_epi32::<16>(wide))
+        }
+    }
+    #[inline(always)]
+    unsafe fn load_i8(self, x: *const i8) -> Self::F {
+        // SAFETY: the witness says that the processor has these instructions; the pointer is the caller’s promise.
+        unsafe { _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(x.cast()))) }
     }
     #[inline(always)]
     unsafe fn store(self, y: *mut f32, v: Self::F) {
@@ -372,7 +409,7 @@ fn first(n: usize) -> __mmask16 {
 
 /// The mask of the first n of 8 lanes.
 #[inline]
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 fn first_avx2(n: usize) -> __m256i {
     _mm256_cmpgt_epi32(_mm256_set1_epi32(n as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
 }
