@@ -4,12 +4,12 @@
 //! with the seconds it took. Cases: `log-async` (single metrics through a recorder, until all are committed),
 //! `log-acknowledged` (single metrics, each committed before the next), `log-batch` (1,000 points a call),
 //! `processes` (8 writers at once, none lost), `search` (filter and order over the runs), `search-page` (the same
-//! with the data of the first 1,000 runs). Comparison is measured in mynah-govern. Settings: `--runs N`, `--metrics N`,
-//! `--dir PATH` (else a temporary folder), `--small`, and `--threads N`, which is not used: one thread writes.
+//! with the data of the first 1,000 runs), `search-first` (`search` on a ledger that was opened just now). Comparison is measured in mynah-govern. Settings: `--runs N`, `--metrics N`,
+//! `--dir PATH` (else a temporary folder), `--store URL` (an empty PostgreSQL database or schema instead), `--small`, and `--threads N`, which is not used: one thread writes.
 
 use std::error::Error;
 use std::io::{BufRead, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -18,7 +18,8 @@ use mynah_ledger::{
     Batch, Ledger, Location, Metric, NewExperiment, NewRun, OpenOptions, Param, RecorderOptions, SearchRuns,
 };
 
-const CASES: [&str; 6] = ["log-async", "log-acknowledged", "log-batch", "processes", "search", "search-page"];
+const CASES: [&str; 7] =
+    ["log-async", "log-acknowledged", "log-batch", "processes", "search", "search-first", "search-page"];
 const WRITERS: usize = 8;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -28,10 +29,11 @@ struct Settings {
     metrics: usize,
     small: bool,
     dir: Option<PathBuf>,
+    store: Option<String>,
 }
 
 fn settings(mut arguments: impl Iterator<Item = String>) -> Outcome<Settings> {
-    let mut settings = Settings { runs: 10_000, metrics: 20, small: false, dir: None };
+    let mut settings = Settings { runs: 10_000, metrics: 20, small: false, dir: None, store: None };
     while let Some(flag) = arguments.next() {
         let mut value = || arguments.next().ok_or(format!("{flag} needs a value"));
         match flag.as_str() {
@@ -39,6 +41,7 @@ fn settings(mut arguments: impl Iterator<Item = String>) -> Outcome<Settings> {
             "--metrics" => settings.metrics = value()?.parse()?,
             "--threads" => drop(value()?),
             "--dir" => settings.dir = Some(value()?.into()),
+            "--store" => settings.store = Some(value()?),
             "--small" => settings.small = true,
             _ => return Err(format!("unknown flag {flag}").into()),
         }
@@ -49,8 +52,8 @@ fn settings(mut arguments: impl Iterator<Item = String>) -> Outcome<Settings> {
     Ok(settings)
 }
 
-fn open(path: &Path) -> Outcome<Ledger> {
-    Ok(Ledger::open(&Location::Sqlite(path.to_path_buf()), OpenOptions::default())?)
+fn open(place: &str) -> Outcome<Ledger> {
+    Ok(Ledger::open(&Location::parse(place)?, OpenOptions::default())?)
 }
 
 fn new_run(ledger: &Ledger, experiment: &str) -> Outcome<String> {
@@ -76,7 +79,7 @@ fn fill(ledger: &Ledger, settings: &Settings) -> Outcome<String> {
 
 struct Bench {
     settings: Settings,
-    path: PathBuf,
+    place: String,
     ledger: Ledger,
     experiment: String,
     rounds: i64,
@@ -126,16 +129,18 @@ impl Bench {
                 Ok((start.elapsed().as_secs_f64(), points as f64, "point"))
             }
             "processes" => self.processes(if small { 100 } else { 10_000 }),
-            "search" | "search-page" => {
+            "search" | "search-first" | "search-page" => {
                 let search = SearchRuns {
                     experiment_ids: vec![self.experiment.clone()],
                     filter: "metrics.metric_03 < 0.5 AND params.depth != '3'".into(),
                     order_by: vec!["metrics.metric_07 DESC".into()],
-                    max_results: if case == "search" { 1 } else { 1_000 },
+                    max_results: if case == "search-page" { 1_000 } else { 1 },
                     ..SearchRuns::default()
                 };
+                let fresh = if case == "search-first" { Some(open(&self.place)?) } else { None };
+                let ledger = fresh.as_ref().unwrap_or(&self.ledger);
                 let start = Instant::now();
-                let found = self.ledger.search_runs(&search)?.items.len();
+                let found = ledger.search_runs(&search)?.items.len();
                 let seconds = start.elapsed().as_secs_f64();
                 if found == 0 {
                     return Err("the search found nothing".into());
@@ -153,7 +158,7 @@ impl Bench {
         let mut writers = Vec::new();
         for run in &runs {
             let mut writer = Command::new(std::env::current_exe()?);
-            writer.args(["write", &self.path.to_string_lossy(), run, &points.to_string()]);
+            writer.args(["write", &self.place, run, &points.to_string()]);
             writers.push(writer.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?);
         }
         for mut writer in writers {
@@ -184,8 +189,8 @@ fn batch(first_step: i64) -> Batch {
 /// One of the eight: a hundred points a call, each call acknowledged.
 fn write(mut arguments: impl Iterator<Item = String>) -> Outcome<()> {
     let mut next = || arguments.next().ok_or("write STORE RUN POINTS");
-    let (path, run, points) = (next()?, next()?, next()?.parse::<i64>()?);
-    let ledger = open(Path::new(&path))?;
+    let (place, run, points) = (next()?, next()?, next()?.parse::<i64>()?);
+    let ledger = open(&place)?;
     for first in (0..points).step_by(100) {
         let steps = first..(first + 100).min(points);
         let metrics = steps.map(|step| Metric::new("loss", step as f64, step, step)).collect();
@@ -205,20 +210,22 @@ fn main() -> Outcome<()> {
         None => std::env::temp_dir().join(format!("bench-ledger-{}", std::process::id())),
     };
     std::fs::create_dir_all(&temporary)?;
-    let outcome = work(settings, temporary.join("ledger.db"));
+    let file = temporary.join("ledger.db").to_string_lossy().into_owned();
+    let place = settings.store.clone().unwrap_or(file);
+    let outcome = work(settings, place);
     std::fs::remove_dir_all(&temporary)?;
     outcome
 }
 
-fn work(settings: Settings, path: PathBuf) -> Outcome<()> {
-    let ledger = open(&path)?;
+fn work(settings: Settings, place: String) -> Outcome<()> {
+    let ledger = open(&place)?;
     let experiment = fill(&ledger, &settings)?;
     println!(
         "{}",
         serde_json::json!({"ready": true, "version": env!("CARGO_PKG_VERSION"), "cases": CASES,
             "runs": settings.runs, "metrics": settings.metrics})
     );
-    let mut bench = Bench { settings, path, ledger, experiment, rounds: 0 };
+    let mut bench = Bench { settings, place, ledger, experiment, rounds: 0 };
     for case in std::io::stdin().lock().lines() {
         let case = case?;
         let (seconds, work, unit) = bench.run(case.trim())?;

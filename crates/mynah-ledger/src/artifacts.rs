@@ -8,9 +8,9 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::json;
 
+use crate::db::{self, Connection, OptionalExtension, Row};
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
 use crate::store::writer::Tx;
@@ -312,7 +312,7 @@ fn put_row(
     tx.connection
         .prepare_cached(
             "INSERT INTO artifacts (owner, path, digest, size_bytes, created_ms) VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT DO UPDATE SET digest = excluded.digest, size_bytes = excluded.size_bytes,
+             ON CONFLICT (owner, path) DO UPDATE SET digest = excluded.digest, size_bytes = excluded.size_bytes,
                  created_ms = excluded.created_ms",
         )?
         .execute((&text, &path, &digest, size_bytes.cast_signed(), tx.now_ms))?;
@@ -337,15 +337,15 @@ fn under(connection: &Connection, owner: &str, path: &str) -> Result<Vec<Artifac
          ORDER BY path LIMIT ?3"
     ))?;
     let rows = select.query_map((owner, path, LIST_MAX), from_row)?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    Ok(rows.collect::<db::Result<_>>()?)
 }
 
 const SELECT: &str = "SELECT path, size_bytes, digest, created_ms FROM artifacts";
 
-fn from_row(row: &Row<'_>) -> rusqlite::Result<Artifact> {
+fn from_row(row: &Row<'_>) -> db::Result<Artifact> {
     Ok(Artifact {
         path: row.get(0)?,
-        size_bytes: row.get::<_, i64>(1)?.cast_unsigned(),
+        size_bytes: row.get::<i64>(1)?.cast_unsigned(),
         digest: row.get(2)?,
         created_ms: row.get(3)?,
     })

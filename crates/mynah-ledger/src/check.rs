@@ -6,10 +6,10 @@
 
 use std::fs::File;
 
-use rusqlite::{Connection, OptionalExtension};
 use serde_json::json;
 
 use crate::audit::{self, AuditHead};
+use crate::db::{self, Connection, OptionalExtension};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids;
 use crate::ledger::Ledger;
@@ -138,7 +138,7 @@ impl Ledger {
             }
             mended += tx.connection.execute(
                 "UPDATE runs SET name = (SELECT value FROM tags WHERE run = runs.id AND key = 'mlflow.runName')
-                 WHERE name IS NOT (SELECT value FROM tags WHERE run = runs.id AND key = 'mlflow.runName')
+                 WHERE name IS DISTINCT FROM (SELECT value FROM tags WHERE run = runs.id AND key = 'mlflow.runName')
                      AND EXISTS (SELECT 1 FROM tags WHERE run = runs.id AND key = 'mlflow.runName')",
                 [],
             )?;
@@ -156,7 +156,7 @@ impl Ledger {
         report: &mut CheckReport,
     ) -> Result<()> {
         let mut select = connection
-            .prepare("SELECT owner, path, digest, size_bytes FROM artifacts ORDER BY owner, path")?;
+            .prepare_scan("SELECT owner, path, digest, size_bytes FROM artifacts ORDER BY owner, path")?;
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
             let (owner, path): (String, String) = (row.get(0)?, row.get(1)?);
@@ -194,23 +194,11 @@ impl Ledger {
 }
 
 fn database(connection: &Connection, report: &mut CheckReport) -> Result<()> {
-    let mut select = connection.prepare("PRAGMA integrity_check(100)")?;
-    let lines = select.query_map([], |row| row.get::<_, String>(0))?;
-    for line in lines {
-        match line?.as_str() {
-            "ok" => {}
-            line => report.add(FindingKind::Database, "database", line),
+    for (table, message) in connection.check_structure()? {
+        match table {
+            Some(table) => report.add(FindingKind::Orphan, format!("table:{table}"), message),
+            None => report.add(FindingKind::Database, "database", message),
         }
-    }
-    let mut select = connection.prepare("PRAGMA foreign_key_check")?;
-    let rows = select.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(2)?)))?;
-    for row in rows {
-        let (table, parent) = row?;
-        report.add(
-            FindingKind::Orphan,
-            format!("table:{table}"),
-            format!("a row points to nothing in {parent}"),
-        );
     }
     Ok(())
 }
@@ -295,16 +283,17 @@ impl Series {
 }
 
 fn all_series(connection: &Connection) -> Result<Vec<(i64, i64)>> {
-    let mut select = connection.prepare(
-        "SELECT run, key FROM latest_metrics UNION SELECT run, key FROM chunks UNION SELECT run, key FROM points",
+    let mut select = connection.prepare_scan(
+        "SELECT run, key FROM latest_metrics UNION SELECT run, key FROM chunks UNION SELECT run, key FROM points
+         ORDER BY 1, 2",
     )?;
     let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    Ok(rows.collect::<db::Result<_>>()?)
 }
 
 fn series(connection: &Connection, report: &mut CheckReport) -> Result<()> {
     let mut select = connection
-        .prepare("SELECT id, run, key, point_count, step_min, step_max, data FROM chunks ORDER BY id")?;
+        .prepare_scan("SELECT id, run, key, point_count, step_min, step_max, data FROM chunks ORDER BY id")?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
         let subject = named(connection, row.get(1)?, row.get(2)?)?;
@@ -340,10 +329,10 @@ fn series(connection: &Connection, report: &mut CheckReport) -> Result<()> {
 }
 
 fn names(connection: &Connection, report: &mut CheckReport) -> Result<()> {
-    let mut select = connection.prepare(
+    let mut select = connection.prepare_scan(
         "SELECT r.run_id FROM runs r JOIN tags t ON t.run = r.id AND t.key = 'mlflow.runName' WHERE t.value != r.name",
     )?;
-    let rows = select.query_map([], |row| row.get::<_, String>(0))?;
+    let rows = select.query_map([], |row| row.get::<String>(0))?;
     for run_id in rows {
         let message = "the run's name is not that of its tag mlflow.runName";
         report.add(FindingKind::Name, format!("run:{}", run_id?), message);

@@ -34,17 +34,29 @@ pub enum ErrorKind {
 pub struct Error {
     kind: ErrorKind,
     message: String,
+    transient: bool,
 }
 
 impl Error {
     /// An error of this kind with its whole line.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
-        Error { kind, message: message.into() }
+        Error { kind, message: message.into(), transient: kind == ErrorKind::Busy }
     }
 
     /// The kind.
     pub fn kind(&self) -> ErrorKind {
         self.kind
+    }
+
+    /// Whether the same call may succeed later without anybody changing it: the store is held by others, the
+    /// connection was lost, the disk is full. A constraint, a damaged file or a refusal stays what it is.
+    pub fn is_transient(&self) -> bool {
+        self.transient
+    }
+
+    /// The same, worth another try.
+    pub(crate) fn transient(self) -> Error {
+        Error { transient: true, ..self }
     }
 
     pub(crate) fn not_found(message: impl Into<String>) -> Error {
@@ -74,7 +86,8 @@ impl Error {
             io::ErrorKind::NotFound => ErrorKind::NotFound,
             _ => ErrorKind::Storage,
         };
-        Error::new(kind, format!("{what} {}: {error}", path.display()))
+        let ours = Error::new(kind, format!("{what} {}: {error}", path.display()));
+        if error.kind() == io::ErrorKind::StorageFull { ours.transient() } else { ours }
     }
 }
 
@@ -85,25 +98,3 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
-
-impl From<rusqlite::Error> for Error {
-    fn from(error: rusqlite::Error) -> Error {
-        use rusqlite::ErrorCode;
-        let kind = match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => ErrorKind::Busy,
-            Some(
-                ErrorCode::ReadOnly
-                | ErrorCode::PermissionDenied
-                | ErrorCode::CannotOpen
-                | ErrorCode::AuthorizationForStatementDenied,
-            ) => ErrorKind::Permission,
-            _ => ErrorKind::Storage,
-        };
-        let hint = match kind {
-            ErrorKind::Busy => "; another process holds it, try again",
-            ErrorKind::Permission => "; open it where the file and its folder may be written",
-            _ => "",
-        };
-        Error::new(kind, format!("the ledger's database: {error}{hint}"))
-    }
-}

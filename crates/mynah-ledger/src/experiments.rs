@@ -1,8 +1,8 @@
 //! Experiments: groups of runs.
 
-use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::json;
 
+use crate::db::{self, Connection, OptionalExtension, Row};
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
 use crate::store::writer::Tx;
@@ -136,12 +136,10 @@ impl Ledger {
 
 fn create(tx: &mut Tx, new: NewExperiment, root: &str) -> Result<Experiment> {
     check_name_is_free(tx.connection, &new.name, None)?;
-    tx.connection
-        .prepare_cached(
-            "INSERT INTO experiments (name, artifact_location, created_ms, updated_ms) VALUES (?1, ?2, ?3, ?3)",
-        )?
-        .execute((&new.name, new.artifact_location.as_deref().unwrap_or(""), tx.now_ms))?;
-    let id = tx.connection.last_insert_rowid();
+    let id = tx.connection.insert(
+        "INSERT INTO experiments (name, artifact_location, created_ms, updated_ms) VALUES (?1, ?2, ?3, ?3)",
+        (&new.name, new.artifact_location.as_deref().unwrap_or(""), tx.now_ms),
+    )?;
     if new.artifact_location.is_none() {
         tx.connection
             .prepare_cached("UPDATE experiments SET artifact_location = ?2 WHERE id = ?1")?
@@ -191,7 +189,7 @@ fn put_tag(connection: &Connection, id: i64, tag: &Tag) -> Result<()> {
     connection
         .prepare_cached(
             "INSERT INTO experiment_tags (experiment, key, value) VALUES (?1, ?2, ?3)
-             ON CONFLICT DO UPDATE SET value = excluded.value",
+             ON CONFLICT (experiment, key) DO UPDATE SET value = excluded.value",
         )?
         .execute((id, &tag.key, &tag.value))?;
     Ok(())
@@ -226,9 +224,9 @@ pub fn by_id(connection: &Connection, id: i64) -> Result<Experiment> {
 pub const COLUMNS: &str = "e.id, e.name, e.artifact_location, e.deleted, e.created_ms, e.updated_ms";
 
 /// An experiment without its tags.
-pub fn from_row(row: &Row<'_>) -> rusqlite::Result<Experiment> {
+pub fn from_row(row: &Row<'_>) -> db::Result<Experiment> {
     Ok(Experiment {
-        id: row.get::<_, i64>(0)?.to_string(),
+        id: row.get::<i64>(0)?.to_string(),
         name: row.get(1)?,
         artifact_location: row.get(2)?,
         lifecycle: if row.get(3)? { Lifecycle::Deleted } else { Lifecycle::Active },
@@ -244,6 +242,6 @@ pub fn add_tags(connection: &Connection, experiment: &mut Experiment) -> Result<
     let mut select = connection
         .prepare_cached("SELECT key, value FROM experiment_tags WHERE experiment = ?1 ORDER BY key")?;
     let tags = select.query_map([id], |row| Ok(Tag { key: row.get(0)?, value: row.get(1)? }))?;
-    experiment.tags = tags.collect::<rusqlite::Result<_>>()?;
+    experiment.tags = tags.collect::<db::Result<_>>()?;
     Ok(())
 }

@@ -6,9 +6,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use rusqlite::Connection;
 use serde_json::json;
 
+use crate::db::{self, Connection};
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
 use crate::store::writer::Tx;
@@ -71,9 +71,8 @@ impl Ledger {
     /// Contents, and what uploads left behind, that no artifact names once the owners in `gone` are.
     fn unnamed_contents(&self, gone: &HashSet<&String>) -> Result<Vec<(PathBuf, u64)>> {
         let named: HashSet<String> = self.read(|connection| {
-            let mut select = connection.prepare("SELECT owner, digest FROM artifacts")?;
-            let rows =
-                select.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+            let mut select = connection.prepare_scan("SELECT owner, digest FROM artifacts")?;
+            let rows = select.query_map([], |row| Ok((row.get::<String>(0)?, row.get::<String>(1)?)))?;
             let mut named = HashSet::new();
             for row in rows {
                 let (owner, digest) = row?;
@@ -89,6 +88,11 @@ impl Ledger {
         let Ok(folders) = fs::read_dir(root) else { return Ok(found) };
         for folder in folders.flatten().map(|folder| folder.path()) {
             let prefix = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            // Contents lie below two digits, uploads in a folder of theirs; what else is there is somebody's.
+            let is_contents = prefix.len() == 2 && prefix.bytes().all(|byte| byte.is_ascii_hexdigit());
+            if !is_contents && prefix != "incoming" {
+                continue;
+            }
             let Ok(files) = fs::read_dir(&folder) else { continue };
             for file in files.flatten() {
                 let digest = format!("{prefix}{}", file.file_name().to_string_lossy());
@@ -111,9 +115,9 @@ fn is_old(meta: &fs::Metadata) -> bool {
 
 fn plan(connection: &Connection, before_ms: i64) -> Result<GarbageReport> {
     let list = |sql: &str| -> Result<Vec<String>> {
-        let mut select = connection.prepare(sql)?;
+        let mut select = connection.prepare_cached(sql)?;
         let rows = select.query_map([before_ms], |row| row.get(0))?;
-        Ok(rows.collect::<rusqlite::Result<_>>()?)
+        Ok(rows.collect::<db::Result<_>>()?)
     };
     Ok(GarbageReport {
         runs: list("SELECT run_id FROM runs WHERE deleted = 1 AND coalesce(deleted_ms, 0) <= ?1 ORDER BY id")?,

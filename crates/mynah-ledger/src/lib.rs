@@ -1,13 +1,14 @@
-//! The run ledger: every experiment, run, metric, artifact and model in one SQLite file, and a log that can
-//! prove what happened to them.
+//! The run ledger: every experiment, run, metric, artifact and model in one SQLite file, or in a PostgreSQL database
+//! for a team, and a log that can prove what happened to them.
 //!
 //! The key decision is one writer thread per process and group commit. Whoever changes something hands a
 //! closure to that thread; it takes all that are waiting into one transaction, so that a thousand small
 //! acknowledged writes cost a few commits, and many processes at once meet only at the commit. Reads go past
-//! the writer, on a pool of connections, and see the last commit (SQLite's write-ahead log).
+//! the writer, on a pool of connections, and see the last commit (SQLite's write-ahead log, PostgreSQL's
+//! snapshots). Both databases do the same things in the same order; what differs is in `db` alone.
 //!
 //! Metric points arrive as rows and age into chunks: a few kilobytes of delta-coded points per run and key.
-//! The latest point of each metric lies apart, clustered by run and indexed by value, so that a filter, an
+//! The latest point of each metric lies apart, clustered by run and indexed by metric, so that a filter, an
 //! order or a comparison over ten thousand runs reads one index and no history.
 //!
 //! Every change appends an event to an append-only Merkle tree in the same transaction (see `audit`). Rejected:
@@ -35,6 +36,7 @@
 mod artifacts;
 pub mod audit;
 mod check;
+mod db;
 mod error;
 mod experiments;
 mod garbage;
@@ -46,6 +48,7 @@ mod metrics;
 mod models;
 mod recorder;
 mod registry;
+mod run_data;
 mod runs;
 pub mod search;
 mod store;
@@ -55,6 +58,7 @@ pub mod validate;
 pub use artifacts::{Artifact, ArtifactEntry, ArtifactOwner};
 pub use audit::{AuditEvent, AuditHead, AuditProof, AuditReport};
 pub use check::{CheckOptions, CheckReport, Finding, FindingKind};
+pub use db::postgres::PostgresAddress;
 pub use error::{Error, ErrorKind, Result};
 pub use garbage::{GarbageOptions, GarbageReport};
 pub use import::{ImportOptions, ImportReport};

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, OptionalExtension};
 use serde_json::json;
 
+use crate::db::{Connection, OptionalExtension};
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
 use crate::metrics::{Sample, store};
@@ -95,7 +95,9 @@ impl Ledger {
             }
             for model_id in &model_ids {
                 tx.connection
-                    .prepare_cached("INSERT OR IGNORE INTO model_inputs (run, model_id) VALUES (?1, ?2)")?
+                    .prepare_cached(
+                        "INSERT INTO model_inputs (run, model_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+                    )?
                     .execute((run.id, model_id))?;
             }
             let names: Vec<_> =
@@ -117,7 +119,7 @@ impl Ledger {
             for output in &models {
                 tx.connection
                     .prepare_cached(
-                        "INSERT OR IGNORE INTO model_outputs (run, model_id, step) VALUES (?1, ?2, ?3)",
+                        "INSERT INTO model_outputs (run, model_id, step) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
                     )?
                     .execute((run.id, &output.model_id, output.step))?;
             }
@@ -257,8 +259,8 @@ pub fn put_input(connection: &Connection, run: RunRow, input: &DatasetInput) -> 
     let dataset = &input.dataset;
     connection
         .prepare_cached(
-            "INSERT OR IGNORE INTO datasets (experiment, name, digest, source_type, source, schema, profile)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO datasets (experiment, name, digest, source_type, source, schema, profile)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
         )?
         .execute((
             run.experiment,
@@ -272,14 +274,17 @@ pub fn put_input(connection: &Connection, run: RunRow, input: &DatasetInput) -> 
     let id: i64 = connection
         .prepare_cached("SELECT id FROM datasets WHERE experiment = ?1 AND name = ?2 AND digest = ?3")?
         .query_row((run.experiment, &dataset.name, &dataset.digest), |row| row.get(0))?;
-    let added = connection
-        .prepare_cached("INSERT OR IGNORE INTO inputs (run, dataset) VALUES (?1, ?2)")?
-        .execute((run.id, id))?;
-    if added > 0 {
-        let input_id = connection.last_insert_rowid();
+    let input_id = connection.insert_new(
+        "INSERT INTO inputs (run, dataset) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+        (run.id, id),
+    )?;
+    if let Some(input_id) = input_id {
         for tag in &input.tags {
             connection
-                .prepare_cached("INSERT OR REPLACE INTO input_tags (input, key, value) VALUES (?1, ?2, ?3)")?
+                .prepare_cached(
+                    "INSERT INTO input_tags (input, key, value) VALUES (?1, ?2, ?3)
+                     ON CONFLICT (input, key) DO UPDATE SET value = excluded.value",
+                )?
                 .execute((input_id, &tag.key, &tag.value))?;
         }
     }

@@ -1,8 +1,8 @@
 //! Logged models: what MLflow 3 logs before anything is registered.
 
-use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::json;
 
+use crate::db::{self, Connection, OptionalExtension, Row};
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
 use crate::types::{
@@ -33,12 +33,8 @@ impl Ledger {
         let id = format!("m-{}", ids::random_hex()?);
         self.write(move |tx| {
             let place = experiments::active(tx.connection, experiment)?.artifact_location;
-            tx.connection
-                .prepare_cached(
-                    "INSERT INTO logged_models (model_id, experiment, name, artifact_location, created_ms, updated_ms,
-                         status, model_type, source_run_id) VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8)",
-                )?
-                .execute((
+            let key = tx.connection.insert("INSERT INTO logged_models (model_id, experiment, name, artifact_location, created_ms, updated_ms,
+                         status, model_type, source_run_id) VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8)", (
                     &id,
                     experiment,
                     &name,
@@ -48,7 +44,6 @@ impl Ledger {
                     &new.model_type,
                     &new.source_run_id,
                 ))?;
-            let key = tx.connection.last_insert_rowid();
             put_params(tx.connection, key, &id, &new.params)?;
             put_tags(tx.connection, key, &new.tags)?;
             let detail = json!({"experiment": experiment, "name": name, "source_run": new.source_run_id});
@@ -184,7 +179,7 @@ pub fn put_params(connection: &Connection, model: i64, id: &str, params: &[Param
     for param in params {
         connection
             .prepare_cached(
-                "INSERT OR IGNORE INTO logged_model_params (model, key, value) VALUES (?1, ?2, ?3)",
+                "INSERT INTO logged_model_params (model, key, value) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
             )?
             .execute((model, &param.key, &param.value))?;
         let kept: String = connection
@@ -208,7 +203,7 @@ pub fn put_tags(connection: &Connection, model: i64, tags: &[Tag]) -> Result<()>
         connection
             .prepare_cached(
                 "INSERT INTO logged_model_tags (model, key, value) VALUES (?1, ?2, ?3)
-                 ON CONFLICT DO UPDATE SET value = excluded.value",
+                 ON CONFLICT (model, key) DO UPDATE SET value = excluded.value",
             )?
             .execute((model, &tag.key, &tag.value))?;
     }
@@ -224,7 +219,8 @@ pub fn put_metric(connection: &Connection, model_id: &str, run_id: &str, metric:
                  (model, run_id, key, value, timestamp_ms, step, dataset_name, dataset_digest)
              SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 WHERE NOT EXISTS (
                  SELECT 1 FROM logged_model_metrics WHERE model = ?1 AND key = ?3 AND timestamp_ms = ?5 AND step = ?6
-                     AND run_id = ?2 AND value IS ?4 AND dataset_name IS ?7 AND dataset_digest IS ?8)",
+                     AND run_id = ?2 AND value IS NOT DISTINCT FROM ?4 AND dataset_name IS NOT DISTINCT FROM ?7
+                     AND dataset_digest IS NOT DISTINCT FROM ?8)",
         )?
         .execute((
             model,
@@ -256,11 +252,11 @@ pub const COLUMNS: &str = "m.id, m.model_id, m.experiment, m.name, m.artifact_lo
      m.status, m.status_message, m.deleted, m.model_type, m.source_run_id";
 
 /// A logged model without its parts, and its integer key.
-pub fn from_row(row: &Row<'_>) -> rusqlite::Result<(i64, LoggedModel)> {
-    let status = usize::try_from(row.get::<_, i64>(7)?).unwrap_or_default();
+pub fn from_row(row: &Row<'_>) -> db::Result<(i64, LoggedModel)> {
+    let status = usize::try_from(row.get::<i64>(7)?).unwrap_or_default();
     let model = LoggedModel {
         id: row.get(1)?,
-        experiment_id: row.get::<_, i64>(2)?.to_string(),
+        experiment_id: row.get::<i64>(2)?.to_string(),
         name: row.get(3)?,
         artifact_location: row.get(4)?,
         created_ms: row.get(5)?,
@@ -280,11 +276,11 @@ pub fn add_parts(connection: &Connection, key: i64, model: &mut LoggedModel) -> 
     let mut tags = connection
         .prepare_cached("SELECT key, value FROM logged_model_tags WHERE model = ?1 ORDER BY key")?;
     let tags = tags.query_map([key], |row| Ok(Tag { key: row.get(0)?, value: row.get(1)? }))?;
-    model.tags = tags.collect::<rusqlite::Result<_>>()?;
+    model.tags = tags.collect::<db::Result<_>>()?;
     let mut params = connection
         .prepare_cached("SELECT key, value FROM logged_model_params WHERE model = ?1 ORDER BY key")?;
     let params = params.query_map([key], |row| Ok(Param { key: row.get(0)?, value: row.get(1)? }))?;
-    model.params = params.collect::<rusqlite::Result<_>>()?;
+    model.params = params.collect::<db::Result<_>>()?;
     let mut metrics = connection.prepare_cached(
         "SELECT key, value, timestamp_ms, step, run_id, dataset_name, dataset_digest
          FROM logged_model_metrics WHERE model = ?1 ORDER BY id",
@@ -292,7 +288,7 @@ pub fn add_parts(connection: &Connection, key: i64, model: &mut LoggedModel) -> 
     let metrics = metrics.query_map([key], |row| {
         Ok(ModelMetric {
             key: row.get(0)?,
-            value: row.get::<_, Option<f64>>(1)?.unwrap_or(f64::NAN),
+            value: row.get::<Option<f64>>(1)?.unwrap_or(f64::NAN),
             timestamp_ms: row.get(2)?,
             step: row.get(3)?,
             run_id: row.get(4)?,
@@ -300,6 +296,6 @@ pub fn add_parts(connection: &Connection, key: i64, model: &mut LoggedModel) -> 
             dataset_digest: row.get(6)?,
         })
     })?;
-    model.metrics = metrics.collect::<rusqlite::Result<_>>()?;
+    model.metrics = metrics.collect::<db::Result<_>>()?;
     Ok(())
 }

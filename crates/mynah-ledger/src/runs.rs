@@ -1,19 +1,13 @@
 //! Runs: made, changed, deleted, set apart. What is recorded in them is in `logging`.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Row};
 use serde_json::json;
 
+use crate::db::{self, Connection, OptionalExtension, Row};
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
 use crate::store::writer::Tx;
-use crate::types::{
-    Dataset, DatasetInput, Lifecycle, Metric, ModelOutput, NewRun, Param, Quarantine, Run, RunData,
-    RunRecord, RunStatus, RunUpdate, Tag,
-};
-use crate::{experiments, ids, validate};
+use crate::types::{Lifecycle, NewRun, Quarantine, Run, RunRecord, RunStatus, RunUpdate, Tag};
+use crate::{experiments, ids, run_data, validate};
 
 /// The tag that is also the run's name.
 pub const NAME_TAG: &str = "mlflow.runName";
@@ -72,6 +66,23 @@ impl Ledger {
                 change.insert("name".into(), name.into());
             }
             tx.event("run.update", subject(&run_id), change.into());
+            find(tx.connection, &run_id)
+        })
+    }
+
+    /// Takes the end of an active run away and gives it a status: it goes on, or it was never over.
+    ///
+    /// # Errors
+    /// `NotFound`; `Invalid` when it is deleted.
+    pub fn reopen_run(&self, run_id: &str, status: RunStatus) -> Result<Run> {
+        let run_id = run_id.to_string();
+        self.write(move |tx| {
+            let row = active(tx.connection, &run_id)?;
+            tx.connection
+                .prepare_cached("UPDATE runs SET status = ?2, end_ms = NULL WHERE id = ?1")?
+                .execute((row.id, status.as_str()))?;
+            let change = json!({"status": status.as_str(), "end_ms": null});
+            tx.event("run.update", subject(&run_id), change);
             find(tx.connection, &run_id)
         })
     }
@@ -163,20 +174,18 @@ fn create(tx: &mut Tx, experiment: i64, new: &NewRun, name: &str, run_id: &str) 
     if maybe_row(tx.connection, run_id)?.is_some() {
         return Err(Error::exists(format!("the run {run_id} already exists")));
     }
-    tx.connection
-        .prepare_cached(
-            "INSERT INTO runs (run_id, experiment, name, user, status, start_ms, artifact_uri)
+    let id = tx.connection.insert(
+        "INSERT INTO runs (run_id, experiment, name, \"user\", status, start_ms, artifact_uri)
              VALUES (?1, ?2, ?3, ?4, 'RUNNING', ?5, ?6)",
-        )?
-        .execute((
+        (
             run_id,
             experiment,
             name,
             &new.user,
             new.start_time_ms.unwrap_or(tx.now_ms),
             format!("{}/{run_id}/artifacts", place.trim_end_matches('/')),
-        ))?;
-    let id = tx.connection.last_insert_rowid();
+        ),
+    )?;
     for tag in &new.tags {
         put_tag(tx.connection, id, tag)?;
     }
@@ -249,7 +258,7 @@ pub fn put_tag(connection: &Connection, run: i64, tag: &Tag) -> Result<()> {
     connection
         .prepare_cached(
             "INSERT INTO tags (run, key, value) VALUES (?1, ?2, ?3)
-             ON CONFLICT DO UPDATE SET value = excluded.value",
+             ON CONFLICT (run, key) DO UPDATE SET value = excluded.value",
         )?
         .execute((run, &tag.key, &tag.value))?;
     Ok(())
@@ -263,7 +272,7 @@ pub fn find(connection: &Connection, run_id: &str) -> Result<Run> {
 /// A run with its data.
 pub fn record(connection: &Connection, run_id: &str) -> Result<RunRecord> {
     let (id, run) = record_row(connection, run_id)?;
-    Ok(RunRecord { data: data(connection, id)?, run })
+    Ok(RunRecord { data: run_data::all(connection, id)?, run })
 }
 
 fn record_row(connection: &Connection, run_id: &str) -> Result<(i64, Run)> {
@@ -276,23 +285,23 @@ fn record_row(connection: &Connection, run_id: &str) -> Result<(i64, Run)> {
 }
 
 /// What [`from_row`] reads, in its order.
-pub const COLUMNS: &str = "r.id, r.run_id, r.name, r.experiment, r.user, r.status, r.start_ms, r.end_ms, r.deleted, \
+pub const COLUMNS: &str = "r.id, r.run_id, r.name, r.experiment, r.\"user\", r.status, r.start_ms, r.end_ms, r.deleted, \
      r.deleted_ms, r.artifact_uri, r.quarantine_reason, r.quarantine_by, r.quarantine_ms, \
      (SELECT value FROM tags WHERE run = r.id AND key = 'mlflow.parentRunId')";
 
 /// A run and its integer key.
-pub fn from_row(row: &Row<'_>) -> rusqlite::Result<(i64, Run)> {
+pub fn from_row(row: &Row<'_>) -> db::Result<(i64, Run)> {
     let quarantine = row
-        .get::<_, Option<String>>(11)?
-        .map(|reason| -> rusqlite::Result<Quarantine> {
-            let (by, at_ms) = (row.get::<_, Option<String>>(12)?, row.get::<_, Option<i64>>(13)?);
+        .get::<Option<String>>(11)?
+        .map(|reason| -> db::Result<Quarantine> {
+            let (by, at_ms) = (row.get::<Option<String>>(12)?, row.get::<Option<i64>>(13)?);
             Ok(Quarantine { reason, by: by.unwrap_or_default(), at_ms: at_ms.unwrap_or_default() })
         })
         .transpose()?;
     let run = Run {
         id: row.get(1)?,
         name: row.get(2)?,
-        experiment_id: row.get::<_, i64>(3)?.to_string(),
+        experiment_id: row.get::<i64>(3)?.to_string(),
         user: row.get(4)?,
         status: RunStatus::parse(row.get_ref(5)?.as_str().unwrap_or_default()).unwrap_or_default(),
         start_time_ms: row.get(6)?,
@@ -304,98 +313,4 @@ pub fn from_row(row: &Row<'_>) -> rusqlite::Result<(i64, Run)> {
         parent_id: row.get(14)?,
     };
     Ok((row.get(0)?, run))
-}
-
-/// What was recorded in a run.
-pub fn data(connection: &Connection, run: i64) -> Result<RunData> {
-    Loader::new(connection)?.load(run)
-}
-
-/// Reads the data of many runs with the same prepared statements.
-pub struct Loader<'c> {
-    metrics: CachedStatement<'c>,
-    params: CachedStatement<'c>,
-    tags: CachedStatement<'c>,
-    inputs: CachedStatement<'c>,
-    input_tags: CachedStatement<'c>,
-    model_inputs: CachedStatement<'c>,
-    model_outputs: CachedStatement<'c>,
-    name: CachedStatement<'c>,
-    /// Names of metrics that were asked for: few, and the same for most runs.
-    names: HashMap<i64, String>,
-}
-
-impl<'c> Loader<'c> {
-    /// Prepares.
-    pub fn new(connection: &'c Connection) -> Result<Loader<'c>> {
-        Ok(Loader {
-            metrics: connection
-                .prepare_cached("SELECT key, value, timestamp_ms, step FROM latest_metrics WHERE run = ?1")?,
-            params: connection.prepare_cached("SELECT key, value FROM params WHERE run = ?1 ORDER BY key")?,
-            tags: connection.prepare_cached("SELECT key, value FROM tags WHERE run = ?1 ORDER BY key")?,
-            inputs: connection.prepare_cached(
-                "SELECT i.id, d.name, d.digest, d.source_type, d.source, d.schema, d.profile
-                 FROM inputs i JOIN datasets d ON d.id = i.dataset WHERE i.run = ?1 ORDER BY i.id",
-            )?,
-            input_tags: connection
-                .prepare_cached("SELECT key, value FROM input_tags WHERE input = ?1 ORDER BY key")?,
-            model_inputs: connection
-                .prepare_cached("SELECT model_id FROM model_inputs WHERE run = ?1 ORDER BY model_id")?,
-            model_outputs: connection.prepare_cached(
-                "SELECT model_id, step FROM model_outputs WHERE run = ?1 ORDER BY step, model_id",
-            )?,
-            name: connection.prepare_cached("SELECT name FROM metric_names WHERE id = ?1")?,
-            names: HashMap::new(),
-        })
-    }
-
-    /// Reads the data of one run.
-    pub fn load(&mut self, run: i64) -> Result<RunData> {
-        let mut metrics = Vec::new();
-        let mut rows = self.metrics.query([run])?;
-        while let Some(row) = rows.next()? {
-            let name = match self.names.entry(row.get(0)?) {
-                Entry::Occupied(entry) => entry.into_mut(),
-                Entry::Vacant(entry) => {
-                    let name = self.name.query_row([*entry.key()], |row| row.get(0)).optional()?;
-                    entry.insert(name.unwrap_or_default())
-                }
-            };
-            let value: Option<f64> = row.get(1)?;
-            metrics.push(Metric::new(name.as_str(), value.unwrap_or(f64::NAN), row.get(2)?, row.get(3)?));
-        }
-        drop(rows);
-        metrics.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-        let params =
-            self.params.query_map([run], |row| Ok(Param { key: row.get(0)?, value: row.get(1)? }))?;
-        let params = params.collect::<rusqlite::Result<_>>()?;
-        let tags = read_tags(&mut self.tags, run)?;
-        let model_inputs = self.model_inputs.query_map([run], |row| row.get(0))?;
-        let model_inputs = model_inputs.collect::<rusqlite::Result<_>>()?;
-        let outputs = |row: &Row<'_>| Ok(ModelOutput { model_id: row.get(0)?, step: row.get(1)? });
-        let model_outputs = self.model_outputs.query_map([run], outputs)?.collect::<rusqlite::Result<_>>()?;
-        Ok(RunData { metrics, params, tags, inputs: self.inputs(run)?, model_inputs, model_outputs })
-    }
-
-    fn inputs(&mut self, run: i64) -> Result<Vec<DatasetInput>> {
-        let mut inputs = Vec::new();
-        let mut rows = self.inputs.query([run])?;
-        while let Some(row) = rows.next()? {
-            let dataset = Dataset {
-                name: row.get(1)?,
-                digest: row.get(2)?,
-                source_type: row.get(3)?,
-                source: row.get(4)?,
-                schema: row.get(5)?,
-                profile: row.get(6)?,
-            };
-            inputs.push(DatasetInput { dataset, tags: read_tags(&mut self.input_tags, row.get(0)?)? });
-        }
-        Ok(inputs)
-    }
-}
-
-fn read_tags(select: &mut CachedStatement<'_>, owner: i64) -> Result<Vec<Tag>> {
-    let tags = select.query_map([owner], |row| Ok(Tag { key: row.get(0)?, value: row.get(1)? }))?;
-    Ok(tags.collect::<rusqlite::Result<_>>()?)
 }

@@ -12,7 +12,8 @@ fn bench_ledger_runs_in_small() {
         println!("{} is not built (run cargo test without --test): skipped", example.display());
         return;
     }
-    let cases = ["log-async", "log-acknowledged", "log-batch", "processes", "search", "search-page"];
+    let cases =
+        ["log-async", "log-acknowledged", "log-batch", "processes", "search", "search-first", "search-page"];
     let dir = tempfile::tempdir().unwrap();
     let mut worker = Command::new(&example)
         .args(["--small", "--runs", "30", "--threads", "1", "--dir"])

@@ -1,9 +1,9 @@
 //! Appending to the log, inside the transaction of the change itself.
 
 use mynah_trust::merkle::{Hash, Tree, leaf_hash};
-use rusqlite::Connection;
 use serde_json::{Value, json};
 
+use crate::db::Connection;
 use crate::error::{Error, Result};
 
 /// Only every fourth level of the tree is stored; what lies between is computed from at most eight hashes.

@@ -8,10 +8,10 @@
 
 pub mod log;
 
+use crate::db::{self, Connection, OptionalExtension, Row};
 use mynah_trust::keys::{Ed25519SigningKey, Ed25519VerifyingKey};
 use mynah_trust::merkle::{self, Hash};
 use mynah_trust::{Checkpoint, LogProof};
-use rusqlite::{Connection, OptionalExtension};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Ledger;
@@ -193,9 +193,9 @@ const SELECT: &str = "SELECT seq, at_ms, kind, subject, body, leaf FROM audit_ev
 struct RawEvent(AuditEvent, Vec<u8>);
 
 impl RawEvent {
-    fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<RawEvent> {
+    fn read(row: &Row<'_>) -> db::Result<RawEvent> {
         let event = AuditEvent {
-            seq: row.get::<_, i64>(0)?.cast_unsigned(),
+            seq: row.get::<i64>(0)?.cast_unsigned(),
             at_ms: row.get(1)?,
             kind: row.get(2)?,
             subject: row.get(3)?,
@@ -246,7 +246,7 @@ pub(crate) fn verify(connection: &Connection, held: Option<AuditHead>) -> Result
     let mut report = AuditReport::default();
     let mut tree = merkle::Tree::new();
     let mut held_root = held.filter(|held| held.size == 0).map(|_| tree.root());
-    let mut select = connection.prepare(&format!("{SELECT} ORDER BY seq"))?;
+    let mut select = connection.prepare_scan(&format!("{SELECT} ORDER BY seq"))?;
     let rows = select.query_map([], RawEvent::read)?;
     for row in rows {
         let RawEvent(event, leaf) = row?;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use rusqlite::types::{FromSql, ValueRef};
-use rusqlite::{Connection, OpenFlags, Row, ToSql};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, ToSql};
 
-use super::{FoundRun, ImportReport, Source, has_table, status_of, value_of};
+use super::{FoundRun, ImportReport, Source, status_of, value_of};
 use crate::error::{Error, Result};
 use crate::metrics::Sample;
 use crate::types::{
@@ -384,4 +384,12 @@ impl Fields<'_, '_> {
 fn has_column(connection: &Connection, table: &str, column: &str) -> Result<bool> {
     let mut select = connection.prepare_cached("SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2")?;
     Ok(select.exists([table, column])?)
+}
+
+/// Whether a table is there.
+fn has_table(connection: &Connection, table: &str) -> Result<bool> {
+    Ok(connection
+        .query_row("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1", [table], |_| Ok(()))
+        .optional()?
+        .is_some())
 }

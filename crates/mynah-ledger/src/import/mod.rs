@@ -11,9 +11,9 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OptionalExtension};
 use serde_json::json;
 
+use crate::db::OptionalExtension;
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
 use crate::logging;
@@ -271,20 +271,17 @@ fn put_experiment(tx: &mut Tx, experiment: &Experiment, root: Option<&str>) -> R
         .optional()?;
     let id = match present {
         Some(id) => id,
-        None => {
-            tx.connection.execute(
-                "INSERT INTO experiments (name, artifact_location, deleted, created_ms, updated_ms)
+        None => tx.connection.insert(
+            "INSERT INTO experiments (name, artifact_location, deleted, created_ms, updated_ms)
                  VALUES (?1, ?2, ?3, ?4, ?5)",
-                (
-                    &experiment.name,
-                    &experiment.artifact_location,
-                    experiment.lifecycle == Lifecycle::Deleted,
-                    experiment.created_ms,
-                    experiment.updated_ms,
-                ),
-            )?;
-            tx.connection.last_insert_rowid()
-        }
+            (
+                &experiment.name,
+                &experiment.artifact_location,
+                experiment.lifecycle == Lifecycle::Deleted,
+                experiment.created_ms,
+                experiment.updated_ms,
+            ),
+        )?,
     };
     if let (None, Some(root)) = (present, root) {
         tx.connection.execute(
@@ -295,7 +292,7 @@ fn put_experiment(tx: &mut Tx, experiment: &Experiment, root: Option<&str>) -> R
     for tag in &experiment.tags {
         tx.connection
             .prepare_cached(
-                "INSERT OR IGNORE INTO experiment_tags (experiment, key, value) VALUES (?1, ?2, ?3)",
+                "INSERT INTO experiment_tags (experiment, key, value) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
             )?
             .execute((id, &tag.key, &tag.value))?;
     }
@@ -312,12 +309,10 @@ fn put_run(tx: &mut Tx, experiment: i64, found: FoundRun, files: &[(String, Stri
         return Err(Error::exists(format!("the run {} was made by somebody else meanwhile", run.id)));
     }
     let deleted = run.lifecycle == Lifecycle::Deleted;
-    tx.connection
-        .prepare_cached(
-            "INSERT INTO runs (run_id, experiment, name, user, status, start_ms, end_ms, deleted, deleted_ms,
+    let id = tx.connection.insert(
+        "INSERT INTO runs (run_id, experiment, name, \"user\", status, start_ms, end_ms, deleted, deleted_ms,
                  artifact_uri) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-        )?
-        .execute((
+        (
             &run.id,
             experiment,
             &run.name,
@@ -328,8 +323,9 @@ fn put_run(tx: &mut Tx, experiment: i64, found: FoundRun, files: &[(String, Stri
             deleted,
             run.deleted_ms.filter(|_| deleted),
             &run.artifact_uri,
-        ))?;
-    let row = RunRow { id: tx.connection.last_insert_rowid(), experiment, deleted };
+        ),
+    )?;
+    let row = RunRow { id, experiment, deleted };
     for tag in &found.tags {
         runs::put_tag(tx.connection, row.id, tag)?;
     }
@@ -341,12 +337,16 @@ fn put_run(tx: &mut Tx, experiment: i64, found: FoundRun, files: &[(String, Stri
     }
     for model_id in &found.model_inputs {
         tx.connection
-            .prepare_cached("INSERT OR IGNORE INTO model_inputs (run, model_id) VALUES (?1, ?2)")?
+            .prepare_cached(
+                "INSERT INTO model_inputs (run, model_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+            )?
             .execute((row.id, model_id))?;
     }
     for (model_id, step) in &found.model_outputs {
         tx.connection
-            .prepare_cached("INSERT OR IGNORE INTO model_outputs (run, model_id, step) VALUES (?1, ?2, ?3)")?
+            .prepare_cached(
+                "INSERT INTO model_outputs (run, model_id, step) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+            )?
             .execute((row.id, model_id, step))?;
     }
     put_files(tx, &runs::subject(&run.id), files)?;
@@ -364,8 +364,9 @@ fn put_files(tx: &Tx, owner: &str, files: &[(String, String, u64)]) -> Result<()
     for (path, digest, size_bytes) in files {
         tx.connection
             .prepare_cached(
-                "INSERT OR REPLACE INTO artifacts (owner, path, digest, size_bytes, created_ms)
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
+                "INSERT INTO artifacts (owner, path, digest, size_bytes, created_ms) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (owner, path) DO UPDATE SET digest = excluded.digest,
+                     size_bytes = excluded.size_bytes, created_ms = excluded.created_ms",
             )?
             .execute((owner, path, digest, size_bytes.cast_signed(), tx.now_ms))?;
     }
@@ -378,10 +379,8 @@ fn put_logged_model(
     model: &LoggedModel,
     files: &[(String, String, u64)],
 ) -> Result<()> {
-    tx.connection.execute(
-        "INSERT INTO logged_models (model_id, experiment, name, artifact_location, created_ms, updated_ms, status,
-             status_message, deleted, model_type, source_run_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-        (
+    let key = tx.connection.insert("INSERT INTO logged_models (model_id, experiment, name, artifact_location, created_ms, updated_ms, status,
+             status_message, deleted, model_type, source_run_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)", (
             &model.id,
             experiment,
             &model.name,
@@ -393,9 +392,7 @@ fn put_logged_model(
             model.lifecycle == Lifecycle::Deleted,
             &model.model_type,
             &model.source_run_id,
-        ),
-    )?;
-    let key = tx.connection.last_insert_rowid();
+        ))?;
     models::put_params(tx.connection, key, &model.id, &model.params)?;
     models::put_tags(tx.connection, key, &model.tags)?;
     for metric in &model.metrics {
@@ -419,7 +416,7 @@ fn put_logged_model(
 /// Adds what is missing of a registered model; says how many models and versions that were.
 fn put_registered(tx: &mut Tx, model: &RegisteredModel, versions: &[ModelVersion]) -> Result<(usize, usize)> {
     let made = tx.connection.execute(
-        "INSERT OR IGNORE INTO registered_models (name, created_ms, updated_ms, description) VALUES (?1, ?2, ?3, ?4)",
+        "INSERT INTO registered_models (name, created_ms, updated_ms, description) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
         (&model.name, model.created_ms, model.updated_ms, &model.description),
     )?;
     let id: i64 = tx.connection.query_row(
@@ -429,11 +426,10 @@ fn put_registered(tx: &mut Tx, model: &RegisteredModel, versions: &[ModelVersion
     )?;
     let mut added = 0;
     for version in versions {
-        let is_new = tx.connection.execute(
-            "INSERT OR IGNORE INTO model_versions (model, version, created_ms, updated_ms, description, user, stage,
+        let key = tx.connection.insert_new(
+            "INSERT INTO model_versions (model, version, created_ms, updated_ms, description, \"user\", stage,
                  source, storage_location, run_id, run_link, model_id, status, status_message)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
-            (
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) ON CONFLICT DO NOTHING", (
                 id,
                 version.version.cast_signed(),
                 version.created_ms,
@@ -448,26 +444,26 @@ fn put_registered(tx: &mut Tx, model: &RegisteredModel, versions: &[ModelVersion
                 &version.model_id,
                 version.status.as_str(),
                 &version.status_message,
-            ),
-        )?;
-        let key = tx.connection.last_insert_rowid();
-        for tag in version.tags.iter().filter(|_| is_new > 0) {
+            ))?;
+        let Some(key) = key else { continue };
+        for tag in &version.tags {
             tx.connection.execute(
-                "INSERT OR REPLACE INTO model_version_tags (version, key, value) VALUES (?1, ?2, ?3)",
+                "INSERT INTO model_version_tags (version, key, value) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (version, key) DO UPDATE SET value = excluded.value",
                 (key, &tag.key, &tag.value),
             )?;
         }
-        added += is_new;
+        added += 1;
     }
     for tag in &model.tags {
         tx.connection.execute(
-            "INSERT OR IGNORE INTO registered_model_tags (model, key, value) VALUES (?1, ?2, ?3)",
+            "INSERT INTO registered_model_tags (model, key, value) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
             (id, &tag.key, &tag.value),
         )?;
     }
     for alias in &model.aliases {
         tx.connection.execute(
-            "INSERT OR IGNORE INTO model_aliases (model, alias, version) VALUES (?1, ?2, ?3)",
+            "INSERT INTO model_aliases (model, alias, version) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
             (id, &alias.alias, alias.version.cast_signed()),
         )?;
     }
@@ -496,14 +492,6 @@ fn status_of(text: &str) -> RunStatus {
     let numbered =
         text.parse::<usize>().ok().and_then(|number| RunStatus::ALL.get(number.wrapping_sub(1)).copied());
     RunStatus::parse(text).or(numbered).unwrap_or(RunStatus::Finished)
-}
-
-/// Whether a table is there.
-fn has_table(connection: &Connection, table: &str) -> Result<bool> {
-    Ok(connection
-        .query_row("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1", [table], |_| Ok(()))
-        .optional()?
-        .is_some())
 }
 
 #[cfg(test)]

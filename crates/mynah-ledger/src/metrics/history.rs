@@ -1,8 +1,7 @@
 //! Reading points: whole histories in pages, even samples of them, and what keys there are.
 
-use rusqlite::Connection;
-
 use super::{Sample, ordered_bits, store};
+use crate::db::Connection;
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
 use crate::search::page::{self, Window};

@@ -4,10 +4,9 @@
 //! run and key has collected enough rows or small chunks, they are merged into large ones. A point is so
 //! written two or three times in its life, and the number of pieces of a series stays small.
 
-use rusqlite::{Connection, OptionalExtension};
-
 use super::chunk::{self, POINTS_MAX};
 use super::{Sample, from_ordered_bits, ordered_bits};
+use crate::db::{self, Connection, OptionalExtension};
 use crate::error::Result;
 
 /// Rows of one run and key that are merged into a chunk.
@@ -27,8 +26,7 @@ pub fn key_id(connection: &Connection, name: &str) -> Result<i64> {
     if let Some(id) = find_key(connection, name)? {
         return Ok(id);
     }
-    connection.prepare_cached("INSERT INTO metric_names (name) VALUES (?1)")?.execute([name])?;
-    Ok(connection.last_insert_rowid())
+    Ok(connection.insert("INSERT INTO metric_names (name) VALUES (?1)", [name])?)
 }
 
 /// The number of a metric's name, if any run has ever had it.
@@ -92,7 +90,7 @@ pub fn insert(connection: &Connection, run: i64, name: &str, samples: &mut Vec<S
                 .prepare_cached(
                     "INSERT INTO latest_metrics (run, key, value, step, timestamp_ms, row_count, chunk_count)
                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-                     ON CONFLICT DO UPDATE SET value = excluded.value, step = excluded.step,
+                     ON CONFLICT (run, key) DO UPDATE SET value = excluded.value, step = excluded.step,
                          timestamp_ms = excluded.timestamp_ms, row_count = excluded.row_count,
                          chunk_count = excluded.chunk_count",
                 )?
@@ -104,7 +102,7 @@ pub fn insert(connection: &Connection, run: i64, name: &str, samples: &mut Vec<S
 
 fn insert_rows(connection: &Connection, run: i64, key: i64, samples: &[Sample]) -> Result<i64> {
     let mut insert = connection.prepare_cached(
-        "INSERT OR IGNORE INTO points (run, key, step, timestamp_ms, bits) VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT INTO points (run, key, step, timestamp_ms, bits) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
     )?;
     let mut added = 0;
     for sample in samples {
@@ -156,7 +154,7 @@ fn rows(connection: &Connection, run: i64, key: i64, step_min: i64, step_max: i6
     let rows = select.query_map((run, key, step_min, step_max), |row| {
         Ok(Sample { step: row.get(0)?, timestamp_ms: row.get(1)?, value: from_ordered_bits(row.get(2)?) })
     })?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    Ok(rows.collect::<db::Result<_>>()?)
 }
 
 /// All points of a run and key between two steps, both included, by step, time and value; none twice.

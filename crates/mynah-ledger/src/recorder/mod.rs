@@ -32,8 +32,8 @@ pub struct RecorderOptions {
     /// After the first point the thread waits this long for more, so that slow logging is not a transaction per
     /// point. A full half of the queue and a flush do not wait.
     pub linger_ms: u64,
-    /// While the store cannot be written (disk full, locked by others), points are kept and tried again; a flush
-    /// gives up after this long.
+    /// While the store cannot be written for now (disk full, locked by others, server away), points are kept and
+    /// tried again; a flush gives up after this long. What will not pass is not tried again.
     pub give_up_ms: u64,
 }
 
@@ -50,7 +50,7 @@ pub struct RecorderStats {
     pub accepted: u64,
     /// Points in the store.
     pub written: u64,
-    /// Points that the store refused for good: the run was deleted meanwhile.
+    /// Points that the store refused for good: the run was deleted meanwhile, the store is damaged or read-only.
     pub rejected: u64,
     /// Points that wait.
     pub queued: u64,
@@ -294,13 +294,14 @@ fn take(queue: &Queue) -> Vec<(String, Vec<Sample>)> {
     names.zip(series).filter(|(_, samples)| !samples.is_empty()).collect()
 }
 
-/// Writes a batch, again and again while the store is only busy or full; refusals are final.
+/// Writes a batch, again and again while that may help (the store is busy or full, the server away); a refusal, a
+/// constraint or a damaged store is final.
 fn write(ledger: &Ledger, run_id: &str, batch: Vec<(String, Vec<Sample>)>, queue: &Queue) -> Result<()> {
     let mut pause_ms = 10;
     let until = Instant::now() + Duration::from_millis(queue.options.give_up_ms);
     loop {
         match ledger.log_samples(run_id, batch.clone()) {
-            Err(error) if matches!(error.kind(), ErrorKind::Busy | ErrorKind::Storage) => {
+            Err(error) if error.is_transient() => {
                 let mut state = queue.lock();
                 state.stats.retries += 1;
                 // While somebody can still ask, the points wait; nobody is left to ask after the last clone.

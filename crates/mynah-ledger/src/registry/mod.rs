@@ -8,8 +8,7 @@ pub use versions::{
     COLUMNS as VERSION_COLUMNS, add_parts as add_version_parts, from_row as version_from_row,
 };
 
-use rusqlite::Connection;
-
+use crate::db::{self, Connection};
 use crate::error::Result;
 use crate::store::writer::Tx;
 use crate::types::Tag;
@@ -32,14 +31,14 @@ fn tags(connection: &Connection, table: &str, owner: &str, id: i64) -> Result<Ve
     let mut select = connection
         .prepare_cached(&format!("SELECT key, value FROM {table} WHERE {owner} = ?1 ORDER BY key"))?;
     let rows = select.query_map([id], |row| Ok(Tag { key: row.get(0)?, value: row.get(1)? }))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    Ok(rows.collect::<db::Result<_>>()?)
 }
 
 fn put_tag(connection: &Connection, table: &str, owner: &str, id: i64, tag: &Tag) -> Result<()> {
     connection
         .prepare_cached(&format!(
             "INSERT INTO {table} ({owner}, key, value) VALUES (?1, ?2, ?3)
-             ON CONFLICT DO UPDATE SET value = excluded.value"
+             ON CONFLICT ({owner}, key) DO UPDATE SET value = excluded.value"
         ))?
         .execute((id, &tag.key, &tag.value))?;
     Ok(())

@@ -1,9 +1,9 @@
 //! Registered models: made, renamed, described, deleted.
 
-use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::json;
 
 use super::{put_tag, subject, tags, touch, versions};
+use crate::db::{self, Connection, OptionalExtension, Row};
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
 use crate::types::{ModelAlias, ModelVersion, RegisteredModel, Stage, Tag};
@@ -26,12 +26,7 @@ impl Ledger {
         let name = name.to_string();
         self.write(move |tx| {
             check_is_free(tx.connection, &name)?;
-            tx.connection
-                .prepare_cached(
-                    "INSERT INTO registered_models (name, created_ms, updated_ms, description) VALUES (?1, ?2, ?2, ?3)",
-                )?
-                .execute((&name, tx.now_ms, &description))?;
-            let id = tx.connection.last_insert_rowid();
+            let id = tx.connection.insert("INSERT INTO registered_models (name, created_ms, updated_ms, description) VALUES (?1, ?2, ?2, ?3)", (&name, tx.now_ms, &description))?;
             for tag in &tags {
                 put_tag(tx.connection, "registered_model_tags", "model", id, tag)?;
             }
@@ -158,7 +153,7 @@ impl Ledger {
             tx.connection
                 .prepare_cached(
                     "INSERT INTO model_aliases (model, alias, version) VALUES (?1, ?2, ?3)
-                     ON CONFLICT DO UPDATE SET version = excluded.version",
+                     ON CONFLICT (model, alias) DO UPDATE SET version = excluded.version",
                 )?
                 .execute((model, &alias, version.cast_signed()))?;
             touch(tx, model)?;
@@ -255,7 +250,7 @@ fn find(connection: &Connection, name: &str) -> Result<RegisteredModel> {
 }
 
 /// `id, name, created_ms, updated_ms, description` to a model without its parts.
-pub fn from_row(row: &Row<'_>) -> rusqlite::Result<(i64, RegisteredModel)> {
+pub fn from_row(row: &Row<'_>) -> db::Result<(i64, RegisteredModel)> {
     let model = RegisteredModel {
         name: row.get(1)?,
         created_ms: row.get(2)?,
@@ -272,13 +267,13 @@ pub fn add_parts(connection: &Connection, id: i64, model: &mut RegisteredModel) 
     let mut aliases = connection
         .prepare_cached("SELECT alias, version FROM model_aliases WHERE model = ?1 ORDER BY alias")?;
     let aliases = aliases.query_map([id], |row| {
-        Ok(ModelAlias { alias: row.get(0)?, version: row.get::<_, i64>(1)?.cast_unsigned() })
+        Ok(ModelAlias { alias: row.get(0)?, version: row.get::<i64>(1)?.cast_unsigned() })
     })?;
-    model.aliases = aliases.collect::<rusqlite::Result<_>>()?;
+    model.aliases = aliases.collect::<db::Result<_>>()?;
     let mut latest = connection.prepare_cached(
         "SELECT max(version) FROM model_versions WHERE model = ?1 AND deleted = 0 GROUP BY stage ORDER BY 1",
     )?;
-    let latest = latest.query_map([id], |row| row.get::<_, i64>(0))?;
+    let latest = latest.query_map([id], |row| row.get::<i64>(0))?;
     for version in latest {
         model.latest_versions.push(versions::find(connection, &model.name, version?.cast_unsigned())?);
     }

@@ -1,9 +1,9 @@
 //! Model versions: made, moved between stages, tagged, deleted.
 
-use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::json;
 
 use super::{models, put_tag, subject, tags, touch};
+use crate::db::{self, Connection, OptionalExtension, Row};
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
 use crate::store::writer::Tx;
@@ -115,7 +115,7 @@ impl Ledger {
             // The row stays so that the number does; what it said does not.
             tx.connection
                 .prepare_cached(
-                    "UPDATE model_versions SET deleted = 1, updated_ms = ?2, description = NULL, user = NULL,
+                    "UPDATE model_versions SET deleted = 1, updated_ms = ?2, description = NULL, \"user\" = NULL,
                          source = NULL, storage_location = NULL, run_id = NULL, run_link = NULL, model_id = NULL,
                          status_message = NULL WHERE id = ?1",
                 )?
@@ -194,13 +194,9 @@ fn create(tx: &mut Tx, new: &NewModelVersion) -> Result<ModelVersion> {
         .connection
         .prepare_cached("SELECT coalesce(max(version), 0) + 1 FROM model_versions WHERE model = ?1")?
         .query_row([model], |row| row.get(0))?;
-    tx.connection
-        .prepare_cached(
-            "INSERT INTO model_versions (model, version, created_ms, updated_ms, description, user, stage, source,
+    let id = tx.connection.insert("INSERT INTO model_versions (model, version, created_ms, updated_ms, description, \"user\", stage, source,
                  storage_location, run_id, run_link, model_id, status)
-             VALUES (?1, ?2, ?3, ?3, ?4, ?5, 'None', ?6, ?7, ?8, ?9, ?10, 'READY')",
-        )?
-        .execute((
+             VALUES (?1, ?2, ?3, ?3, ?4, ?5, 'None', ?6, ?7, ?8, ?9, ?10, 'READY')", (
             model,
             version,
             tx.now_ms,
@@ -212,7 +208,6 @@ fn create(tx: &mut Tx, new: &NewModelVersion) -> Result<ModelVersion> {
             &new.run_link,
             &model_id,
         ))?;
-    let id = tx.connection.last_insert_rowid();
     for tag in &new.tags {
         put_tag(tx.connection, "model_version_tags", "version", id, tag)?;
     }
@@ -271,14 +266,14 @@ pub fn find(connection: &Connection, name: &str, version: u64) -> Result<ModelVe
 }
 
 /// What [`from_row`] reads, in its order.
-pub const COLUMNS: &str = "v.id, m.name, v.version, v.created_ms, v.updated_ms, v.description, v.user, v.stage, \
+pub const COLUMNS: &str = "v.id, m.name, v.version, v.created_ms, v.updated_ms, v.description, v.\"user\", v.stage, \
      v.source, v.storage_location, v.run_id, v.run_link, v.model_id, v.status, v.status_message";
 
 /// A version without its parts, and its integer key.
-pub fn from_row(row: &Row<'_>) -> rusqlite::Result<(i64, ModelVersion)> {
+pub fn from_row(row: &Row<'_>) -> db::Result<(i64, ModelVersion)> {
     let version = ModelVersion {
         name: row.get(1)?,
-        version: row.get::<_, i64>(2)?.cast_unsigned(),
+        version: row.get::<i64>(2)?.cast_unsigned(),
         created_ms: row.get(3)?,
         updated_ms: row.get(4)?,
         description: row.get(5)?,
@@ -304,6 +299,6 @@ pub fn add_parts(connection: &Connection, id: i64, version: &mut ModelVersion) -
          WHERE v.id = ?1 ORDER BY a.alias",
     )?;
     let aliases = aliases.query_map([id], |row| row.get(0))?;
-    version.aliases = aliases.collect::<rusqlite::Result<_>>()?;
+    version.aliases = aliases.collect::<db::Result<_>>()?;
     Ok(())
 }

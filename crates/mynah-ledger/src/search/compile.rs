@@ -1,8 +1,7 @@
 //! Clauses to SQL. Every value is bound; every name of a table or column comes from this program.
 
-use rusqlite::types::Value as Bound;
-
 use super::{Clause, Direction, Field, Operator, Value};
+use crate::db::Bound;
 use crate::error::{Error, Result};
 use crate::validate::clip;
 
@@ -25,6 +24,13 @@ impl Sql {
     pub fn bind(&mut self, value: impl Into<Bound>) {
         self.text.push('?');
         self.values.push(value.into());
+    }
+
+    /// Appends a number of whatever kind, for a column of whatever kind of number.
+    pub fn bind_number(&mut self, number: f64) {
+        self.push("CAST(");
+        self.bind(number);
+        self.push(" AS DOUBLE PRECISION)");
     }
 
     /// Appends another piece.
@@ -117,14 +123,14 @@ pub fn attribute_condition(attribute: &Attribute, clause: &Clause) -> Result<Sql
 pub fn text_condition(column: &str, clause: &Clause) -> Result<Sql> {
     let mut sql = Sql::default();
     match (clause.operator, &clause.value) {
-        (Operator::Equal | Operator::NotEqual | Operator::Like, Value::Text(text)) => {
+        (Operator::Like, Value::Text(text)) => like(&mut sql, column, text.clone()),
+        (Operator::Equal | Operator::NotEqual, Value::Text(text)) => {
             sql.push(&format!("{column} {} ", clause.operator.as_str()));
             sql.bind(text.clone());
         }
         (Operator::ILike, Value::Text(text)) => {
-            sql.push(&format!("lower({column}) LIKE lower("));
-            sql.bind(text.clone());
-            sql.push(")");
+            // As the databases do it: only the letters of ASCII have two cases.
+            like(&mut sql, &format!("lower({column})"), text.to_ascii_lowercase());
         }
         (Operator::In | Operator::NotIn, Value::List(texts)) => {
             sql.push(&format!("{column} {} ", clause.operator.as_str()));
@@ -139,6 +145,13 @@ pub fn text_condition(column: &str, clause: &Clause) -> Result<Sql> {
         _ => return Err(bad_operator(clause, "=, !=, LIKE, ILIKE, IN and NOT IN")),
     }
     Ok(sql)
+}
+
+/// `%` and `_` mean something, a backslash does not.
+fn like(sql: &mut Sql, column: &str, pattern: String) {
+    sql.push(&format!("{column} LIKE "));
+    sql.bind(pattern);
+    sql.push(" /*postgresql: ESCAPE '' */");
 }
 
 /// A comparison of numbers. A metric's NULL is NaN: unequal to everything, and in no order.
@@ -157,7 +170,7 @@ pub fn number_condition(column: &str, clause: &Clause) -> Result<Sql> {
     match operator {
         Operator::NotEqual => {
             sql.push(&format!("({column} != "));
-            sql.bind(number);
+            sql.bind_number(number);
             sql.push(&format!(" OR {column} IS NULL)"));
         }
         Operator::Equal
@@ -166,7 +179,7 @@ pub fn number_condition(column: &str, clause: &Clause) -> Result<Sql> {
         | Operator::Less
         | Operator::LessEqual => {
             sql.push(&format!("{column} {} ", operator.as_str()));
-            sql.bind(number);
+            sql.bind_number(number);
         }
         _ => return Err(bad_operator(clause, "=, !=, >, >=, < and <=")),
     }

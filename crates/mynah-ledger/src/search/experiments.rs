@@ -1,7 +1,5 @@
 //! Searching experiments.
 
-use rusqlite::params_from_iter;
-
 use super::compile::{
     Attribute, Entity, Kind, Sql, attribute, attribute_condition, check_no_field_twice, entity,
     no_such_entity, order_by, pair_condition,
@@ -9,6 +7,7 @@ use super::compile::{
 use super::page;
 use super::parse;
 use super::runs::ORDERS_MAX;
+use crate::db;
 use crate::error::{Error, Result};
 use crate::experiments;
 use crate::ledger::Ledger;
@@ -35,7 +34,7 @@ impl Ledger {
         sql.push(match search.view {
             View::ActiveOnly => "e.deleted = 0",
             View::DeletedOnly => "e.deleted = 1",
-            View::All => "1",
+            View::All => "1 = 1",
         });
         for clause in parse::filter(&search.filter)? {
             sql.push(" AND ");
@@ -53,8 +52,8 @@ impl Ledger {
         sql.bind(window.offset());
         self.read(|connection| {
             let mut select = connection.prepare_cached(&sql.text)?;
-            let rows = select.query_map(params_from_iter(&sql.values), experiments::from_row)?;
-            let mut page = window.trim(rows.collect::<rusqlite::Result<Vec<_>>>()?);
+            let rows = select.query_map(&sql.values[..], experiments::from_row)?;
+            let mut page = window.trim(rows.collect::<db::Result<Vec<_>>>()?);
             page.items.iter_mut().try_for_each(|experiment| experiments::add_tags(connection, experiment))?;
             Ok(page)
         })

@@ -1,7 +1,5 @@
 //! Searching logged models.
 
-use rusqlite::params_from_iter;
-
 use super::compile::{
     Attribute, Entity, Kind, Sql, attribute, attribute_condition, entity, no_such_entity, number_condition,
     order_by, pair_condition,
@@ -9,6 +7,7 @@ use super::compile::{
 use super::page;
 use super::parse::{self, Clause, Direction, Field, Value};
 use super::runs::ORDERS_MAX;
+use crate::db;
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
 use crate::types::{DatasetFilter, LoggedModel, LoggedModelStatus, ModelOrder, Page, SearchLoggedModels};
@@ -56,8 +55,8 @@ impl Ledger {
         sql.bind(window.offset());
         self.read(|connection| {
             let mut select = connection.prepare_cached(&sql.text)?;
-            let rows = select.query_map(params_from_iter(&sql.values), models::from_row)?;
-            let page = window.trim(rows.collect::<rusqlite::Result<Vec<_>>>()?);
+            let rows = select.query_map(&sql.values[..], models::from_row)?;
+            let page = window.trim(rows.collect::<db::Result<Vec<_>>>()?);
             let mut items = Vec::with_capacity(page.items.len());
             for (key, mut model) in page.items {
                 models::add_parts(connection, key, &mut model)?;
@@ -98,7 +97,7 @@ fn conditions(search: &SearchLoggedModels) -> Result<Sql> {
         }
     }
     if !search.datasets.is_empty() && !on_metric {
-        sql.push(" AND m.id IN (SELECT v.model FROM logged_model_metrics v WHERE 1");
+        sql.push(" AND m.id IN (SELECT v.model FROM logged_model_metrics v WHERE 1 = 1");
         sql.append(on_datasets(&search.datasets)?);
         sql.push(")");
     }

@@ -108,6 +108,9 @@ pub fn filter(text: &str) -> Result<Vec<Clause>> {
             text.len()
         )));
     }
+    if text.contains('\0') {
+        return Err(Error::invalid("the filter holds a NUL character, which no text in the store does"));
+    }
     let mut scanner = Scanner { text, at: 0 };
     let mut clauses = Vec::new();
     scanner.skip_space();

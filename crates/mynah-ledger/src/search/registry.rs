@@ -1,7 +1,5 @@
 //! Searching registered models and their versions.
 
-use rusqlite::params_from_iter;
-
 use super::compile::{
     Attribute, Entity, Kind, Sql, attribute, attribute_condition, check_no_field_twice, entity,
     no_such_entity, order_by, pair_condition,
@@ -9,6 +7,7 @@ use super::compile::{
 use super::page;
 use super::parse::{self, Clause, Operator, Value};
 use super::runs::ORDERS_MAX;
+use crate::db;
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
 use crate::registry;
@@ -45,7 +44,7 @@ impl Ledger {
         let window = page::window(search.page_token.as_deref(), search.max_results, MODELS_MAX)?;
         let mut sql = Sql::default();
         sql.push(
-            "SELECT m.id, m.name, m.created_ms, m.updated_ms, m.description FROM registered_models m WHERE 1",
+            "SELECT m.id, m.name, m.created_ms, m.updated_ms, m.description FROM registered_models m WHERE 1 = 1",
         );
         let tags = ("registered_model_tags", "model", "m.id");
         conditions(&mut sql, &search.filter, MODEL_ATTRIBUTES, tags, PROMPTS_AMONG_MODELS)?;
@@ -57,8 +56,8 @@ impl Ledger {
         sql.bind(window.offset());
         self.read(|connection| {
             let mut select = connection.prepare_cached(&sql.text)?;
-            let rows = select.query_map(params_from_iter(&sql.values), registry::model_from_row)?;
-            let page = window.trim(rows.collect::<rusqlite::Result<Vec<_>>>()?);
+            let rows = select.query_map(&sql.values[..], registry::model_from_row)?;
+            let page = window.trim(rows.collect::<db::Result<Vec<_>>>()?);
             let mut items = Vec::with_capacity(page.items.len());
             for (id, mut model) in page.items {
                 registry::add_model_parts(connection, id, &mut model)?;
@@ -92,8 +91,8 @@ impl Ledger {
         sql.bind(window.offset());
         self.read(|connection| {
             let mut select = connection.prepare_cached(&sql.text)?;
-            let rows = select.query_map(params_from_iter(&sql.values), registry::version_from_row)?;
-            let page = window.trim(rows.collect::<rusqlite::Result<Vec<_>>>()?);
+            let rows = select.query_map(&sql.values[..], registry::version_from_row)?;
+            let page = window.trim(rows.collect::<db::Result<Vec<_>>>()?);
             let mut items = Vec::with_capacity(page.items.len());
             for (id, mut version) in page.items {
                 registry::add_version_parts(connection, id, &mut version)?;

@@ -1,6 +1,5 @@
-//! The database: schema, connections, the writer thread.
+//! The store: its schema, connections that read, the thread that writes.
 
-pub mod connection;
 pub mod pool;
 pub mod schema;
 pub mod writer;

@@ -1,11 +1,8 @@
 //! Connections that read: as many as are asked for at once, a few kept for the next caller.
 
-use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use rusqlite::Connection;
-
-use super::connection::open_reader;
+use crate::db::Connection;
 use crate::error::{ErrorKind, Result};
 
 /// Idle connections that stay open; each holds a page cache.
@@ -13,26 +10,31 @@ const IDLE_MAX: usize = 8;
 
 /// The pool.
 pub struct Pool {
-    path: PathBuf,
+    open: Box<dyn Fn() -> Result<Connection> + Send + Sync>,
     idle: Mutex<Vec<Connection>>,
 }
 
 impl Pool {
-    /// An empty pool over this file.
-    pub fn new(path: PathBuf) -> Pool {
-        Pool { path, idle: Mutex::new(Vec::new()) }
+    /// An empty pool of what `open` opens.
+    pub fn new(open: impl Fn() -> Result<Connection> + Send + Sync + 'static) -> Pool {
+        Pool { open: Box::new(open), idle: Mutex::new(Vec::new()) }
     }
 
     /// Runs `read` in one transaction: all its queries see the same commit.
     pub fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let connection = match idle {
+        // One that was lost while nobody used it is replaced; the caller need not know.
+        let begun = idle.filter(|connection| connection.begin_read().is_ok());
+        let connection = match begun {
             Some(connection) => connection,
-            None => open_reader(&self.path)?,
+            None => {
+                let connection = (self.open)()?;
+                connection.begin_read()?;
+                connection
+            }
         };
-        connection.execute_batch("BEGIN")?;
         let result = read(&connection);
-        let ended = connection.execute_batch("ROLLBACK");
+        let ended = connection.rollback();
         // A connection that met a damaged page or could not end is not worth keeping.
         let sound = ended.is_ok() && !matches!(&result, Err(error) if error.kind() == ErrorKind::Storage);
         if sound {

@@ -4,21 +4,17 @@
 //! migrations applied. It is kept twice: in `PRAGMA user_version`, which can be read before anything is
 //! trusted, and in the table `schema_version`, which says when and by whom.
 
-use rusqlite::{Connection, OptionalExtension};
-
+use crate::db::{Connection, OptionalExtension};
 use crate::error::{Error, ErrorKind, Result};
-
-/// `MYNL`: marks the file as ours, so that nobody else's database is ever changed.
-pub const APPLICATION_ID: i32 = 0x4d59_4e4c;
 
 /// The version this program writes.
 pub const VERSION: i64 = MIGRATIONS.len() as i64;
 
-const MIGRATIONS: &[&str] = &[V1];
+const MIGRATIONS: &[&str] = &[V1, V2];
 
 /// Conventions: every table is STRICT; `run` and `model` are the integer keys, `run_id` and `model_id` what
 /// the world calls them; times end in `_ms`; a metric value of NULL is NaN.
-const V1: &str = "
+const V1: &str = r#"
 CREATE TABLE schema_version (
     version INTEGER PRIMARY KEY, applied_ms INTEGER NOT NULL, program TEXT NOT NULL
 ) STRICT;
@@ -42,7 +38,7 @@ CREATE TABLE runs (
     run_id TEXT NOT NULL UNIQUE,
     experiment INTEGER NOT NULL REFERENCES experiments,
     name TEXT NOT NULL,
-    user TEXT NOT NULL,
+    "user" TEXT NOT NULL,
     status TEXT NOT NULL CHECK (status IN ('RUNNING', 'SCHEDULED', 'FINISHED', 'FAILED', 'KILLED')),
     start_ms INTEGER NOT NULL,
     end_ms INTEGER,
@@ -151,7 +147,7 @@ CREATE TABLE model_versions (
     model INTEGER NOT NULL REFERENCES registered_models ON DELETE CASCADE,
     version INTEGER NOT NULL,
     created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL,
-    description TEXT, user TEXT,
+    description TEXT, "user" TEXT,
     stage TEXT NOT NULL CHECK (stage IN ('None', 'Staging', 'Production', 'Archived')),
     source TEXT, storage_location TEXT, run_id TEXT, run_link TEXT, model_id TEXT,
     status TEXT NOT NULL, status_message TEXT,
@@ -187,12 +183,14 @@ CREATE TABLE audit_tree (
     id INTEGER PRIMARY KEY CHECK (id = 0), size INTEGER NOT NULL, nodes BLOB NOT NULL
 ) STRICT;
 INSERT INTO audit_tree (id, size, nodes) VALUES (0, 0, x'');
-";
+"#;
 
-/// The version a store says it has.
-pub fn version(connection: &Connection) -> Result<i64> {
-    Ok(connection.query_row("PRAGMA user_version", [], |row| row.get(0))?)
-}
+/// The latest values by metric and run, not by value: an update stays where it is in the index, and an order by a metric
+/// reads the values of that metric alone. A filter reads as much, which is less than the runs it is about.
+const V2: &str = "
+DROP INDEX latest_by_value;
+CREATE INDEX latest_by_key ON latest_metrics (key, run, value);
+";
 
 /// Refuses a store that a newer program wrote.
 pub fn check_not_newer(version: i64, place: &str) -> Result<()> {
@@ -210,21 +208,21 @@ pub fn check_not_newer(version: i64, place: &str) -> Result<()> {
 
 /// Brings the store to [`VERSION`], all migrations in one transaction.
 pub fn migrate(connection: &Connection, place: &str, now_ms: i64, artifact_root: &str) -> Result<()> {
-    if version(connection)? == VERSION {
+    if connection.schema_version()? == VERSION {
         return Ok(());
     }
-    connection.execute_batch("BEGIN IMMEDIATE")?;
+    connection.begin_migration()?;
     let result = migrate_inside(connection, place, now_ms, artifact_root);
-    connection.execute_batch(if result.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
+    if result.is_ok() { connection.commit() } else { connection.rollback() }?;
     result
 }
 
 fn migrate_inside(connection: &Connection, place: &str, now_ms: i64, artifact_root: &str) -> Result<()> {
     // Another process may have been faster: look again now that the store is ours.
-    let from = version(connection)?;
+    let from = connection.schema_version()?;
     check_not_newer(from, place)?;
     for (index, sql) in MIGRATIONS.iter().enumerate().skip(from.max(0) as usize) {
-        connection.execute_batch(sql)?;
+        connection.execute_schema(sql)?;
         connection.execute(
             "INSERT INTO schema_version (version, applied_ms, program) VALUES (?1, ?2, ?3)",
             (index as i64 + 1, now_ms, concat!("mynah-ledger ", env!("CARGO_PKG_VERSION"))),
@@ -233,12 +231,11 @@ fn migrate_inside(connection: &Connection, place: &str, now_ms: i64, artifact_ro
     if from == 0 {
         first_rows(connection, now_ms, artifact_root)?;
     }
-    connection.pragma_update(None, "user_version", VERSION)?;
-    Ok(())
+    Ok(connection.set_schema_version(VERSION)?)
 }
 
 fn first_rows(connection: &Connection, now_ms: i64, artifact_root: &str) -> Result<()> {
-    let mut setting = connection.prepare("INSERT INTO settings (key, value) VALUES (?1, ?2)")?;
+    let mut setting = connection.prepare_cached("INSERT INTO settings (key, value) VALUES (?1, ?2)")?;
     setting.execute(("artifact_root", artifact_root))?;
     setting.execute(("created_ms", now_ms.to_string()))?;
     setting.execute(("ledger_id", crate::ids::random_hex()?))?;

@@ -11,10 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
-
-use super::connection::retry;
 use crate::audit::log::{Event, Log};
+use crate::db::Connection;
 use crate::error::{Error, Result};
 use mynah_base::time::now_ms;
 
@@ -55,12 +53,17 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread on this connection.
-    pub fn start(connection: Connection, timeout: Duration) -> Result<Writer> {
+    /// Opens a connection and starts the thread on it; where that connection is lost later, the thread opens the
+    /// next one the same way.
+    pub fn start(
+        open: impl Fn() -> Result<Connection> + Send + 'static,
+        timeout: Duration,
+    ) -> Result<Writer> {
         let (sender, receiver) = sync_channel(QUEUE_MAX);
+        let connection = open()?;
         let thread = std::thread::Builder::new()
             .name("ledger-writer".to_string())
-            .spawn(move || run(&connection, &receiver, timeout))
+            .spawn(move || run(connection, open, &receiver, timeout))
             .map_err(|error| Error::storage(format!("cannot start the ledger's writer thread: {error}")))?;
         let thread_id = thread.thread().id();
         Ok(Writer { queue: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)), thread_id })
@@ -150,32 +153,50 @@ fn words(panic: &(dyn Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "panic".to_string())
 }
 
-fn run(connection: &Connection, queue: &Receiver<Box<dyn Job>>, timeout: Duration) {
+fn run(
+    mut connection: Connection,
+    open: impl Fn() -> Result<Connection>,
+    queue: &Receiver<Box<dyn Job>>,
+    timeout: Duration,
+) {
     while let Ok(first) = queue.recv() {
-        let mut done: Vec<Box<dyn Job>> = Vec::new();
-        let result = commit_group(connection, first, queue, timeout, &mut done);
+        let mut done: Vec<Box<dyn Job>> = vec![first];
+        let result =
+            begin(&mut connection, &open, timeout).and_then(|()| commit_group(&connection, queue, &mut done));
         if let Err(error) = result {
             // After a failed BEGIN or COMMIT nothing of the group is in the store.
-            let _ = connection.execute_batch("ROLLBACK");
+            let _ = connection.rollback();
             done.iter_mut().for_each(|job| job.fail(error.clone()));
         }
         done.into_iter().for_each(Job::answer);
     }
-    // Leaves a small log for whoever opens next; not being able to is no harm.
-    let _ = connection.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(PASSIVE)");
+    // Not being able to is no harm.
+    let _ = connection.tidy();
+}
+
+/// Begins a transaction. Where the connection was lost since the last one, nothing of this group has been done yet,
+/// and another connection can do it.
+fn begin(
+    connection: &mut Connection,
+    open: &impl Fn() -> Result<Connection>,
+    timeout: Duration,
+) -> Result<()> {
+    let until = Instant::now() + timeout;
+    match connection.begin_write(until) {
+        Err(_) if connection.is_lost() => {
+            *connection = open()?;
+            connection.begin_write(until)
+        }
+        outcome => outcome,
+    }
 }
 
 fn commit_group(
     connection: &Connection,
-    first: Box<dyn Job>,
     queue: &Receiver<Box<dyn Job>>,
-    timeout: Duration,
     done: &mut Vec<Box<dyn Job>>,
 ) -> Result<()> {
-    done.push(first);
-    let begun = retry(Instant::now() + timeout, || Ok(connection.execute_batch("BEGIN IMMEDIATE")?));
     let started = Instant::now();
-    begun?;
     let mut log = Log::load(connection)?;
     let mut at = 0;
     loop {
@@ -192,8 +213,7 @@ fn commit_group(
         at += 1;
     }
     log.save(connection)?;
-    connection.execute_batch("COMMIT")?;
-    Ok(())
+    Ok(connection.commit()?)
 }
 
 /// Runs one change in its savepoint. An error means that the transaction itself is broken.

@@ -16,5 +16,6 @@ pub use run::{
     NewRun, Param, Quarantine, Run, RunData, RunRecord, RunStatus, RunUpdate, Tag,
 };
 pub use search::{
-    DatasetFilter, ModelOrder, Page, SearchExperiments, SearchLoggedModels, SearchModels, SearchRuns, View,
+    DatasetFilter, Keys, ModelOrder, Page, RunParts, SearchExperiments, SearchLoggedModels, SearchModels,
+    SearchRuns, View,
 };

@@ -203,7 +203,8 @@ pub struct NewRun {
     pub run_id: Option<String>,
 }
 
-/// What [`Ledger::update_run`](crate::Ledger::update_run) changes; what is `None` stays.
+/// What [`Ledger::update_run`](crate::Ledger::update_run) changes; what is `None` stays. An end is taken away by
+/// [`Ledger::reopen_run`](crate::Ledger::reopen_run).
 #[derive(Clone, Debug, Default)]
 pub struct RunUpdate {
     /// The new status.

@@ -55,6 +55,47 @@ impl Default for SearchRuns {
     }
 }
 
+/// Which of the keys of a run are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Keys {
+    /// None of them.
+    None,
+    /// All of them.
+    #[default]
+    All,
+    /// Those of these that a run has.
+    Only(Vec<String>),
+}
+
+/// What of each run [`Ledger::search_runs_with`](crate::Ledger::search_runs_with) reads; by default everything.
+/// The fewer, the faster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunParts {
+    /// Latest values.
+    pub metrics: Keys,
+    /// Params.
+    pub params: Keys,
+    /// Tags.
+    pub tags: Keys,
+    /// Datasets that went in.
+    pub inputs: bool,
+    /// Logged models that went in and came out.
+    pub models: bool,
+}
+
+impl Default for RunParts {
+    fn default() -> RunParts {
+        RunParts { metrics: Keys::All, params: Keys::All, tags: Keys::All, inputs: true, models: true }
+    }
+}
+
+impl RunParts {
+    /// The runs alone, to begin with.
+    pub fn none() -> RunParts {
+        RunParts { metrics: Keys::None, params: Keys::None, tags: Keys::None, inputs: false, models: false }
+    }
+}
+
 /// Question to [`Ledger::search_experiments`](crate::Ledger::search_experiments).
 #[derive(Clone, Debug)]
 pub struct SearchExperiments {

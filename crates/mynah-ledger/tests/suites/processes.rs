@@ -1,18 +1,15 @@
 //! Several processes on one store, processes that are killed, and processes that end without a word.
 
-mod common;
-
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
-use common::{open, options, run};
+use crate::common::{self, Store, open, options, run, store};
 use mynah_base::Rng;
 use mynah_ledger::{
     ArtifactOwner, Batch, CheckOptions, Ledger, Location, Metric, NewRun, OpenOptions, Param, Recorder,
     RecorderOptions, RunUpdate, Tag,
 };
-use tempfile::TempDir;
 
 const STORE: &str = "MYNAH_TEST_LEDGER_STORE";
 const JOB: &str = "MYNAH_TEST_LEDGER_JOB";
@@ -26,7 +23,7 @@ const POINTS: i64 = 500;
 #[test]
 fn child() {
     let Ok(store) = std::env::var(STORE) else { return };
-    let ledger = Ledger::open(&Location::Sqlite(store.into()), options()).unwrap();
+    let ledger = Ledger::open(&Location::parse(&store).unwrap(), options()).unwrap();
     let run = std::env::var(RUN).unwrap_or_default();
     match std::env::var(JOB).unwrap().as_str() {
         "write" => write(&ledger, &run),
@@ -95,10 +92,10 @@ fn leave(ledger: &Ledger, run: &str, end: impl FnOnce()) {
     end();
 }
 
-fn spawn(dir: &TempDir, job: &str, run: &str) -> Child {
+fn spawn(dir: &Store, job: &str, run: &str) -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child", "--nocapture", "--test-threads", "1"])
-        .env(STORE, dir.path().join("ledger.db"))
+        .args(["--exact", "suites::processes::child", "--nocapture", "--test-threads", "1"])
+        .env(STORE, dir.text())
         .env(JOB, job)
         .env(RUN, run)
         .stdout(Stdio::piped())
@@ -113,7 +110,7 @@ fn count(ledger: &Ledger, run: &str) -> i64 {
 
 #[test]
 fn eight_processes_at_once_lose_nothing() {
-    let dir = tempfile::tempdir().unwrap();
+    let Some(dir) = store() else { return };
     let ledger = open(&dir);
     // Half of them share a run, so that they also meet on its latest value.
     let shared = run(&ledger, "shared").run.id;
@@ -132,7 +129,7 @@ fn eight_processes_at_once_lose_nothing() {
 
 #[test]
 fn a_killed_process_leaves_a_whole_store_with_all_it_acknowledged() {
-    let dir = tempfile::tempdir().unwrap();
+    let Some(dir) = store() else { return };
     drop(open(&dir));
     let mut rng = Rng::new(11);
     let mut did: Vec<String> = Vec::new();
@@ -178,7 +175,7 @@ fn a_killed_process_leaves_a_whole_store_with_all_it_acknowledged() {
 #[test]
 fn a_recorder_loses_nothing_at_exit_and_at_panic() {
     for job in ["exit", "panic"] {
-        let dir = tempfile::tempdir().unwrap();
+        let Some(dir) = store() else { return };
         let ledger = open(&dir);
         let id = run(&ledger, "r").run.id;
         let status = spawn(&dir, job, &id).wait_with_output().unwrap().status;
@@ -187,14 +184,32 @@ fn a_recorder_loses_nothing_at_exit_and_at_panic() {
     }
 }
 
+/// Another process that writes and does not end its transaction.
+enum Hold {
+    Sqlite { _connection: rusqlite::Connection },
+    Postgres { _client: postgres::Client },
+}
+
+impl Hold {
+    fn new(dir: &Store) -> Hold {
+        if crate::POSTGRES {
+            let mut client = common::cluster::connect(&dir.text());
+            client.batch_execute("BEGIN; SELECT 1 FROM audit_tree FOR UPDATE").unwrap();
+            return Hold::Postgres { _client: client };
+        }
+        let connection = rusqlite::Connection::open(dir.path().join("ledger.db")).unwrap();
+        connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+        Hold::Sqlite { _connection: connection }
+    }
+}
+
 #[test]
 fn a_store_held_by_another_process_is_busy_and_then_free() {
-    let dir = tempfile::tempdir().unwrap();
+    let Some(dir) = store() else { return };
     let ledger =
         Ledger::open(&common::place(&dir), OpenOptions { busy_timeout_ms: 20, ..options() }).unwrap();
     let id = run(&ledger, "r").run.id;
-    let other = rusqlite::Connection::open(dir.path().join("ledger.db")).unwrap();
-    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let hold = Hold::new(&dir);
     let error = ledger.set_tag(&id, Tag::new("a", "b")).unwrap_err();
     assert_eq!(error.kind(), mynah_ledger::ErrorKind::Busy);
     assert_eq!(ledger.run(&id).unwrap().run.name, "r", "reading goes on");
@@ -205,7 +220,7 @@ fn a_store_held_by_another_process_is_busy_and_then_free() {
     while recorder.stats().retries == 0 {
         std::thread::yield_now();
     }
-    other.execute_batch("ROLLBACK").unwrap();
+    drop(hold);
     recorder.flush().unwrap();
     assert_eq!(count(&ledger, &id), 1);
 }

@@ -1,17 +1,13 @@
 //! The audit log: what is in it, what it proves, and which tampering it shows.
 
-mod common;
-
-use common::{ledger, open, options, place, point, run};
+use crate::common::{Store, ledger, open, options, place, point, run};
 use mynah_ledger::{AuditHead, ErrorKind, Ledger, Param, Tag};
 use mynah_trust::keys::Ed25519SigningKey;
 use mynah_trust::{LogProof, merkle};
-use rusqlite::Connection;
-use tempfile::TempDir;
 
 /// A ledger with some history, closed.
-fn filled() -> (AuditHead, TempDir) {
-    let (ledger, dir) = ledger();
+fn filled() -> Option<(AuditHead, Store)> {
+    let (ledger, dir) = ledger()?;
     let record = run(&ledger, "r");
     for step in 0..40 {
         point(&ledger, &record, "m", 1.0, step);
@@ -19,16 +15,12 @@ fn filled() -> (AuditHead, TempDir) {
     ledger.log_param(&record.run.id, Param::new("lr", "0.1")).unwrap();
     ledger.delete_run(&record.run.id).unwrap();
     ledger.restore_run(&record.run.id).unwrap();
-    (ledger.audit_head().unwrap(), dir)
-}
-
-fn tamper(dir: &TempDir, sql: &str) {
-    Connection::open(dir.path().join("ledger.db")).unwrap().execute_batch(sql).unwrap();
+    Some((ledger.audit_head().unwrap(), dir))
 }
 
 #[test]
 fn every_change_is_an_event_and_a_failed_one_is_none() {
-    let (ledger, _dir) = ledger();
+    let Some((ledger, _dir)) = ledger() else { return };
     let record = run(&ledger, "r");
     let id = &record.run.id;
     ledger.with_actor("alice").set_tag(id, Tag::new("a", "b")).unwrap();
@@ -46,7 +38,7 @@ fn every_change_is_an_event_and_a_failed_one_is_none() {
 
 #[test]
 fn proofs_hold_for_every_event_and_every_earlier_size() {
-    let (head, dir) = filled();
+    let Some((head, dir)) = filled() else { return };
     let ledger = open(&dir);
     for seq in 0..head.size {
         let proof = ledger.audit_proof(seq).unwrap();
@@ -66,14 +58,14 @@ fn proofs_hold_for_every_event_and_every_earlier_size() {
 
 #[test]
 fn a_checkpoint_is_signed_and_belongs_to_one_ledger() {
-    let (head, dir) = filled();
+    let Some((head, dir)) = filled() else { return };
     let ledger = open(&dir);
     let key = Ed25519SigningKey::from_bytes(&[7; 32]);
     let checkpoint = ledger.audit_checkpoint(&key).unwrap();
     assert_eq!(ledger.audit_held(&checkpoint, &key.verifying_key()).unwrap(), head);
     let other_key = Ed25519SigningKey::from_bytes(&[8; 32]).verifying_key();
     assert_eq!(ledger.audit_held(&checkpoint, &other_key).unwrap_err().kind(), ErrorKind::Invalid);
-    let (_, other_dir) = filled();
+    let Some((_, other_dir)) = filled() else { return };
     assert!(open(&other_dir).audit_held(&checkpoint, &key.verifying_key()).is_err());
     let page = ledger.audit_proof_text(3, &key).unwrap();
     let proof = LogProof::from_text(&page).unwrap();
@@ -99,17 +91,17 @@ fn tampering_is_found() {
              UPDATE audit_events SET seq = 4 WHERE seq = -1"
                 .to_string(),
         ),
-        ("leaf", "UPDATE audit_events SET leaf = zeroblob(32) WHERE seq = 1".to_string()),
-        ("node", "UPDATE audit_nodes SET hash = zeroblob(32) WHERE position = 0".to_string()),
-        ("tree", "UPDATE audit_tree SET size = size - 1, nodes = zeroblob(32 * 4)".to_string()),
+        ("leaf", "UPDATE audit_events SET leaf = ZEROS_32 WHERE seq = 1".to_string()),
+        ("node", "UPDATE audit_nodes SET hash = ZEROS_32 WHERE position = 0".to_string()),
+        ("tree", "UPDATE audit_tree SET size = size - 1, nodes = ZEROS_128".to_string()),
     ] {
-        let (head, dir) = filled();
+        let Some((head, dir)) = filled() else { return };
         assert_eq!(
             open(&dir).audit_verify(Some(head)).unwrap().findings,
             Vec::<String>::new(),
             "{what}: before"
         );
-        tamper(&dir, &sql);
+        dir.tamper(&sql.replace("ZEROS_32", &dir.blob(&[0; 32])).replace("ZEROS_128", &dir.blob(&[0; 128])));
         let found = Ledger::open(&place(&dir), options()).and_then(|ledger| ledger.audit_verify(None));
         // A tree that contradicts itself cannot even be loaded.
         assert!(found.map_or(true, |report| !report.findings.is_empty()), "{what} passed");
@@ -119,7 +111,7 @@ fn tampering_is_found() {
 /// Who can write the file can also compute the tree again; only the head held elsewhere shows it.
 #[test]
 fn a_log_computed_again_is_found_by_the_checkpoint() {
-    let (head, dir) = filled();
+    let Some((head, dir)) = filled() else { return };
     let ledger = open(&dir);
     let events = ledger.audit_events(0, 1_000).unwrap();
     drop(ledger);
@@ -128,18 +120,13 @@ fn a_log_computed_again_is_found_by_the_checkpoint() {
     for event in &events[..events.len() - 3] {
         tree.append_with(event.leaf, |level, position, hash| nodes.push((level, position, *hash)));
     }
-    let connection = Connection::open(dir.path().join("ledger.db")).unwrap();
-    connection.execute("DELETE FROM audit_events WHERE seq >= ?1", [tree.size() as i64]).unwrap();
-    connection.execute("DELETE FROM audit_nodes", []).unwrap();
+    let mut sql = format!("DELETE FROM audit_events WHERE seq >= {}; DELETE FROM audit_nodes;", tree.size());
     for (level, position, hash) in nodes.iter().filter(|(level, ..)| *level > 0 && level % 4 == 0) {
-        connection
-            .execute("INSERT INTO audit_nodes VALUES (?1, ?2, ?3)", (*level, *position as i64, &hash[..]))
-            .unwrap();
+        sql.push_str(&format!("INSERT INTO audit_nodes VALUES ({level}, {position}, {});", dir.blob(hash)));
     }
-    connection
-        .execute("UPDATE audit_tree SET size = ?1, nodes = ?2", (tree.size() as i64, tree.peaks().concat()))
-        .unwrap();
-    drop(connection);
+    let peaks = dir.blob(&tree.peaks().concat());
+    sql.push_str(&format!("UPDATE audit_tree SET size = {}, nodes = {peaks}", tree.size()));
+    dir.tamper(&sql);
     let ledger = open(&dir);
     assert_eq!(ledger.audit_verify(None).unwrap().findings, Vec::<String>::new(), "it looks whole by itself");
     let findings = ledger.audit_verify(Some(head)).unwrap().findings;

@@ -1,4 +1,5 @@
-//! Opening the file: whose it is, how it is tuned, what happens when another process holds it.
+//! SQLite: opening the file (whose it is, how it is tuned, what happens when another process holds it), and
+//! values between it and the layer.
 
 use std::fs::File;
 use std::io::Read;
@@ -6,10 +7,15 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
+use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OpenFlags};
 
-use super::schema;
+use super::{Connection as Either, Value};
 use crate::error::{Error, ErrorKind, Result};
+use crate::store::schema;
+
+/// `MYNL`: marks the file as ours, so that nobody else's database is ever changed.
+const APPLICATION_ID: i32 = 0x4d59_4e4c;
 
 /// Pages that a connection keeps: SQLite reads a negative number as KiB.
 const CACHE_WRITER_KIB: i64 = 64 << 10;
@@ -42,7 +48,7 @@ pub fn peek(path: &Path) -> Result<bool> {
         return Err(Error::storage(format!("{place} is not a ledger: it is no SQLite database")));
     }
     let word = |at: usize| i32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-    if word(68) != schema::APPLICATION_ID {
+    if word(68) != APPLICATION_ID {
         return Err(Error::storage(format!(
             "{place} is a SQLite database of another program, not a ledger; an MLflow database can be imported"
         )));
@@ -52,12 +58,7 @@ pub fn peek(path: &Path) -> Result<bool> {
 }
 
 /// The one connection that writes. Creates the file and brings the schema up to date.
-pub fn open_writer(
-    path: &Path,
-    full_sync: bool,
-    timeout: Duration,
-    artifact_root: &str,
-) -> Result<Connection> {
+pub fn open_writer(path: &Path, full_sync: bool, timeout: Duration, artifact_root: &str) -> Result<Either> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(|error| cannot_open(path, error))?;
@@ -74,9 +75,11 @@ pub fn open_writer(
     // The busy loop is our own (`retry`): SQLite's sleeps up to 100 ms between looks, which starves a process
     // among many.
     connection.busy_timeout(Duration::ZERO)?;
+    let either = Either::Sqlite(connection);
+    let Either::Sqlite(connection) = &either else { return Ok(either) };
     retry(until, || {
-        if schema::version(&connection)? == 0 {
-            connection.pragma_update(None, "application_id", schema::APPLICATION_ID)?;
+        if either.schema_version()? == 0 {
+            connection.pragma_update(None, "application_id", APPLICATION_ID)?;
         }
         let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
         if mode != "wal" {
@@ -87,15 +90,15 @@ pub fn open_writer(
         connection.pragma_update(None, "synchronous", if full_sync { "FULL" } else { "NORMAL" })?;
         connection.pragma_update(None, "wal_autocheckpoint", 4_000)?;
         connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
-        schema::check_not_newer(schema::version(&connection)?, &place)?;
-        schema::migrate(&connection, &place, mynah_base::time::now_ms(), artifact_root)
+        schema::check_not_newer(either.schema_version()?, &place)?;
+        schema::migrate(&either, &place, mynah_base::time::now_ms(), artifact_root)
     })
     .map_err(|error| refused(path, error))?;
-    Ok(connection)
+    Ok(either)
 }
 
 /// A connection that reads. Waits a while where another process is recovering the log.
-pub fn open_reader(path: &Path) -> Result<Connection> {
+pub fn open_reader(path: &Path) -> Result<Either> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(|error| cannot_open(path, error))?;
     match prepare_reader(&connection, path) {
@@ -106,9 +109,9 @@ pub fn open_reader(path: &Path) -> Result<Connection> {
             let connection = Connection::open_with_flags(still_address(path), flags)
                 .map_err(|error| cannot_open(path, error))?;
             prepare_reader(&connection, path)?;
-            Ok(connection)
+            Ok(Either::Sqlite(connection))
         }
-        outcome => outcome.map(|()| connection),
+        outcome => outcome.map(|()| Either::Sqlite(connection)),
     }
 }
 
@@ -117,7 +120,8 @@ fn prepare_reader(connection: &Connection, path: &Path) -> Result<()> {
     connection.busy_timeout(Duration::from_secs(10))?;
     // MLflow's LIKE tells case apart, ILIKE does not.
     connection.execute_batch("PRAGMA case_sensitive_like = ON; PRAGMA query_only = ON")?;
-    let version = schema::version(connection).map_err(|error| refused(path, error))?;
+    let version = connection.query_row("PRAGMA user_version", [], |row| row.get(0));
+    let version = version.map_err(|error| refused(path, error.into()))?;
     schema::check_not_newer(version, &path.display().to_string())
 }
 
@@ -203,4 +207,84 @@ fn refused(path: &Path, error: Error) -> Error {
     let message = error.to_string();
     let place = path.display().to_string();
     if message.contains(&place) { error } else { Error::new(error.kind(), format!("{place}: {message}")) }
+}
+
+impl ToSql for Value<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match *self {
+            Value::Null => ValueRef::Null,
+            Value::Integer(value) => ValueRef::Integer(value),
+            Value::Real(value) => ValueRef::Real(value),
+            Value::Text(text) => ValueRef::Text(text.as_bytes()),
+            Value::Blob(bytes) => ValueRef::Blob(bytes),
+        }))
+    }
+}
+
+/// Binds all values of a statement.
+pub fn bind(statement: &mut rusqlite::Statement<'_>, values: &[Value<'_>]) -> super::Result<()> {
+    for (index, value) in values.iter().enumerate() {
+        statement.raw_bind_parameter(index + 1, value)?;
+    }
+    Ok(())
+}
+
+/// The value of a column.
+pub fn value<'r>(row: &'r rusqlite::Row<'_>, column: usize) -> super::Result<Value<'r>> {
+    Ok(match row.get_ref(column)? {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(value) => Value::Integer(value),
+        ValueRef::Real(value) => Value::Real(value),
+        ValueRef::Text(bytes) => Value::Text(std::str::from_utf8(bytes).map_err(|error| {
+            super::Error::Other(Error::storage(format!(
+                "the ledger's database holds a damaged text: {error}"
+            )))
+        })?),
+        ValueRef::Blob(bytes) => Value::Blob(bytes),
+    })
+}
+
+/// What SQLite finds wrong with the file, and rows that point to nothing.
+pub fn check_structure(connection: &Connection) -> rusqlite::Result<Vec<(Option<String>, String)>> {
+    let mut found = Vec::new();
+    let mut select = connection.prepare("PRAGMA integrity_check(100)")?;
+    for line in select.query_map([], |row| row.get::<_, String>(0))? {
+        let line = line?;
+        if line != "ok" {
+            found.push((None, line));
+        }
+    }
+    let mut select = connection.prepare("PRAGMA foreign_key_check")?;
+    for row in select.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(2)?)))? {
+        let (table, parent) = row?;
+        found.push((Some(table), format!("a row points to nothing in {parent}")));
+    }
+    Ok(found)
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Error {
+        use rusqlite::ErrorCode;
+        let code = error.sqlite_error_code();
+        let kind = match code {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => ErrorKind::Busy,
+            Some(
+                ErrorCode::ReadOnly
+                | ErrorCode::PermissionDenied
+                | ErrorCode::CannotOpen
+                | ErrorCode::AuthorizationForStatementDenied,
+            ) => ErrorKind::Permission,
+            _ => ErrorKind::Storage,
+        };
+        let hint = match kind {
+            ErrorKind::Busy => "; another process holds it, try again",
+            ErrorKind::Permission => "; open it where the file and its folder may be written",
+            _ => "",
+        };
+        let ours = Error::new(kind, format!("the ledger's database: {error}{hint}"));
+        // A full disk may be cleared, and a disk over the network may come back.
+        let passes =
+            matches!(code, Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure | ErrorCode::OutOfMemory));
+        if passes { ours.transient() } else { ours }
+    }
 }

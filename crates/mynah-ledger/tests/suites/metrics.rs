@@ -1,8 +1,6 @@
 //! Points: kept to the bit, in order, once, whether they are rows or chunks.
 
-mod common;
-
-use common::{ledger, open, run};
+use crate::common::{ledger, open, run};
 use mynah_ledger::{Batch, CurveRequest, ErrorKind, Metric, RecorderOptions};
 
 fn metrics(points: &[(f64, i64, i64)]) -> Batch {
@@ -12,7 +10,7 @@ fn metrics(points: &[(f64, i64, i64)]) -> Batch {
 
 #[test]
 fn the_latest_point_follows_step_then_time_then_value() {
-    let (ledger, _dir) = ledger();
+    let Some((ledger, _dir)) = ledger() else { return };
     let id = run(&ledger, "r").run.id;
     let latest = || ledger.run(&id).unwrap().data.metrics[0].clone();
     ledger.log_batch(&id, metrics(&[(1.0, 10, 5), (2.0, 20, 3)])).unwrap();
@@ -29,7 +27,7 @@ fn the_latest_point_follows_step_then_time_then_value() {
 
 #[test]
 fn values_that_are_no_numbers_are_kept() {
-    let (ledger, dir) = ledger();
+    let Some((ledger, dir)) = ledger() else { return };
     let id = run(&ledger, "r").run.id;
     ledger
         .log_batch(
@@ -51,7 +49,7 @@ fn values_that_are_no_numbers_are_kept() {
 
 #[test]
 fn a_repeated_point_is_one_point() {
-    let (ledger, _dir) = ledger();
+    let Some((ledger, _dir)) = ledger() else { return };
     let id = run(&ledger, "r").run.id;
     for _ in 0..3 {
         ledger.log_batch(&id, metrics(&[(1.0, 1, 1), (1.0, 1, 1), (f64::NAN, 1, 1), (2.0, 1, 1)])).unwrap();
@@ -61,7 +59,7 @@ fn a_repeated_point_is_one_point() {
 
 #[test]
 fn histories_come_in_pages_by_time() {
-    let (ledger, _dir) = ledger();
+    let Some((ledger, _dir)) = ledger() else { return };
     let id = run(&ledger, "r").run.id;
     ledger.log_batch(&id, metrics(&[(1.0, 30, 1), (2.0, 10, 2), (3.0, 20, 3), (4.0, 20, 2)])).unwrap();
     let page = ledger.metric_history(&id, "m", Some(3), None).unwrap();
@@ -77,7 +75,7 @@ fn histories_come_in_pages_by_time() {
 /// Rows, rows that became chunks, chunks that came as such, and points below all of them.
 #[test]
 fn rows_and_chunks_give_one_history() {
-    let (ledger, _dir) = ledger();
+    let Some((ledger, _dir)) = ledger() else { return };
     let id = run(&ledger, "r").run.id;
     let mut expect = Vec::new();
     let mut log = |points: Vec<(f64, i64, i64)>| {
@@ -114,7 +112,7 @@ fn rows_and_chunks_give_one_history() {
 
 #[test]
 fn keys_are_listed_per_experiment() {
-    let (ledger, _dir) = ledger();
+    let Some((ledger, _dir)) = ledger() else { return };
     let id = run(&ledger, "r").run.id;
     ledger.log_batch(&id, metrics(&[(1.0, 1, 1)])).unwrap();
     ledger.log_metric(&id, Metric::new("a/b", 1.0, 1, 1)).unwrap();
@@ -126,7 +124,7 @@ fn keys_are_listed_per_experiment() {
 
 #[test]
 fn a_recorder_loses_nothing_in_a_burst_and_counts_its_waits() {
-    let (ledger, _dir) = ledger();
+    let Some((ledger, _dir)) = ledger() else { return };
     let id = run(&ledger, "r").run.id;
     let options = RecorderOptions { queue_points_max: 64, linger_ms: 1, ..RecorderOptions::default() };
     let recorder = ledger.recorder(&id, options).unwrap();
@@ -153,7 +151,7 @@ fn a_recorder_loses_nothing_in_a_burst_and_counts_its_waits() {
 
 #[test]
 fn a_dropped_recorder_has_written_everything() {
-    let (ledger, _dir) = ledger();
+    let Some((ledger, _dir)) = ledger() else { return };
     let id = run(&ledger, "r").run.id;
     let recorder =
         ledger.recorder(&id, RecorderOptions { linger_ms: 60_000, ..RecorderOptions::default() }).unwrap();
@@ -164,7 +162,7 @@ fn a_dropped_recorder_has_written_everything() {
 
 #[test]
 fn a_recorder_says_what_the_store_refused() {
-    let (ledger, _dir) = ledger();
+    let Some((ledger, _dir)) = ledger() else { return };
     let id = run(&ledger, "r").run.id;
     let recorder =
         ledger.recorder(&id, RecorderOptions { linger_ms: 0, ..RecorderOptions::default() }).unwrap();
@@ -175,4 +173,22 @@ fn a_recorder_says_what_the_store_refused() {
     assert_eq!(recorder.stats().rejected, 1);
     recorder.flush().unwrap();
     assert_eq!(ledger.recorder(&id, RecorderOptions::default()).err().unwrap().kind(), ErrorKind::Invalid);
+}
+
+#[test]
+fn a_recorder_does_not_try_again_what_cannot_pass() {
+    let Some((ledger, dir)) = ledger() else { return };
+    let id = run(&ledger, "r").run.id;
+    let recorder =
+        ledger.recorder(&id, RecorderOptions { linger_ms: 0, ..RecorderOptions::default() }).unwrap();
+    dir.tamper("ALTER TABLE metric_names RENAME TO elsewhere");
+    recorder.log_metric("m", 1.0, 1).unwrap();
+    let error = recorder.flush().unwrap_err();
+    assert!(error.kind() == ErrorKind::Storage && !error.is_transient(), "{error}");
+    let stats = recorder.stats();
+    assert_eq!((stats.rejected, stats.retries, stats.queued), (1, 0, 0));
+    dir.tamper("ALTER TABLE elsewhere RENAME TO metric_names");
+    recorder.log_metric("m", 1.0, 2).unwrap();
+    recorder.flush().unwrap();
+    assert_eq!(recorder.stats().written, 1);
 }

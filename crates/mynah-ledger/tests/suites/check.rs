@@ -1,14 +1,10 @@
 //! Damage to a store is found, and what can be computed again is mended once.
 
-mod common;
-
-use common::{ledger, open, point, run};
+use crate::common::{Store, ledger, open, point, run};
 use mynah_ledger::{CheckOptions, FindingKind, Metric};
-use rusqlite::Connection;
-use tempfile::TempDir;
 
-fn filled() -> TempDir {
-    let (ledger, dir) = ledger();
+fn filled() -> Option<Store> {
+    let (ledger, dir) = ledger()?;
     for name in ["a", "b"] {
         let record = run(&ledger, name);
         for first in [0, 500] {
@@ -20,12 +16,12 @@ fn filled() -> TempDir {
         (0..20).for_each(|step| point(&ledger, &record, "rows", 0.5, step));
         ledger.log_metric(&record.run.id, Metric::new("nan", f64::NAN, 1, 1)).unwrap();
     }
-    dir
+    Some(dir)
 }
 
 #[test]
 fn a_sound_store_has_no_findings() {
-    let dir = filled();
+    let Some(dir) = filled() else { return };
     let ledger = open(&dir);
     let report = ledger
         .check(&CheckOptions { read_artifacts: true, held: Some(ledger.audit_head().unwrap()) })
@@ -46,14 +42,14 @@ fn damage_is_found_and_mended_where_it_can_be() {
         ("UPDATE latest_metrics SET row_count = 9", Latest, true),
         ("DELETE FROM points WHERE step = 19", Latest, true),
         ("UPDATE runs SET name = 'other' WHERE id = 1", Name, true),
-        ("UPDATE chunks SET data = zeroblob(length(data)) WHERE id = 1", Chunk, false),
+        ("UPDATE chunks SET data = ZEROS WHERE id = 1", Chunk, false),
         ("UPDATE chunks SET data = substr(data, 1, 100) WHERE id = 2", Chunk, false),
         ("UPDATE chunks SET step_max = 9999 WHERE id = 1", Chunk, false),
         ("UPDATE points SET run = 99 WHERE run = 1", Orphan, false),
         ("PRAGMA foreign_keys = OFF; DELETE FROM runs WHERE id = 2", Orphan, false),
     ] {
-        let dir = filled();
-        Connection::open(dir.path().join("ledger.db")).unwrap().execute_batch(sql).unwrap();
+        let Some(dir) = filled() else { return };
+        dir.tamper(&sql.replace("ZEROS", &dir.blob(&[0; 500])));
         let ledger = open(&dir);
         let report = ledger.check(&CheckOptions::default()).unwrap();
         assert!(report.findings.iter().any(|finding| finding.kind == kind), "{sql}: {:?}", report.findings);
