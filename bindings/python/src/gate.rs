@@ -18,8 +18,6 @@ use crate::{errors, run, store};
 
 /// How often a waiting thread looks again.
 const LOOK: Duration = Duration::from_micros(200);
-/// A fork waits this long for calls and for points that are not yet written.
-const FORK_WAIT_MAX: Duration = Duration::from_secs(10);
 
 static IS_FORKING: AtomicBool = AtomicBool::new(false);
 static INSIDE: AtomicUsize = AtomicUsize::new(0);
@@ -67,12 +65,13 @@ pub fn check_untainted(py: Python<'_>) -> PyResult<()> {
     Err(errors::exception(py, "ForkError", message.to_string()))
 }
 
-/// Writes everything and closes every store; for `os.register_at_fork`.
+/// Writes everything and closes every store; for `os.register_at_fork`. Calls under way and points that cannot be
+/// written delay the fork by `wait_s` at most.
 #[pyfunction]
-pub fn before_fork(py: Python<'_>) {
+pub fn before_fork(py: Python<'_>, wait_s: f64) {
     IS_FORKING.store(true, SeqCst);
     I_FORK.with(|fork| fork.set(true));
-    let until = Instant::now() + FORK_WAIT_MAX;
+    let until = Instant::now() + Duration::try_from_secs_f64(wait_s).unwrap_or_default();
     let closed = py.detach(|| {
         while INSIDE.load(SeqCst) > 0 && Instant::now() < until {
             std::thread::sleep(LOOK);

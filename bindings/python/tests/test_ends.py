@@ -113,13 +113,12 @@ def test_a_run_of_the_parent_is_refused_in_the_child(script):
 def test_a_child_inside_the_block_does_not_end_the_parents_run(script):
     done = script(
         """
-        import os, sys, mynah
+        import os, mynah
         with mynah.runs.start() as run:
             child = os.fork()
-            if child == 0:
-                sys.exit(0)
-            os.waitpid(child, 0)
-            assert mynah.runs.get(run.id).status == "RUNNING"
+            if child:
+                assert os.waitpid(child, 0)[1] == 0
+                assert mynah.runs.get(run.id).status == "RUNNING"
         """
     )
     assert done.returncode == 0, done.stderr
@@ -268,3 +267,40 @@ def test_a_full_queue_makes_the_caller_wait_and_counts_it(lock):
     stats = run.stats()
     assert stats["written"] == calls * len(figures)
     assert stats["waits"] >= 1 and stats["waited_us"] > 0 and run.waits == stats["waits"]
+
+
+@forks
+def test_a_fork_while_the_store_is_locked_harms_nobody(script):
+    done = script(
+        """
+        import os, subprocess, sys
+        import mynah
+        from mynah import _exit
+
+        run = mynah.runs.start()
+        hold = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], isolation_level=None); "
+        hold += "c.execute('BEGIN IMMEDIATE'); print('locked', flush=True); sys.stdin.read()"
+        command = [sys.executable, "-c", hold, os.environ["MYNAH_STORE"]]
+        holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        holder.stdout.readline()
+        run.log({"x": 1}, step=0)
+        _exit.FORK_WAIT_S = 0.3
+        child = os.fork()
+        if child == 0:
+            for call in (lambda: run.log({"x": 2}), mynah.runs.start, mynah.runs.search):
+                try:
+                    call()
+                except mynah.errors.ForkError:
+                    continue
+                os._exit(7)
+            del run, call
+            os._exit(5)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 5
+        run.log({"x": 3}, step=1)
+        holder.communicate()
+        run.end()
+        """
+    )
+    assert done.returncode == 0, done.stderr
+    [record] = mynah.runs.search()
+    assert record.status == "FINISHED" and [point.value for point in record.history("x")] == [1, 3]

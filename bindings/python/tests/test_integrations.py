@@ -30,15 +30,17 @@ def test_the_callback_of_a_trainer(transformers):
         run_name="fine", output_dir="out", to_dict=lambda: {"learning_rate": 0.1, "long": "x" * 9_000}
     )
     callback = transformers(experiment="trainer", tags={"team": "x"})
-    model = types.SimpleNamespace(config=types.SimpleNamespace(to_dict=lambda: {"layers": 2}))
+    model = types.SimpleNamespace(config=types.SimpleNamespace(to_dict=lambda: {"layers": 2, "id2label": {0: "a"}}))
     callback.on_train_begin(arguments, trainer_state(0), None, model=model)
-    callback.on_log(arguments, trainer_state(5), None, logs={"loss": 0.5, "note": "text", "grad": math.nan})
+    callback.on_log(arguments, trainer_state(5), None, logs={"loss": 0.5, "note": "text", "grad": math.nan, "f1 (macro)": 0.5, "../x": 1})
     callback.on_train_end(arguments, trainer_state(5), None)
     [record] = mynah.runs.search(experiment="trainer")
     assert (record.name, record.status, record.params["learning_rate"]) == ("fine", "FINISHED", "0.1")
     assert record.params["model.layers"] == "2" and record.tags["team"] == "x"
     assert record.metrics["loss"] == 0.5 and math.isnan(record.metrics["grad"]) and "note" not in record.metrics
-    assert record.history("loss")[0].step == 5
+    assert record.metrics["f1 _macro_"] == 0.5 and record.metrics["x"] == 1
+    assert record.history("loss")[0].step == 5 and "model.id2label.0" not in record.params
+    assert len(record.params["long"]) == 2_000
 
 
 def test_only_the_main_process_records(transformers):

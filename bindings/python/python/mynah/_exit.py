@@ -15,11 +15,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._run import Run
 
-#: The process whose runs these are.
-PROCESS = os.getpid()
 #: Runs that are not ended. They are held here, so that one that nobody holds is not lost.
 _live: dict[str, "Run"] = {}
 _watched_by_multiprocessing = False
+#: A fork waits this long for points that are not yet written.
+FORK_WAIT_S = 10.0
 
 UNENDED = "the program came to its end without run.end(), and not in a `with` block"
 
@@ -34,6 +34,11 @@ def forget(run: "Run") -> None:
     """The run was ended."""
     if _live.get(run.id) is run:
         del _live[run.id]
+
+
+def holds(run: "Run") -> bool:
+    """Whether the run is this process's to end, and is not ended."""
+    return _live.get(run.id) is run
 
 
 def outcome(error: BaseException | None) -> tuple[str, str | None]:
@@ -86,9 +91,12 @@ def _watch_multiprocessing() -> None:
         _watched_by_multiprocessing = True
 
 
+def _before_fork() -> None:
+    _native.before_fork(FORK_WAIT_S)
+
+
 def _after_fork_in_child() -> None:
-    global PROCESS, _watched_by_multiprocessing
-    PROCESS = os.getpid()
+    global _watched_by_multiprocessing
     _watched_by_multiprocessing = False
     # The parent's runs are the parent's to end.
     _live.clear()
@@ -98,7 +106,7 @@ def _after_fork_in_child() -> None:
 atexit.register(_end_all)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
-        before=_native.before_fork,
+        before=_before_fork,
         after_in_parent=_native.after_fork_in_parent,
         after_in_child=_after_fork_in_child,
     )

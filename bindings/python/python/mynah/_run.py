@@ -129,15 +129,15 @@ class Run(_native.Run):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if os.getpid() != _exit.PROCESS:
-            # A child left the parent's block; the run is not its to end.
+        if not _exit.holds(self):
+            # Ended before, or a child leaves its parent's block and the run is not its to end.
             return
         status, reason = _exit.outcome(error)
         if error is None:
             self.end(status, reason=reason)
             return
         try:
-            if status == "FAILED" and not self.has_ended:
+            if status == "FAILED":
                 lines = "".join(traceback.format_exception(error))
                 self.set_tag("mynah.traceback", _facts.clip(lines[-_facts.CLIP :]))
             self.end(status, reason=reason)

@@ -15,8 +15,8 @@ try:
 except ImportError as error:
     raise ImportError("mynah.integrations.transformers needs the Trainer: pip install transformers") from error
 
-#: Characters of a setting; longer ones (chat templates, maps of labels) are cut.
-SETTING_CHARS_MAX = 2_000
+#: Maps of labels are as large as the data has classes, and are no settings.
+LABELS = ("id2label", "label2id")
 
 
 class MynahCallback(TrainerCallback):
@@ -50,21 +50,29 @@ class MynahCallback(TrainerCallback):
         settings = dict(args.to_dict())
         config = getattr(model, "config", None)
         if config is not None and hasattr(config, "to_dict"):
-            settings["model"] = config.to_dict()
+            settings["model"] = {k: v for k, v in config.to_dict().items() if k not in LABELS}
         known = runs.get(self.run.id, store=self.run.store).params
-        pairs = {key: value[:SETTING_CHARS_MAX] for key, value in _values.flatten(settings)}
+        # What a library calls its settings must not end a training; long ones (templates) are cut.
+        pairs = {_name(key): _facts.clip(value) for key, value in _values.flatten(settings)}
         # A second training in the same run may have other settings; a param is written once.
-        self.run.log_params({key: _facts.clip(value) for key, value in pairs.items() if key not in known})
+        self.run.log_params({key: value for key, value in pairs.items() if key not in known})
 
     def on_log(
         self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **_: Any
     ) -> None:
         if self.run is None or not state.is_world_process_zero:
             return
-        numbers = {key: value for key, value in (logs or {}).items() if isinstance(value, (int, float))}
+        numbers = {_name(key): value for key, value in (logs or {}).items() if isinstance(value, (int, float))}
         self.run.log(numbers, step=state.global_step)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if self.run is not None and self._is_own:
             self.run.end()
             self.run = None
+
+
+def _name(key: str) -> str:
+    """A key that the ledger takes: odd characters become `_`, and it is no path out of a folder."""
+    plain = "".join(c if c.isalnum() or c in "_-.: /" else "_" for c in key)[:250]
+    parts = [part for part in plain.split("/") if part.strip(".")]
+    return "/".join(parts) or "_"
