@@ -17,9 +17,9 @@ use crate::error::{Error, Result};
 use crate::extras::ExtraWeights;
 use crate::families::{self, Plan, ours};
 use crate::files::json::Json;
-use crate::files::{Kept, Weights, hub};
+use crate::files::{Kept, Weights, gguf, hub};
 use crate::load::{Loader, Piece, check_layers};
-use crate::options::LoadOptions;
+use crate::options::{LoadOptions, Quantize};
 use crate::segment::{Logits, Segment};
 use crate::step::{Scratch, Step};
 
@@ -65,7 +65,8 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Loads a model: a folder in the form of Hugging Face, or `org/name` in the hub cache. Nothing is downloaded.
+    /// Loads a model: a folder in the form of Hugging Face or of a checkpoint of ours, a GGUF file, or `org/name`
+    /// in the hub cache. Nothing is downloaded.
     ///
     /// # Errors
     /// When it is not found, not supported, damaged, or does not fit together; the message names the file, the
@@ -76,6 +77,18 @@ impl Decoder {
     }
 
     fn open_path(path: &Path, options: &LoadOptions) -> Result<Self> {
+        let gguf = if path.is_file() {
+            Some(path.to_path_buf())
+        } else if path.join("config.json").is_file() {
+            None
+        } else {
+            hub::first_gguf(path)
+        };
+        if let Some(path) = gguf {
+            let (header, weights) = gguf::read(&path)?;
+            let (plan, weights) = families::gguf::describe(&path, &header, weights, options.context_length)?;
+            return Self::build(plan, &weights, options);
+        }
         let json = Json::read(&path.join("config.json"))?;
         let weights = Weights::open_folder(path)?.unnest();
         let plan = if ours::is_ours(&json) {
@@ -83,18 +96,26 @@ impl Decoder {
         } else {
             families::describe(&json, options.context_length, &|name| weights.has(name), false)?
         };
-        Self::build(plan, &weights, &path.display().to_string(), options)
+        Self::build(plan, &weights, options)
     }
 
-    fn build(plan: Plan, weights: &Weights, path: &str, options: &LoadOptions) -> Result<Self> {
-        let Plan { config, names } = plan;
+    fn build(plan: Plan, weights: &Weights, options: &LoadOptions) -> Result<Self> {
+        let Plan { config, names, extra_layers } = plan;
         let (pages, page_tokens) = cache_size(&config, options)?;
-        check_layers(weights, names.layer.trim_end_matches("{}."), config.layers.len(), path)?;
+        check_layers(weights, names.layer.trim_end_matches("{}."), config.layers.len(), extra_layers)?;
         let (width, vocab_size) = (config.width, config.vocab_size);
         let embedding = weights.keep(&format!("{}.weight", names.embedding))?;
         embedding.tensor().expect(&[vocab_size, width])?;
-        let mut loader =
-            Loader { weights, names: &names, width, vocab_size, linears: 0, cache_layers: 0, mixers: 0 };
+        let mut loader = Loader {
+            weights,
+            names: &names,
+            width,
+            vocab_size,
+            quantize: options.quantize,
+            linears: 0,
+            cache_layers: 0,
+            mixers: 0,
+        };
         let embedding_norm =
             config.embedding_norm.map(|norm| loader.norm(norm, names.embedding_norm, width)).transpose()?;
         let positions = match config.learned_positions {
@@ -130,6 +151,8 @@ impl Decoder {
         }
         let extras = ExtraWeights::load(&loader, &config)?;
         let final_norm = loader.norm(config.final_norm, names.final_norm, width)?;
+        // Four bits are too few for the head.
+        loader.quantize = options.quantize.map(|_| Quantize::Q8);
         let head = if config.tied_head { names.embedding } else { names.head };
         let head = loader.linear(&[Piece::whole(head.to_string(), vocab_size)], width, config.head_bias)?;
         let cache = Cache::new(&config, pages, page_tokens);
@@ -328,7 +351,7 @@ impl Decoder {
             out.copy_from_slice(&x[row * width..][..width]);
         }
         self.final_norm.apply(&out, width, &mut normed, &mut scratch.a);
-        self.head.apply(&normed, wanted.len(), logits);
+        self.head.apply(&normed, wanted.len(), logits, &mut scratch.multiply);
         if let Some(cap) = config.logit_softcap {
             logits.iter_mut().for_each(|z| *z = cap * (*z / cap).tanh());
         }

@@ -30,6 +30,7 @@ pub use config::{
 };
 pub use decoder::Decoder;
 pub use error::{Error, ErrorKind, Result};
+pub use files::gguf::{GgufHeader, GgufValue};
 pub use files::hub::resolve;
-pub use options::LoadOptions;
+pub use options::{LoadOptions, Quantize};
 pub use segment::{Logits, Segment};

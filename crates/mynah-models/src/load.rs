@@ -3,17 +3,19 @@
 use std::ops::Range;
 
 use mynah_kernels::pool;
+use mynah_kernels::quant::{Format, Matrix};
 
 use crate::compute::attention::{AttentionWeights, ValueEmbedding};
 use crate::compute::experts::ExpertWeights;
-use crate::compute::linear::{Linear, Matrix, Span};
+use crate::compute::linear::{Linear, Span};
 use crate::compute::mamba::MambaWeights;
 use crate::compute::mlp::MlpWeights;
 use crate::compute::norm::NormWeights;
 use crate::config::{Attention, Mamba, MixtureOfExperts, Mlp, Norm, NormKind};
 use crate::error::{Error, Result};
 use crate::families::Names;
-use crate::files::{Tensor, Weights};
+use crate::files::{DType, Tensor, Weights};
+use crate::options::Quantize;
 
 /// Largest value of the gate of our GPT's value embeddings.
 const VALUE_GATE_RANGE: f32 = 3.0;
@@ -84,6 +86,8 @@ pub(crate) struct Loader<'a> {
     pub width: usize,
     /// Number of tokens.
     pub vocab_size: usize,
+    /// Rounding of the matrices.
+    pub quantize: Option<Quantize>,
     /// Linear layers so far.
     pub linears: usize,
     /// Attention parts so far.
@@ -114,18 +118,21 @@ impl Loader<'_> {
 
     /// The linear layer whose outputs are those of the pieces in a row.
     pub(crate) fn linear(&mut self, pieces: &[Piece], inputs: usize, bias: bool) -> Result<Linear> {
-        let outputs: usize = pieces.iter().map(|piece| piece.outputs).sum();
-        let mut tensors = Vec::with_capacity(pieces.len());
+        let mut matrices = Vec::with_capacity(pieces.len());
         for piece in pieces {
-            tensors.push(self.matrix_tensor(piece, inputs)?);
+            let tensor = self.matrix_tensor(piece, inputs)?;
+            let matrix = build(piece, &tensor, inputs, self.quantize)
+                .map_err(|error| Error::format(tensor.path, format!("tensor {}: {error}", tensor.name)))?;
+            matrices.push(matrix);
+            self.weights.done_with(&tensor.name);
         }
-        let mut values = vec![0.0f32; outputs * inputs];
-        let mut rest = values.as_mut_slice();
-        for (piece, tensor) in pieces.iter().zip(&tensors) {
-            let (part, others) = rest.split_at_mut(piece.outputs * inputs);
-            fill(piece, tensor, inputs, part);
-            rest = others;
-        }
+        let matrix = match matrices.pop() {
+            Some(only) if matrices.is_empty() => only,
+            last => {
+                matrices.extend(last);
+                Matrix::stack(matrices).map_err(|error| Error::config(error.to_string()))?
+            }
+        };
         let bias = if bias { Some(self.bias(pieces)?) } else { None };
         let mut start = 0;
         let spans = pieces
@@ -138,7 +145,7 @@ impl Loader<'_> {
             .collect();
         let index = self.linears;
         self.linears += 1;
-        Ok(Linear { matrix: Matrix::new(&values, outputs, inputs), bias, spans, index })
+        Ok(Linear { matrix, bias, spans, index })
     }
 
     /// The tensor of a piece, its shape checked.
@@ -299,7 +306,10 @@ impl Loader<'_> {
     pub(crate) fn experts(&mut self, config: &MixtureOfExperts, prefix: &str) -> Result<ExpertWeights> {
         let names = self.names;
         let router = Piece::whole(format!("{prefix}{}", names.router), config.experts);
+        // The router decides what is computed: it is not rounded.
+        let quantize = self.quantize.take();
         let router = self.linear(&[router], self.width, config.router_bias)?;
+        self.quantize = quantize;
         let choice_bias = if names.router_choice_bias.is_empty() {
             None
         } else {
@@ -323,7 +333,9 @@ impl Loader<'_> {
         }
         if config.shared.is_some_and(|shared| shared.gated) {
             let gate = Piece::whole(format!("{prefix}{}", names.shared_gate), 1);
+            let quantize = self.quantize.take();
             shared_gate = Some(self.linear(&[gate], self.width, false)?);
+            self.quantize = quantize;
         }
         Ok(ExpertWeights { config: *config, router, choice_bias, experts, shared, shared_gate })
     }
@@ -375,6 +387,56 @@ impl Loader<'_> {
     }
 }
 
+/// The matrix of a piece: the file's own values where the kernels know its format, else the next best that
+/// holds them exactly, else (when asked for) rounded.
+fn build(
+    piece: &Piece,
+    tensor: &Tensor<'_>,
+    inputs: usize,
+    quantize: Option<Quantize>,
+) -> mynah_kernels::Result<Matrix> {
+    let exact = match tensor.dtype {
+        // Four-bit floats times powers of two.
+        DType::Mxfp4 => Format::Bf16,
+        other => other.format().unwrap_or(Format::F32),
+    };
+    let rounded = match quantize {
+        // Blocks of 32 have to divide a row.
+        Some(quantize) if exact.is_float() && inputs.is_multiple_of(32) => match quantize {
+            Quantize::Q8 => Format::Q8_0,
+            Quantize::Q4 => Format::Q4_0,
+        },
+        _ => exact,
+    };
+    if piece.transposed || tensor.dtype.format().is_none() {
+        let mut values = vec![0.0f32; piece.outputs * inputs];
+        fill(piece, tensor, inputs, &mut values);
+        return Matrix::from_f32(rounded, piece.outputs, inputs, &values);
+    }
+    let row_bytes = exact.row_bytes(inputs)?;
+    let matrix = piece.stacked.map_or(0, |(at, _)| at);
+    let rows = &tensor.bytes[matrix * piece.tensor_outputs * row_bytes..][..piece.tensor_outputs * row_bytes];
+    match piece.order {
+        Order::From(start) => {
+            let rows = &rows[start * row_bytes..][..piece.outputs * row_bytes];
+            if rounded == exact {
+                Matrix::from_bytes(exact, piece.outputs, inputs, rows)
+            } else {
+                Matrix::quantize(exact, rounded, piece.outputs, inputs, rows)
+            }
+        }
+        Order::Alternate(start) => {
+            let rows: Vec<u8> =
+                rows.chunks_exact(row_bytes).skip(start).step_by(2).flatten().copied().collect();
+            if rounded == exact {
+                Matrix::from_bytes(exact, piece.outputs, inputs, &rows)
+            } else {
+                Matrix::quantize(exact, rounded, piece.outputs, inputs, &rows)
+            }
+        }
+    }
+}
+
 /// Reads the rows of a piece, in parallel.
 fn fill(piece: &Piece, tensor: &Tensor<'_>, inputs: usize, out: &mut [f32]) {
     let matrix = piece.stacked.map_or(0, |(at, _)| at);
@@ -408,12 +470,13 @@ pub(crate) fn layers_in(weights: &Weights, prefix: &str) -> Range<usize> {
 }
 
 /// An error when files have another number of layers than the configuration.
-pub(crate) fn check_layers(weights: &Weights, prefix: &str, expected: usize, path: &str) -> Result<()> {
+pub(crate) fn check_layers(weights: &Weights, prefix: &str, expected: usize, extra: usize) -> Result<()> {
     let found = layers_in(weights, prefix).end;
-    if found != expected {
+    if found < expected || found > expected + extra {
         return Err(Error::mismatch(format!(
-            "{path}: the weights have {found} layers ({prefix}…), the configuration has {expected}; \
-             the weights belong to another model"
+            "{}: the weights have {found} layers ({prefix}…), the configuration has {expected}; \
+             the weights belong to another model",
+            weights.files()
         )));
     }
     Ok(())

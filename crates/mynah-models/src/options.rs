@@ -1,5 +1,14 @@
 //! How a model is loaded.
 
+/// What float weights are rounded to while they are loaded; weights that are in blocks already stay as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quantize {
+    /// 8.5 bits a weight (ggml's Q8_0).
+    Q8,
+    /// 4.5 bits a weight (ggml's Q4_0); the output head, which suffers most, as [`Quantize::Q8`].
+    Q4,
+}
+
 /// How a model is loaded; `LoadOptions::default()` serves one user with short texts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoadOptions {
@@ -13,12 +22,21 @@ pub struct LoadOptions {
     pub cache_pages: Option<usize>,
     /// Sequences with recurrent state at a time; models without such state take no memory for it.
     pub max_slots: usize,
+    /// Rounding of the matrices; routers, norms and embeddings stay as they are.
+    pub quantize: Option<Quantize>,
     /// Compute threads; by default those of the process.
     pub threads: Option<usize>,
 }
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        Self { context_length: None, page_tokens: 32, cache_pages: None, max_slots: 16, threads: None }
+        Self {
+            context_length: None,
+            page_tokens: 32,
+            cache_pages: None,
+            max_slots: 16,
+            quantize: None,
+            threads: None,
+        }
     }
 }

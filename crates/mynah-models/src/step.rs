@@ -1,5 +1,7 @@
 //! One step: the rows of all segments, where each belongs, and the buffers of the pass.
 
+use mynah_kernels::quant::Scratch as Multiply;
+
 use crate::compute::linear::Linear;
 use crate::compute::rope::Angles;
 use crate::config::Rope;
@@ -36,6 +38,8 @@ pub(crate) struct Scratch {
     pub b: Vec<f32>,
     pub c: Vec<f32>,
     pub d: Vec<f32>,
+    /// Of matrix products.
+    pub multiply: Multiply,
 }
 
 impl<'a> Step<'a> {
@@ -60,8 +64,8 @@ impl<'a> Step<'a> {
         Self { segments, rows, tokens, positions, ropes, angles }
     }
 
-    /// y = layer(x) for all rows of the step; `spare` is a buffer.
-    pub(crate) fn linear(&self, layer: &Linear, x: &[f32], y: &mut Vec<f32>, _spare: &mut Vec<f32>) {
-        layer.apply(x, self.rows.len(), y);
+    /// y = layer(x) for all rows of the step.
+    pub(crate) fn linear(&self, layer: &Linear, x: &[f32], y: &mut Vec<f32>, multiply: &mut Multiply) {
+        layer.apply(x, self.rows.len(), y, multiply);
     }
 }

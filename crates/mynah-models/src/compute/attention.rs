@@ -52,8 +52,8 @@ impl AttentionWeights {
         let c = &self.config;
         let (q_len, kv_len) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
         let row_len = q_len + 2 * kv_len;
-        let Scratch { a: qkv, b: attended, c: spare, d: normed, .. } = scratch;
-        step.linear(&self.input, x, qkv, spare);
+        let Scratch { a: qkv, b: attended, c: spare, d: normed, multiply } = scratch;
+        step.linear(&self.input, x, qkv, multiply);
         if let Some(values) = &self.value_embedding {
             values.add(step, x, qkv, row_len, q_len + kv_len, c.head_dim);
         }
@@ -86,7 +86,7 @@ impl AttentionWeights {
             let queries = &qkv[row * row_len + kv_head * group * c.head_dim..][..group * c.head_dim];
             self.attend(step, row, kv_head, queries, cache, out);
         });
-        step.linear(&self.output, attended, out, spare);
+        step.linear(&self.output, attended, out, multiply);
     }
 
     fn normalise(

@@ -31,7 +31,7 @@ impl ExpertWeights {
         fit(out, x.len());
         out.fill(0.0);
         let mut scores = Vec::new();
-        step.linear(&self.router, x, &mut scores, &mut scratch.c);
+        step.linear(&self.router, x, &mut scores, &mut scratch.multiply);
         let mut chosen: Vec<(usize, usize, f32)> = Vec::with_capacity(rows * self.config.chosen);
         for (row, scores) in scores.chunks_exact(self.config.experts).enumerate() {
             let choice = choose(&self.config, scores, self.choice_bias.as_deref());
@@ -45,10 +45,10 @@ impl ExpertWeights {
                 gathered.extend_from_slice(&x[row * width..][..width]);
             }
             let (input, output) = &self.experts[group[0].0];
-            let Scratch { a: hidden, b: activated, c: result, .. } = scratch;
-            input.apply(&gathered, group.len(), hidden);
+            let Scratch { a: hidden, b: activated, c: result, multiply, .. } = scratch;
+            input.apply(&gathered, group.len(), hidden, multiply);
             activate(&self.config.expert, hidden, activated);
-            output.apply(activated, group.len(), result);
+            output.apply(activated, group.len(), result, multiply);
             for (&(_, row, weight), result) in group.iter().zip(result.chunks_exact(width)) {
                 let out = &mut out[row * width..][..width];
                 out.iter_mut().zip(result).for_each(|(out, y)| *out += weight * y);
@@ -59,7 +59,7 @@ impl ExpertWeights {
         shared.forward(step, x, scratch, &mut result);
         if let Some(gate) = &self.shared_gate {
             let mut gates = Vec::new();
-            step.linear(gate, x, &mut gates, &mut scratch.c);
+            step.linear(gate, x, &mut gates, &mut scratch.multiply);
             for (result, gate) in result.chunks_exact_mut(width).zip(gates) {
                 let gate = sigmoid(gate);
                 result.iter_mut().for_each(|y| *y *= gate);

@@ -1,45 +1,16 @@
-//! Linear layers: the one place that knows how matrices of weights are held and multiplied.
+//! Linear layers.
 //!
-//! A row's result does not depend on how many rows there are: the packed product sums every element in an
-//! order that depends on the inner length alone. So a sequence computes the same alone and in any batch.
+//! A row's result does not depend on how many rows there are, to the bit: that is a promise of
+//! [`Matrix::matmul`]. So a sequence computes the same alone and in any batch.
 
-use mynah_kernels::gemm::{MatMut, MatRef, PackedB, Store, gemm_packed};
+use mynah_kernels::quant::{Matrix, Scratch};
 
 use crate::compute::fit;
-
-/// A matrix of weights (outputs, inputs).
-#[derive(Debug)]
-pub(crate) struct Matrix {
-    packed: PackedB,
-}
-
-impl Matrix {
-    /// Takes weights (outputs, inputs), row-major.
-    pub(crate) fn new(values: &[f32], outputs: usize, inputs: usize) -> Self {
-        Self { packed: PackedB::new(MatRef::new(values, outputs, inputs).t()) }
-    }
-
-    /// Rows of the weights.
-    pub(crate) fn outputs(&self) -> usize {
-        self.packed.cols()
-    }
-
-    /// Columns of the weights.
-    pub(crate) fn inputs(&self) -> usize {
-        self.packed.rows()
-    }
-
-    /// y (rows, outputs) = x (rows, inputs) · Wᵀ.
-    pub(crate) fn multiply(&self, x: &[f32], rows: usize, y: &mut [f32]) {
-        let x = MatRef::new(x, rows, self.inputs());
-        gemm_packed(x, &self.packed, MatMut::new(y, rows, self.outputs()), Store::Overwrite);
-    }
-}
 
 /// A linear layer.
 #[derive(Debug)]
 pub(crate) struct Linear {
-    /// The weights.
+    /// The weights, (outputs, inputs).
     pub matrix: Matrix,
     /// One value an output.
     pub bias: Option<Vec<f32>>,
@@ -62,13 +33,13 @@ pub(crate) struct Span {
 
 impl Linear {
     /// y (rows, outputs) = x·Wᵀ + b.
-    pub(crate) fn apply(&self, x: &[f32], rows: usize, y: &mut Vec<f32>) {
-        let outputs = self.matrix.outputs();
+    pub(crate) fn apply(&self, x: &[f32], rows: usize, y: &mut Vec<f32>, scratch: &mut Scratch) {
+        let outputs = self.matrix.rows();
         fit(y, rows * outputs);
         if rows == 0 {
             return;
         }
-        self.matrix.multiply(x, rows, y);
+        self.matrix.matmul(x, y, scratch);
         if let Some(bias) = &self.bias {
             for y in y.chunks_exact_mut(outputs) {
                 y.iter_mut().zip(bias).for_each(|(y, b)| *y += b);

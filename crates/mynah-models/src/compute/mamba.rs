@@ -74,8 +74,8 @@ impl MambaWeights {
         out: &mut Vec<f32>,
     ) {
         let c = &self.config;
-        let Scratch { a: projected, b: mixed, c: spare, d: scanned, .. } = scratch;
-        step.linear(&self.input, x, projected, spare);
+        let Scratch { a: projected, b: mixed, c: spare, d: scanned, multiply } = scratch;
+        step.linear(&self.input, x, projected, multiply);
         let (inner, channels) = (c.inner(), c.conv_channels());
         let row_len = inner + channels + c.heads;
         let rows = step.rows.len();
@@ -132,7 +132,7 @@ impl MambaWeights {
             }
             first += count;
         }
-        step.linear(&self.output, mixed, out, spare);
+        step.linear(&self.output, mixed, out, multiply);
     }
 
     /// The causal convolution of one row, channel by channel; the row joins the recent ones.

@@ -19,10 +19,10 @@ pub(crate) struct MlpWeights {
 impl MlpWeights {
     /// out = mlp(x).
     pub(crate) fn forward(&self, step: &Step<'_>, x: &[f32], scratch: &mut Scratch, out: &mut Vec<f32>) {
-        let Scratch { a: hidden, b: activated, c: spare, .. } = scratch;
-        step.linear(&self.input, x, hidden, spare);
+        let Scratch { a: hidden, b: activated, multiply, .. } = scratch;
+        step.linear(&self.input, x, hidden, multiply);
         activate(&self.config, hidden, activated);
-        step.linear(&self.output, activated, out, spare);
+        step.linear(&self.output, activated, out, multiply);
     }
 }
 

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::families::common::{
     Sizes, Windows, activation, expert_counts, gated_mlp, layer, rms, rope, windows,
 };
-use crate::families::llama::{head_norm, qwen_windows};
+use crate::families::llama::{head_norm, llama_pairs, qwen_windows};
 use crate::families::{Names, Request};
 
 /// Mixtral (arXiv 2401.04088).
@@ -33,7 +33,7 @@ pub(crate) fn mixtral(request: &Request<'_>) -> Result<(DecoderConfig, Names)> {
             layer(attention, Op::MixtureOfExperts(experts), norm)
         })
         .collect();
-    let ropes = vec![rope(request, sizes.head_dim, Pairs::Halves)?];
+    let ropes = vec![rope(request, sizes.head_dim, llama_pairs(request))?];
     Ok((sizes.decoder(request, ropes, norm, layers), block_sparse_names(request)))
 }
 

@@ -73,6 +73,12 @@ pub(crate) fn head_norm(norm: Norm) -> Option<QueryKeyNorm> {
     Some(QueryKeyNorm { norm, whole: false, after_rope: false, scale: 1.0 })
 }
 
+/// Converters to GGUF reorder the channels of Llama's heads (and only theirs).
+pub(crate) fn llama_pairs(request: &Request<'_>) -> Pairs {
+    let reordered = matches!(request.architecture, "LlamaForCausalLM" | "MixtralForCausalLM");
+    if request.gguf && reordered { Pairs::Neighbours } else { Pairs::Halves }
+}
+
 fn build(request: &Request<'_>, variant: Variant) -> Result<(DecoderConfig, Names)> {
     let json = request.json;
     let sizes = Sizes::read(request)?;
@@ -92,6 +98,6 @@ fn build(request: &Request<'_>, variant: Variant) -> Result<(DecoderConfig, Name
             layer(attention, Op::Mlp(mlp), norm)
         })
         .collect();
-    let ropes = vec![rope(request, sizes.head_dim, Pairs::Halves)?];
+    let ropes = vec![rope(request, sizes.head_dim, llama_pairs(request))?];
     Ok((sizes.decoder(request, ropes, norm, layers), Names::LLAMA))
 }

@@ -6,6 +6,7 @@
 mod common;
 mod experts;
 mod gemma;
+pub(crate) mod gguf;
 mod llama;
 mod nemotron;
 mod others;
@@ -123,6 +124,8 @@ impl Names {
 pub(crate) struct Plan {
     pub config: DecoderConfig,
     pub names: Names,
+    /// Layers behind the last that are only there to guess tokens further ahead; they are not used.
+    pub extra_layers: usize,
 }
 
 /// What a family is made from.
@@ -205,5 +208,7 @@ pub(crate) fn describe(
         rotary_share: 1.0,
     };
     let (config, names) = family(&request)?;
-    Ok(Plan { config, names })
+    let extra = |key: &str| request.json.count_if(key);
+    let extra_layers = extra("num_nextn_predict_layers")?.or(extra("num_mtp_modules")?).unwrap_or(0);
+    Ok(Plan { config, names, extra_layers })
 }

@@ -46,7 +46,7 @@ pub(crate) fn describe(folder: &Path, context_length: Option<usize>) -> Result<P
     };
     checkpoint::verify(folder, &[checkpoint::CONFIG_FILE, checkpoint::MODEL_FILE]).map_err(fail)?;
     let config = checkpoint::load_config(folder).map_err(fail)?;
-    Ok(Plan { config: convert(&config, context_length), names: NAMES })
+    Ok(Plan { config: convert(&config, context_length), names: NAMES, extra_layers: 0 })
 }
 
 fn convert(config: &GptConfig, context_length: Option<usize>) -> DecoderConfig {

@@ -5,6 +5,7 @@
 //! v1.0, section 5.2.
 
 use half::f16;
+use mynah_kernels::quant::Format;
 
 /// The block formats of GGUF that are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +42,17 @@ impl Kind {
             Self::Q4K => 4 + 12 + 128,
             Self::Q5K => 4 + 12 + 32 + 128,
             Self::Q6K => 128 + 64 + 16 + 2,
+        }
+    }
+
+    /// The same format of the kernels.
+    pub(crate) fn format(self) -> Format {
+        match self {
+            Self::Q8_0 => Format::Q8_0,
+            Self::Q4_0 => Format::Q4_0,
+            Self::Q4K => Format::Q4K,
+            Self::Q5K => Format::Q5K,
+            Self::Q6K => Format::Q6K,
         }
     }
 

@@ -1,14 +1,17 @@
-//! The content of a file.
+//! The content of a file, mapped.
 
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Result};
+use mynah_kernels::MappedFile;
+
+use crate::error::{Error, ErrorKind, Result};
 
 /// A file's content and its path.
+#[derive(Debug)]
 pub(crate) struct Bytes {
     path: PathBuf,
-    content: Vec<u8>,
+    content: MappedFile,
 }
 
 impl Bytes {
@@ -17,13 +20,18 @@ impl Bytes {
     /// # Errors
     /// When it cannot be read.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let content = std::fs::read(path).map_err(|e| Error::io(path, "read the weights", e))?;
+        let content = MappedFile::open(path).map_err(|e| Error::new(ErrorKind::Io, e.to_string()))?;
         Ok(Self { path: path.to_path_buf(), content })
     }
 
     /// Where the file is.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Says that these bytes are not needed soon, so that what was copied out of them is in memory once.
+    pub(crate) fn done_with(&self, range: Range<usize>) {
+        self.content.advise_dont_need(range);
     }
 }
 
@@ -32,11 +40,5 @@ impl Deref for Bytes {
 
     fn deref(&self) -> &[u8] {
         &self.content
-    }
-}
-
-impl std::fmt::Debug for Bytes {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Bytes").field("path", &self.path).field("len", &self.content.len()).finish()
     }
 }

@@ -2,11 +2,12 @@
 
 pub(crate) mod blocks;
 mod bytes;
+pub(crate) mod gguf;
 pub(crate) mod hub;
 pub(crate) mod json;
 mod safetensors;
 mod tensor;
-mod weights;
+pub(crate) mod weights;
 
 pub(crate) use bytes::Bytes;
 pub(crate) use tensor::{DType, Tensor};

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use half::{bf16, f16};
+use mynah_kernels::quant::Format;
 
 use crate::error::{Error, Result};
 use crate::files::blocks;
@@ -51,6 +52,17 @@ impl DType {
             Self::F16 | Self::BF16 | Self::Other("I16") => Some(2),
             Self::U8 | Self::Other("I8" | "BOOL" | "F8_E4M3" | "F8_E5M2" | "F8_E8M0") => Some(1),
             Self::Blocks(_) | Self::Mxfp4 | Self::Other(_) => None,
+        }
+    }
+
+    /// The format of the kernels that holds exactly these values in the same bytes.
+    pub(crate) fn format(self) -> Option<Format> {
+        match self {
+            Self::F32 => Some(Format::F32),
+            Self::F16 => Some(Format::F16),
+            Self::BF16 => Some(Format::Bf16),
+            Self::Blocks(kind) => Some(kind.format()),
+            Self::F64 | Self::U8 | Self::Mxfp4 | Self::Other(_) => None,
         }
     }
 

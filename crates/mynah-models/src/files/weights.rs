@@ -122,16 +122,36 @@ impl Weights {
     }
 
     /// Gives the tensors of a language model that is part of a larger one the names they have alone.
-    pub(crate) fn unnest(mut self) -> Self {
+    pub(crate) fn unnest(self) -> Self {
+        self.rename(|name| match name.strip_prefix("model.language_model.") {
+            Some(rest) => format!("model.{rest}"),
+            None => name.strip_prefix("language_model.").unwrap_or(name).to_string(),
+        })
+    }
+
+    /// Gives all tensors other names.
+    pub(crate) fn rename(mut self, name: impl Fn(&str) -> String) -> Self {
         let places = std::mem::take(&mut self.places);
-        self.places = places
-            .into_iter()
-            .map(|(name, place)| match name.strip_prefix("model.language_model.") {
-                Some(rest) => (format!("model.{rest}"), place),
-                None => (name.strip_prefix("language_model.").map(str::to_string).unwrap_or(name), place),
-            })
-            .collect();
+        self.places = places.into_iter().map(|(old, place)| (name(&old), place)).collect();
         self
+    }
+
+    /// The files, for messages.
+    pub(crate) fn files(&self) -> String {
+        match self.files.as_slice() {
+            [] => "no file".to_string(),
+            [file] => file.path().display().to_string(),
+            [first, rest @ ..] => format!("{} and {} more", first.path().display(), rest.len()),
+        }
+    }
+
+    /// Says that the bytes of a tensor are not needed soon.
+    pub(crate) fn done_with(&self, name: &str) {
+        for name in [name, &format!("{name}_blocks")] {
+            if let Some(place) = self.places.get(name) {
+                self.files[place.file].done_with(place.start..place.end);
+            }
+        }
     }
 
     /// Whether there is a tensor of this name.
@@ -173,13 +193,9 @@ impl Weights {
             blocks.scales = scales.bytes;
             return Ok(blocks);
         }
-        let (some, more) = match self.files.as_slice() {
-            [first, rest @ ..] => (first.path().display().to_string(), rest.len()),
-            [] => (String::new(), 0),
-        };
-        let files = if more > 0 { format!("{some} and {more} more files") } else { some };
         Err(Error::mismatch(format!(
-            "{files}: tensor {name} is missing; the weights belong to another configuration or are not complete"
+            "{}: tensor {name} is missing; the weights belong to another configuration or are not complete",
+            self.files()
         )))
     }
 

@@ -87,7 +87,8 @@ FAMILIES = {
         | dict(
             head_dim=12,
             sliding_window=5,
-            query_pre_attn_scalar=20,
+            # GGUF does not keep it: there it is the size of a head.
+            query_pre_attn_scalar=12,
             attn_logit_softcapping=2.0,
             final_logit_softcapping=3.0,
         ),
