@@ -93,7 +93,7 @@ function row(event) {
     el("td", {}, when(event.at_ms)),
     el("td", {}, event.kind),
     el("td", {}, subject(event.subject)),
-    el("td", {}, event.by),
+    el("td", {}, event.by || "–"),
     el("td", {}, el("code", { title: detail.slice(0, 4000) }, short === "{}" ? "" : short)),
     el("td", {}, el("code", { title: event.leaf }, event.leaf.slice(0, 12))),
   );

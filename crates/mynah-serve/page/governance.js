@@ -5,6 +5,8 @@ import { address } from "./state.js";
 export class GovernanceView {
   constructor(experiments) {
     this.experiments = experiments;
+    this.drawn = new Map();
+    this.since = el("span", { class: "apart", role: "status" });
     this.said = el("span", { class: "quiet", role: "status" });
     this.problem = el("p", { class: "error", role: "alert", hidden: true });
     const part = (title, name) => el("section", { "data-part": name }, el("h2", {}, title), (this[name] = el("div", {}, el("p", { class: "quiet" }, "…"))));
@@ -58,20 +60,29 @@ export class GovernanceView {
     });
   }
 
+  // Only what has changed is drawn again: whoever reads a ticket or writes into a field is left in peace.
   draw() {
-    const { found } = this;
-    this.drawFindings(found);
-    this.drawApart(found);
-    this.drawTickets(found);
-    this.drawPromotions(found);
+    const { validation, size, read_only, apart, apart_count, tickets, open_ticket_count, promotions, promotion_count, policy } = this.found;
+    this.fresh("findings", { validation, read_only }, (found) => this.drawFindings(found));
+    this.fresh("apart", { apart, apart_count, read_only }, (found) => this.drawApart(found));
+    this.fresh("tickets", { tickets, open_ticket_count, read_only }, (found) => this.drawTickets(found));
+    this.fresh("promotions", { promotions, promotion_count, policy }, (found) => this.drawPromotions(found));
+    const grown = validation ? size - validation.at_size : 0;
+    this.since.textContent = grown > 0 ? `The log has grown by ${grown} events since; validate again to see what they changed.` : "";
   }
 
-  drawFindings({ validation, size, read_only }) {
+  fresh(name, data, draw) {
+    const text = JSON.stringify(data);
+    if (this.drawn.get(name) === text) return;
+    this.drawn.set(name, text);
+    draw(data);
+  }
+
+  drawFindings({ validation, read_only }) {
     if (!validation) return this.findings.replaceChildren(el("p", { class: "quiet" }, "Nobody has validated this store since the server started."));
-    const { counts, findings, finding_count, runs, events, at_size, at_ms } = validation;
-    const old = size - at_size;
-    const about = `${finding_count} findings in ${runs} runs and ${events} events, ${when(at_ms)}${old ? `; the log has grown by ${old} since` : ""}`;
-    const parts = [el("p", { class: old ? "apart" : "quiet" }, about), el("p", {}, ["critical", "error", "warning", "info"].map((name) => el("span", { class: `severity ${name}` }, `${counts[name]} ${name}`)))];
+    const { counts, findings, finding_count, runs, events, at_ms } = validation;
+    const about = `${finding_count} findings in ${runs} runs and ${events} events, ${when(at_ms)}. `;
+    const parts = [el("p", { class: "quiet" }, about, this.since), el("p", {}, ["critical", "error", "warning", "info"].map((name) => el("span", { class: `severity ${name}` }, `${counts[name]} ${name}`)))];
     if (findings.length) {
       const line = (one) => [el("span", { class: `severity ${one.severity}` }, one.severity), one.rule, subject(one.subject), one.place, one.message + (one.repairable ? " (repairable)" : "")];
       parts.push(table(["Severity", "Rule", "Subject", "Place", "What"], findings.map(line)));
@@ -84,7 +95,7 @@ export class GovernanceView {
 
   drawApart({ apart, apart_count, read_only }) {
     const release = (run) => el("button", { "aria-label": `Release ${run.name}`, onclick: () => this.act(() => post("/api/mynah/release", { run_id: run.id })) }, "Release");
-    const line = (run) => [el("a", { href: address({ view: "run", id: run.id }) }, run.name), run.reason, run.by, when(run.at_ms), read_only ? "" : release(run)];
+    const line = (run) => [el("a", { href: address({ view: "run", id: run.id }) }, run.name), run.reason, run.by || "–", when(run.at_ms), read_only ? "" : release(run)];
     const parts = [apart.length ? table(["Run", "Reason", "By", "Since", ""], apart.map(line)) : el("p", { class: "quiet" }, "No run is in quarantine.")];
     if (apart_count > apart.length) parts.push(el("p", { class: "quiet" }, `and ${apart_count - apart.length} more`));
     this.apart.replaceChildren(...parts);

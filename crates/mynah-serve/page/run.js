@@ -156,7 +156,7 @@ function lineage({ run, parent, children, versions }) {
   const datasets = (run.inputs?.dataset_inputs ?? []).map((input) => ({ text: `${input.dataset.name} ${input.dataset.digest.slice(0, 8)}`, kind: "dataset" }));
   const models = (run.inputs?.model_inputs ?? []).map((input) => ({ text: input.model_id.slice(0, 10), kind: "model" }));
   const before = [...(parent ? [{ text: parent.name, id: parent.id, kind: "parent run" }] : []), ...datasets, ...models];
-  const after = [...children.map((child) => ({ text: child.name, id: child.id, kind: `child run, ${child.status}` })), ...(run.outputs?.model_outputs ?? []).map((output) => ({ text: output.model_id.slice(0, 10), kind: "model" })), ...versions.map((one) => ({ text: `${one.name} ${one.version}`, kind: ["registered version", one.stage === "None" ? "" : one.stage, ...one.aliases.map((alias) => `@${alias}`)].filter(Boolean).join(", ") }))];
+  const after = [...children.map((child) => ({ text: child.name, id: child.id, kind: `child run, ${child.status}` })), ...(run.outputs?.model_outputs ?? []).map((output) => ({ text: output.model_id.slice(0, 10), kind: "model" })), ...versions.map((one) => ({ text: `${one.name} ${one.version}`, kind: ["version", one.stage === "None" ? "" : one.stage, ...one.aliases.map((alias) => `@${alias}`)].filter(Boolean).join(", ") }))];
   if (!before.length && !after.length) return el("section", { hidden: true });
   const svg = (name, attributes, ...nodes) => {
     const node = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -164,11 +164,12 @@ function lineage({ run, parent, children, versions }) {
     node.append(...nodes);
     return node;
   };
+  const short = (text) => (text.length > 27 ? `${text.slice(0, 26)}…` : text);
   const rows = Math.max(before.length, after.length, 1);
   const height = rows * 46;
   const picture = svg("svg", { viewBox: `0 0 660 ${height}`, width: "100%", role: "img", "aria-label": "Lineage" });
   const box = (x, y, item, here) => {
-    const inside = [svg("rect", { class: here ? "box here" : "box", x, y, width: 180, height: 36, rx: 5 }), svg("text", { x: x + 8, y: y + 15 }, item.text.slice(0, 26)), svg("text", { x: x + 8, y: y + 29, opacity: ".6" }, item.kind)];
+    const inside = [svg("rect", { class: here ? "box here" : "box", x, y, width: 180, height: 36, rx: 5 }), svg("text", { x: x + 8, y: y + 15 }, short(item.text)), svg("text", { x: x + 8, y: y + 29, opacity: ".6" }, short(item.kind)), svg("title", {}, `${item.text}: ${item.kind}`)];
     if (!item.id) return svg("g", {}, ...inside);
     const link = svg("a", { href: address({ view: "run", id: item.id }) }, ...inside);
     return link;
@@ -183,5 +184,5 @@ function lineage({ run, parent, children, versions }) {
   column(before, 2, true);
   column(after, 478, false);
   picture.append(box(240, middle - 18, { text: run.info.run_name, kind: "this run" }, true));
-  return el("section", {}, el("h2", {}, "Lineage"), picture);
+  return el("section", { class: "lineage" }, el("h2", {}, "Lineage"), picture);
 }

@@ -2,16 +2,21 @@
 //! when somebody last looked. Everything but the policy is about a size of the audit log; a log that has
 //! grown makes the index read on from there, and marks the rest as old.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mynah_govern::compare::DeltaIndex;
 use mynah_govern::validate::{Policy, Validation, validate};
-use mynah_ledger::{AuditHead, AuditReport, Ledger, Quarantine, SearchExperiments, SearchRuns};
+use mynah_ledger::{
+    AuditHead, AuditReport, ErrorKind, Ledger, Lifecycle, Quarantine, Run, SearchExperiments, SearchRuns,
+};
 
 use crate::answer::ApiError;
 
 /// More experiments than anybody has; their runs would not fit the index either.
 const EXPERIMENTS_MAX: usize = 50_000;
+/// Events since the last look that are cheaper to read than all runs.
+const EVENTS_MAX: usize = 20_000;
 /// Runs read at once.
 const RUNS_AT_ONCE: usize = 5_000;
 
@@ -37,10 +42,17 @@ pub(crate) struct Dated<T> {
 }
 
 /// A run that is kept apart.
+#[derive(Clone)]
 pub(crate) struct Apart {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) quarantine: Quarantine,
+}
+
+impl Apart {
+    fn of(run: Run) -> Option<Apart> {
+        Some(Apart { quarantine: run.quarantine?, id: run.id, name: run.name })
+    }
 }
 
 /// What reading the whole audit log found.
@@ -126,30 +138,63 @@ impl Governance {
         lock(&self.log).clone()
     }
 
-    /// Runs in quarantine, newest first.
+    /// Runs in quarantine, newest first. After the first time only runs are looked at whose standing changed.
     pub(crate) fn apart(&self, ledger: &Ledger) -> Result<Arc<Dated<Vec<Apart>>>, ApiError> {
-        dated(&self.apart, ledger, || {
-            let mut search = SearchRuns {
-                experiment_ids: experiment_ids(ledger)?,
-                max_results: RUNS_AT_ONCE,
-                ..SearchRuns::default()
-            };
-            let mut apart = Vec::new();
-            loop {
-                let page = ledger.search_runs(&search)?;
-                apart.extend(page.items.into_iter().filter_map(|record| {
-                    let quarantine = record.run.quarantine?;
-                    Some(Apart { id: record.run.id, name: record.run.name, quarantine })
-                }));
-                search.page_token = page.next_page_token;
-                if search.page_token.is_none() {
-                    break;
-                }
-            }
-            apart.sort_by(|a, b| b.quarantine.at_ms.cmp(&a.quarantine.at_ms).then_with(|| a.id.cmp(&b.id)));
-            Ok(apart)
-        })
+        let mut kept = lock(&self.apart);
+        let size = ledger.audit_head()?.size;
+        let mut apart = match kept.as_ref() {
+            Some(last) if last.size == size => return Ok(Arc::clone(last)),
+            Some(last) if last.size < size => changed(ledger, last)?,
+            _ => None,
+        };
+        if apart.is_none() {
+            apart = Some(all_apart(ledger)?);
+        }
+        let mut found = apart.unwrap_or_default();
+        found.sort_by(|a, b| b.quarantine.at_ms.cmp(&a.quarantine.at_ms).then_with(|| a.id.cmp(&b.id)));
+        let found = Arc::new(Dated { size, found, at_ms: mynah_govern::now_ms() });
+        *kept = Some(Arc::clone(&found));
+        Ok(found)
     }
+}
+
+fn all_apart(ledger: &Ledger) -> Result<Vec<Apart>, ApiError> {
+    let mut search = SearchRuns {
+        experiment_ids: experiment_ids(ledger)?,
+        max_results: RUNS_AT_ONCE,
+        ..SearchRuns::default()
+    };
+    let mut apart = Vec::new();
+    loop {
+        let page = ledger.search_runs(&search)?;
+        apart.extend(page.items.into_iter().filter_map(|record| Apart::of(record.run)));
+        search.page_token = page.next_page_token;
+        if search.page_token.is_none() {
+            return Ok(apart);
+        }
+    }
+}
+
+/// Those who are apart now, given who was; nothing when too much happened since, or to whole experiments.
+fn changed(ledger: &Ledger, last: &Dated<Vec<Apart>>) -> Result<Option<Vec<Apart>>, ApiError> {
+    const KINDS: [&str; 4] = ["run.quarantine", "run.release", "run.delete", "run.restore"];
+    let events = ledger.audit_events(last.size, EVENTS_MAX)?;
+    if events.len() == EVENTS_MAX || events.iter().any(|event| event.subject.starts_with("experiment:")) {
+        return Ok(None);
+    }
+    let touched = events.iter().filter(|event| KINDS.contains(&event.kind.as_str()));
+    let touched: BTreeSet<&str> = touched.filter_map(|event| event.subject.strip_prefix("run:")).collect();
+    let mut apart: Vec<Apart> =
+        last.found.iter().filter(|run| !touched.contains(run.id.as_str())).cloned().collect();
+    for id in touched {
+        match ledger.run(id) {
+            Ok(record) if record.run.lifecycle == Lifecycle::Active => apart.extend(Apart::of(record.run)),
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(Some(apart))
 }
 
 /// What panicked while it held the lock left the last whole value there.

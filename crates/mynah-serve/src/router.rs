@@ -156,7 +156,7 @@ mod tests {
     use crate::governance::Governance;
 
     /// Every field that some call reads.
-    const NAMES: [&str; 56] = [
+    const NAMES: [&str; 67] = [
         "run_id",
         "run_uuid",
         "experiment_id",
@@ -213,6 +213,17 @@ mod tests {
         "source_type",
         "dataset_name",
         "field_name",
+        "goals",
+        "count",
+        "baseline_id",
+        "before",
+        "subject",
+        "kind",
+        "reason",
+        "id",
+        "resolution",
+        "window_runs",
+        "last",
     ];
 
     /// How deep values nest.

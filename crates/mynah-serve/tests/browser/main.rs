@@ -205,9 +205,11 @@ fn governs(page: &mut Browser, server: &Fixture, run: &str) {
     );
     server.ok("POST", "/api/mynah/quarantine", json!({"run_id": run, "reason": "<i>looks odd</i>"}));
     page.wait_for("document.querySelector('[data-part=apart] td')?.textContent === '<i>looks odd</i>'");
-    page.wait_for("document.querySelector('[data-part=findings] p').textContent.includes('grown by 1')");
+    page.wait_for("document.querySelector('[data-part=findings] p').textContent.includes('grown by 1 ')");
     page.run(&format!("{}.click()", button("Release")));
-    page.wait_for("document.querySelector('[data-part=apart] p')?.textContent === 'No run is in quarantine.'");
+    page.wait_for(
+        "document.querySelector('[data-part=apart] p')?.textContent === 'No run is in quarantine.'",
+    );
     page.run(&format!("{}.click()", button("Look for drift")));
     page.wait_for("document.querySelectorAll('[data-part=drift] tbody tr').length === 5");
 }
