@@ -2,11 +2,15 @@
 //! 32000), format by format: what a decoding step reads per second, beside what the same threads can read at
 //! most, and what a prompt of 512 tokens computes per second.
 //!
-//! `bench_quant [--threads N] [--small] [--seconds S] [FORMAT…]`; one line of JSON a format. Lines have
-//! `decode` (tokens/s of the products alone at 1, 4 and 8 rows), `bandwidth` (GB/s at 1 row),
-//! `share` (of the measured read bandwidth), `prefill` (tokens/s at 512 rows) and `gops` (its integer or float
-//! operations, two for a multiply-add).
+//! `bench_quant [--threads N] [--small] [--seconds S] [NAME…]`; one line of JSON for each format (Q8_0, …) and
+//! for attention over each kind of cache (kv-F32, …). The lines of formats have `decode` (tokens/s of the products alone at 1, 4 and 8 rows), `bandwidth` (GB/s at 1 row),
+//! `share` (of the measured read bandwidth), `prefill` (tokens/s at 512 rows), `gops` (its integer or float
+//! operations, two for a multiply-add) and `pack` (GB/s of file bytes laid out for the kernels). The lines of
+//! caches have `decode_us` (one token of one layer of 16 heads of 64 over 1024 keys), `bandwidth` (GB/s of
+//! the cache it reads), `prefill_us` (512 tokens of one layer) and `gflops`.
 
+use mynah_kernels::nn::{Rows, RowsMut};
+use mynah_kernels::paged::{KvFormat, PagedAttention, PagedKv, PagedSegment, paged_attention};
 use mynah_kernels::probe::Memory;
 use mynah_kernels::quant::{Format, Matrix, Scratch};
 use mynah_kernels::{cpu, pool};
@@ -42,11 +46,21 @@ pub fn run(arguments: &[String], mut output: impl Write) {
         true => Sizes { hidden: 256, inner: 512, layers: 1, vocabulary: 300, prompt: 9 },
         false => Sizes { hidden: 1024, inner: 2816, layers: 24, vocabulary: 32000, prompt: 512 },
     };
-    let named: Vec<Format> =
-        Format::ALL.into_iter().filter(|f| arguments.iter().any(|a| a == f.name())).collect();
-    for format in if named.is_empty() { Format::ALL.to_vec() } else { named } {
-        let line = measure(format, &sizes, time, small);
+    let wanted = |name: &str| {
+        let named = |argument: &String| !argument.starts_with('-') && argument.parse::<f64>().is_err();
+        arguments.iter().any(|argument| argument == name) || !arguments.iter().any(named)
+    };
+    let mut say = |line: String| {
         let _ = writeln!(output, "{line}").and_then(|()| output.flush());
+    };
+    for format in Format::ALL.into_iter().filter(|format| wanted(format.name())) {
+        say(measure(format, &sizes, time, small));
+    }
+    for format in [KvFormat::F32, KvFormat::F16, KvFormat::Bf16, KvFormat::Q8] {
+        let name = format!("kv-{format:?}");
+        if wanted(&name) {
+            say(measure_attention(&name, format, time, small));
+        }
     }
 }
 
@@ -101,10 +115,13 @@ fn measure(format: Format, sizes: &Sizes, time: Duration, small: bool) -> String
     let weights: usize = body.iter().map(|matrix| matrix.rows() * matrix.cols()).sum();
     let prefill = rate(time, || pass(sizes.prompt, body)) * sizes.prompt as f64;
     let bandwidth = decode[0] * bytes as f64;
+    let (rows, cols) = (3 * sizes.hidden, sizes.hidden);
+    let file = vec![0x11; format.matrix_bytes(rows, cols).expect("whole blocks")];
+    let pack = rate(time / 2, || drop(Matrix::from_bytes(format, rows, cols, &file))) * file.len() as f64;
     let [one, four, eight] = decode;
     format!(
         "{{\"format\":\"{}\",\"isa\":\"{}\",\"threads\":{},\"read\":{:.1},\"bandwidth\":{:.1},\"share\":{:.2},\
-         \"decode\":[{one:.1},{four:.1},{eight:.1}],\"prefill\":{prefill:.0},\"gops\":{:.0}}}",
+         \"decode\":[{one:.1},{four:.1},{eight:.1}],\"prefill\":{prefill:.0},\"gops\":{:.0},\"pack\":{:.2}}}",
         format.name(),
         cpu::isa().name(),
         pool::threads(),
@@ -112,6 +129,7 @@ fn measure(format: Format, sizes: &Sizes, time: Duration, small: bool) -> String
         bandwidth / 1e9,
         bandwidth / read,
         prefill * 2.0 * weights as f64 / 1e9,
+        pack / 1e9,
     )
 }
 
@@ -127,4 +145,49 @@ fn rate(time: Duration, mut body: impl FnMut()) -> f64 {
             return 1.0 / best;
         }
     }
+}
+
+/// One layer of attention over a cache.
+fn measure_attention(name: &str, format: KvFormat, time: Duration, small: bool) -> String {
+    const HEADS: usize = 16;
+    const DIM: usize = 64;
+    const PAGE: usize = 64;
+    let (context, prompt) = if small { (64, 20) } else { (1024, 512) };
+    let width = HEADS * DIM;
+    // Layers enough to be read from memory, as a whole model is.
+    let layers = if small { 1 } else { 24 };
+    let rows: Vec<f32> = (0..context * width).map(|i| ((i * 31) % 199) as f32 / 99.0 - 1.0).collect();
+    let places: Vec<(u32, usize)> = (0..context).map(|i| ((i / PAGE) as u32, i % PAGE)).collect();
+    let pages: Vec<u32> = (0..context.div_ceil(PAGE) as u32).collect();
+    let caches: Vec<PagedKv> = (0..layers)
+        .map(|_| {
+            let mut kv = PagedKv::new(format, HEADS, DIM, PAGE, pages.len()).expect("memory");
+            kv.write(&places, Rows::new(&rows, width), Rows::new(&rows, width));
+            kv
+        })
+        .collect();
+    let config = PagedAttention { heads: HEADS, scale: 0.125, window: None, softcap: None, sinks: None };
+    let mut out = vec![0.0; prompt * width];
+    let mut pass = |start: usize, tokens: usize| {
+        let segment = [PagedSegment { tokens, start, pages: &pages }];
+        for kv in &caches {
+            let out = RowsMut { data: &mut out[..tokens * width], stride: width };
+            paged_attention(&config, kv, &segment, Rows::new(&rows, width), out);
+        }
+    };
+    let decode = 1.0 / rate(time, || pass(context - 1, 1)) / layers as f64;
+    let prefill = 1.0 / rate(time, || pass(0, prompt)) / layers as f64;
+    // Pairs of query and key under the causal mask, two products each.
+    let flops = 4.0 * (prompt * (prompt + 1) / 2 * width) as f64;
+    let bytes = PagedKv::page_bytes(format, HEADS, DIM, PAGE) * pages.len();
+    format!(
+        "{{\"cache\":\"{name}\",\"isa\":\"{}\",\"threads\":{},\"decode_us\":{:.1},\"bandwidth\":{:.1},\
+         \"prefill_us\":{:.0},\"gflops\":{:.0}}}",
+        cpu::isa().name(),
+        pool::threads(),
+        decode * 1e6,
+        bytes as f64 / decode / 1e9,
+        prefill * 1e6,
+        flops / prefill / 1e9,
+    )
 }

@@ -19,6 +19,7 @@ pub mod cpu;
 mod error;
 pub mod float;
 pub mod gemm;
+pub mod infer;
 mod mapped;
 pub mod nn;
 pub mod paged;

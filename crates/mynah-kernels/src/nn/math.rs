@@ -49,6 +49,17 @@ pub(crate) fn sigmoid<S: Simd>(s: S, x: S::F) -> S::F {
     s.div(s.splat(1.0), s.add(s.splat(1.0), e))
 }
 
+/// 2√(2/π)·(x + 0.044715x³) (Hendrycks and Gimpel 2016, section 2).
+#[inline(always)]
+pub(crate) fn gelu_inner_twice<S: Simd>(s: S, x: S::F) -> S::F {
+    let square = s.mul(x, x);
+    let factor = s.mul_add(square, s.splat(GELU_SCALE * 0.044_715), s.splat(GELU_SCALE));
+    s.mul(x, factor)
+}
+
+/// 2√(2/π).
+pub(crate) const GELU_SCALE: f32 = 1.595_769_2;
+
 /// Natural logarithm; −∞ at 0, NaN below.
 #[inline(always)]
 pub(crate) fn log<S: Simd>(s: S, x: S::F) -> S::F {

@@ -82,7 +82,7 @@ unary! {
 unary! {
     /// y = ½x(1 + tanh(√(2/π)(x + 0.044715x³))): GELU in its tanh form, computed as x · sigmoid(2·…),
     /// which is the same and does not cancel for negative x.
-    gelu, |s, x| s.mul(x, math::sigmoid(s, gelu_inner_twice(s, x)))
+    gelu, |s, x| s.mul(x, math::sigmoid(s, math::gelu_inner_twice(s, x)))
 }
 unary! {
     /// y = max(x, 0)².
@@ -91,17 +91,6 @@ unary! {
         s.mul(r, r)
     }
 }
-
-/// 2√(2/π)·(x + 0.044715x³) (Hendrycks and Gimpel 2016, section 2).
-#[inline(always)]
-fn gelu_inner_twice<S: Simd>(s: S, x: S::F) -> S::F {
-    let square = s.mul(x, x);
-    let factor = s.mul_add(square, s.splat(GELU_SCALE * 0.044_715), s.splat(GELU_SCALE));
-    s.mul(x, factor)
-}
-
-/// 2√(2/π).
-const GELU_SCALE: f32 = 1.595_769_2;
 
 binary! {
     /// dx = dy · 2·max(x, 0).
@@ -129,9 +118,9 @@ binary! {
 binary! {
     /// Gradient of [`gelu`], from the saved input.
     gelu_backward, |s, x, dy| {
-        let sigmoid = math::sigmoid(s, gelu_inner_twice(s, x));
+        let sigmoid = math::sigmoid(s, math::gelu_inner_twice(s, x));
         let square = s.mul(x, x);
-        let inner = s.mul_add(square, s.splat(GELU_SCALE * 3.0 * 0.044_715), s.splat(GELU_SCALE));
+        let inner = s.mul_add(square, s.splat(math::GELU_SCALE * 3.0 * 0.044_715), s.splat(math::GELU_SCALE));
         let slope = s.mul_add(s.mul(x, s.sub(s.splat(1.0), sigmoid)), inner, s.splat(1.0));
         s.mul(s.mul(dy, sigmoid), slope)
     }

@@ -1,7 +1,7 @@
 //! How the work of a step is cut: tiles of queries, and spans of keys for long sequences.
 
 use super::cache::PagedKv;
-use super::span::{Job, ROWS_MAX, State, run_span};
+use super::span::{Job, ROWS_MAX, State, run_span, space_len};
 use super::{SPAN, UNIT};
 use crate::nn::check::strided;
 use crate::nn::scratch::{self, padded, take};
@@ -147,7 +147,8 @@ impl Work<'_> {
     fn span(&self, tile: &Tile, span: usize, state: &mut [f32]) {
         let (kv, rows, dim) = (self.kv, tile.rows(self.group), self.kv.dim);
         let segment = &self.segments[tile.segment];
-        scratch::with(rows * dim, |q| {
+        scratch::with(padded(rows * dim) + space_len(rows), |mut space| {
+            let q = take(&mut space, rows * dim);
             for (i, q) in q.chunks_exact_mut(dim).enumerate() {
                 let (token, head) = (i / self.group, tile.kv_head * self.group + i % self.group);
                 let at = (tile.first_row + token) * self.q.stride + head * dim;
@@ -166,7 +167,7 @@ impl Work<'_> {
                 softcap: self.config.softcap,
                 keys: span * SPAN..((span + 1) * SPAN).min(tile.seen.end),
             };
-            run_span(&job, parts(kv, rows, state));
+            run_span(&job, parts(kv, rows, state), space);
         });
     }
 

@@ -3,7 +3,6 @@
 use super::cache::{KvFormat, PagedKv};
 use super::{BLOCK, SPAN, UNIT};
 use crate::nn::math;
-use crate::nn::scratch;
 use crate::nn::simd::{Simd, kernel};
 use half::{bf16, f16};
 use std::ops::Range;
@@ -60,17 +59,17 @@ impl Job<'_> {
 }
 
 kernel! {
-    /// Computes the state of all rows over the span's keys.
-    pub(super) fn run_span(job: &Job<'_>, state: State<'_>) = run_span_body
+    /// Computes the state of all rows over the span's keys; `space` is [`space_len`] floats of any content.
+    pub(super) fn run_span(job: &Job<'_>, state: State<'_>, space: &mut [f32]) = run_span_body
 }
 
 #[inline(always)]
-fn run_span_body<S: Simd>(s: S, job: &Job<'_>, state: State<'_>) {
+fn run_span_body<S: Simd>(s: S, job: &Job<'_>, state: State<'_>, space: &mut [f32]) {
     match job.kv.format {
-        KvFormat::F32 => span::<S, f32>(s, job, state),
-        KvFormat::F16 => span::<S, f16>(s, job, state),
-        KvFormat::Bf16 => span::<S, bf16>(s, job, state),
-        KvFormat::Q8 => span::<S, i8>(s, job, state),
+        KvFormat::F32 => span::<S, f32>(s, job, state, space),
+        KvFormat::F16 => span::<S, f16>(s, job, state, space),
+        KvFormat::Bf16 => span::<S, bf16>(s, job, state, space),
+        KvFormat::Q8 => span::<S, i8>(s, job, state, space),
     }
 }
 
@@ -97,8 +96,14 @@ macro_rules! stored {
 }
 stored! { f32: load, false; f16: load_f16, false; bf16: load_bf16, false; i8: load_i8, true; }
 
+/// Work space of a tile of `rows` rows: the scores of a block, and a factor each.
+pub(super) fn space_len(rows: usize) -> usize {
+    rows * BLOCK + rows
+}
+
+// Nothing in here may be a closure that is called from elsewhere: it would be compiled for the baseline.
 #[inline(always)]
-fn span<S: Simd, T: Stored>(s: S, job: &Job<'_>, state: State<'_>) {
+fn span<S: Simd, T: Stored>(s: S, job: &Job<'_>, state: State<'_>, space: &mut [f32]) {
     const { assert!(BLOCK.is_multiple_of(UNIT) && SPAN.is_multiple_of(BLOCK)) };
     let rows = job.rows;
     let stride = job.kv.value_stride();
@@ -106,47 +111,45 @@ fn span<S: Simd, T: Stored>(s: S, job: &Job<'_>, state: State<'_>) {
     state.sums.fill(0.0);
     state.greatest.fill(f32::NEG_INFINITY);
     state.denominators.fill(0.0);
-    scratch::with(rows * BLOCK + rows, |space| {
-        let (scores, factors) = space.split_at_mut(rows * BLOCK);
-        let seen = job.seen(0).start.max(job.keys.start)..job.keys.end;
-        for block in (seen.start / BLOCK * BLOCK..seen.end).step_by(BLOCK) {
-            let mut row = 0;
-            while row < rows {
-                let count = group_of::<S>(rows - row);
-                let here = job.seen_by(row..row + count, block);
-                if !here.is_empty() {
-                    score_rows::<S, T>(s, job, row, count, here, block, scores);
-                }
-                row += count;
+    let (scores, factors) = space.split_at_mut(rows * BLOCK);
+    let seen = job.seen(0).start.max(job.keys.start)..job.keys.end;
+    for block in (seen.start / BLOCK * BLOCK..seen.end).step_by(BLOCK) {
+        let mut row = 0;
+        while row < rows {
+            let count = group_of::<S>(rows - row);
+            let here = job.seen_by(row..row + count, block);
+            if !here.is_empty() {
+                score_rows::<S, T>(s, job, row, count, here, block, scores);
             }
-            for row in 0..rows {
-                let seen = job.seen_by(row..row + 1, block);
-                let scores = &mut scores[row * BLOCK..][..BLOCK];
-                factors[row] = 1.0;
-                if !seen.is_empty() {
-                    let place = (&mut state.greatest[row], &mut state.denominators[row]);
-                    factors[row] = softmax::<S, T>(s, job, seen, block, scores, place);
-                }
-            }
-            let mut row = 0;
-            while row < rows {
-                let count = group_of::<S>(rows - row);
-                let here = job.seen_by(row..row + count, block);
-                if !here.is_empty() {
-                    for row in row..row + count {
-                        clear(
-                            &mut scores[row * BLOCK..][..BLOCK],
-                            job.seen_by(row..row + 1, block),
-                            &here,
-                            block,
-                        );
-                    }
-                    add_values::<S, T>(s, job, row, count, here, block, scores, factors, state.sums);
-                }
-                row += count;
+            row += count;
+        }
+        for row in 0..rows {
+            let seen = job.seen_by(row..row + 1, block);
+            let scores = &mut scores[row * BLOCK..][..BLOCK];
+            factors[row] = 1.0;
+            if !seen.is_empty() {
+                let place = (&mut state.greatest[row], &mut state.denominators[row]);
+                factors[row] = softmax::<S, T>(s, job, seen, block, scores, place);
             }
         }
-    });
+        let mut row = 0;
+        while row < rows {
+            let count = group_of::<S>(rows - row);
+            let here = job.seen_by(row..row + count, block);
+            if !here.is_empty() {
+                for row in row..row + count {
+                    clear(
+                        &mut scores[row * BLOCK..][..BLOCK],
+                        job.seen_by(row..row + 1, block),
+                        &here,
+                        block,
+                    );
+                }
+                add_values::<S, T>(s, job, row, count, here, block, scores, factors, state.sums);
+            }
+            row += count;
+        }
+    }
 }
 
 /// Rows of the next register tile.

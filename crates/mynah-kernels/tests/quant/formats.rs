@@ -16,6 +16,26 @@ fn row_of(matrix: &Matrix, i: usize) -> Vec<f32> {
     row
 }
 
+/// Golden values of the `gguf` package, made by tests/golden/blocks.py.
+#[test]
+fn blocks_mean_what_ggml_means() {
+    let mut seen = 0;
+    for line in include_str!("../golden/blocks.txt").lines() {
+        let mut words = line.split(' ');
+        let name = words.next().expect("a name");
+        let format = Format::ALL.into_iter().find(|format| format.name() == name).expect("a known format");
+        let hex = words.next().expect("bytes");
+        let bytes: Vec<u8> = (0..hex.len() / 2)
+            .map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).expect("hexadecimal"))
+            .collect();
+        let want: Vec<f32> =
+            words.map(|bits| f32::from_bits(u32::from_str_radix(bits, 16).expect("hexadecimal"))).collect();
+        assert_eq!(dequantized(format, &bytes, want.len()), want, "{name}");
+        seen += 1;
+    }
+    assert_eq!(seen, 5);
+}
+
 #[test]
 fn a_matrix_keeps_the_values_of_the_file() {
     for format in Format::ALL {

@@ -4,6 +4,7 @@
 #[allow(dead_code)]
 mod support;
 
+mod bench;
 mod bytes;
 mod formats;
 mod matmul;
