@@ -22,6 +22,8 @@ pub enum Location {
     /// `artifacts`, else of [`OpenOptions::artifact_dir`], else `artifacts/ID` in the home folder of Mynah, where ID
     /// is the ledger's own. Machines that are to read each other's artifacts need the same folder, on a
     /// shared disk.
+    ///
+    /// Every call waits for the server: inside an asynchronous program it belongs on a thread that may block.
     Postgres(PostgresAddress),
 }
 

@@ -9,6 +9,8 @@
 //! type that keeps them, and generic methods (any tuple of values, any type of a column) stay possible. A trait with
 //! one generic parameter through the whole crate would compile everything twice for the same effect.
 //!
+//! Only `import`, which reads the SQLite file of another program, goes past this layer.
+//!
 //! Rejected: an object-relational mapper (it would write the statements that we tune by hand), and a common
 //! denominator of both (SQLite's group commit, its file and its version in the header are used as they are).
 
@@ -150,6 +152,27 @@ impl Connection {
             }
             // The server waits, for as long as the session said.
             Connection::Postgres(server) => Ok(server.begin_write()?),
+        }
+    }
+
+    /// Begins one of several changes in a transaction: a savepoint.
+    pub fn begin_change(&self) -> Result<()> {
+        match self {
+            Connection::Sqlite(_) => self.execute("SAVEPOINT change", []).map(drop),
+            Connection::Postgres(server) => server.begin_change(),
+        }
+    }
+
+    /// Ends the change and keeps what it did, or takes it back.
+    pub fn end_change(&self, keep: bool) -> Result<()> {
+        match self {
+            Connection::Sqlite(_) => {
+                if !keep {
+                    self.execute("ROLLBACK TO change", [])?;
+                }
+                self.execute("RELEASE change", []).map(drop)
+            }
+            Connection::Postgres(server) => server.end_change(keep),
         }
     }
 

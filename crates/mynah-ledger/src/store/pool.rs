@@ -48,6 +48,9 @@ impl Pool {
 
     /// Closes the idle connections.
     pub fn close(&self) {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let idle = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
+        // In a thread of its own: a connection to a server cannot be closed inside an asynchronous task, where the last
+        // handle of a ledger may go. A panic there leaves nothing to do here.
+        let _ = std::thread::spawn(move || drop(idle)).join();
     }
 }

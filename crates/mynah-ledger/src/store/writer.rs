@@ -218,7 +218,7 @@ fn commit_group(
 
 /// Runs one change in its savepoint. An error means that the transaction itself is broken.
 fn run_job(connection: &Connection, log: &mut Log, job: &mut dyn Job) -> Result<()> {
-    connection.prepare_cached("SAVEPOINT change")?.execute([])?;
+    connection.begin_change()?;
     let mut tx = Tx { connection, now_ms: now_ms(), actor: job.actor(), events: Vec::new() };
     let ok = job.run(&mut tx);
     let Tx { now_ms, actor, events, .. } = tx;
@@ -226,9 +226,5 @@ fn run_job(connection: &Connection, log: &mut Log, job: &mut dyn Job) -> Result<
     if let Err(error) = &recorded {
         job.fail(error.clone());
     }
-    if !ok || recorded.is_err() {
-        connection.prepare_cached("ROLLBACK TO change")?.execute([])?;
-    }
-    connection.prepare_cached("RELEASE change")?.execute([])?;
-    Ok(())
+    Ok(connection.end_change(ok && recorded.is_ok())?)
 }

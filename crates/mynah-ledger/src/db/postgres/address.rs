@@ -19,7 +19,7 @@ const SOCKET_FOLDERS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
 /// The address of a PostgreSQL database, `postgresql://USER:PASSWORD@HOST:PORT/DATABASE?…`.
 ///
 /// What the URL leaves out comes from libpq's variables `PGHOST`, `PGPORT`, `PGUSER`, `PGPASSWORD`, `PGDATABASE`,
-/// `PGSSLMODE` and `PGSSLROOTCERT`. Besides libpq's parameters there is `artifacts`, the folder of the contents of
+/// `PGSSLMODE` and `PGSSLROOTCERT` (a password file and a service file are not read). Besides libpq's parameters there is `artifacts`, the folder of the contents of
 /// artifacts. A schema of its own is chosen by `options=-csearch_path%3DSCHEMA`.
 ///
 /// Connections are verified or plain, never encrypted to somebody unknown: `sslmode=require` and `verify-full` both

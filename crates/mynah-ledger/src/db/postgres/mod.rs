@@ -46,6 +46,19 @@ pub struct Server {
     client: RefCell<Client>,
     statements: RefCell<HashMap<String, postgres::Statement>>,
     scans: Cell<u64>,
+    savepoint: Cell<Savepoint>,
+}
+
+/// Every statement to the server is a way there and back, so a savepoint is set with the beginning of its transaction,
+/// and one that is kept goes with the next or with the commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Savepoint {
+    /// There is none.
+    None,
+    /// Set, and nothing done since.
+    Fresh,
+    /// Set, with a change behind it that is kept.
+    Kept,
 }
 
 /// How a connection is to be.
@@ -69,7 +82,12 @@ impl Server {
             setup.push_str("; SET synchronous_commit = on");
         }
         client.batch_execute(&setup).map_err(|error| error_of(&error))?;
-        Ok(Server { client: client.into(), statements: RefCell::default(), scans: Cell::new(0) })
+        Ok(Server {
+            client: client.into(),
+            statements: RefCell::default(),
+            scans: Cell::new(0),
+            savepoint: Cell::new(Savepoint::None),
+        })
     }
 
     /// Whether the server or the network has ended it; asks, as the client only knows once it has tried.
@@ -157,14 +175,38 @@ impl Server {
 
     /// Begins a transaction that reads one state.
     pub fn begin_read(&self) -> Result<()> {
+        self.savepoint.set(Savepoint::None);
         self.batch("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
     }
 
     /// Begins a transaction that writes, once it holds the lock of all writers.
     pub fn begin_write(&self) -> Result<()> {
+        self.savepoint.set(Savepoint::None);
         self.batch(
-            "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE; SELECT 1 FROM audit_tree WHERE id = 0 FOR UPDATE",
-        )
+            "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE; SELECT 1 FROM audit_tree WHERE id = 0 FOR UPDATE;
+             SAVEPOINT change",
+        )?;
+        self.savepoint.set(Savepoint::Fresh);
+        Ok(())
+    }
+
+    /// Begins one of several changes in a transaction.
+    pub fn begin_change(&self) -> Result<()> {
+        match self.savepoint.replace(Savepoint::Fresh) {
+            Savepoint::Fresh => Ok(()),
+            Savepoint::Kept => self.batch("RELEASE change; SAVEPOINT change"),
+            Savepoint::None => self.batch("SAVEPOINT change"),
+        }
+    }
+
+    /// Ends the change and keeps what it did, or takes it back.
+    pub fn end_change(&self, keep: bool) -> Result<()> {
+        if keep {
+            self.savepoint.set(Savepoint::Kept);
+            return Ok(());
+        }
+        // The savepoint itself stays, for the next change.
+        self.batch("ROLLBACK TO change")
     }
 
     /// Begins the transaction of the migrations.
