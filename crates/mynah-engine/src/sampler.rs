@@ -70,11 +70,20 @@ pub fn row_rng(seed: u64, row: u64) -> Rng {
 }
 
 /// Chooses tokens; keeps its working memory between calls.
+///
+/// Vocabularies have 150,000 ids, so nothing here sorts all of them. Without a filter one vectorised pass weighs the
+/// ids and a second one, over sums of blocks, finds the drawn one; every filter first narrows the ids by a bound that
+/// one pass can check.
 #[derive(Clone, Debug, Default)]
 pub struct Sampler {
     /// (id, weight) with weight = p / p of the most likely id.
     candidates: Vec<(u32, f64)>,
+    /// The weights of all ids.
+    weights: Vec<f32>,
 }
+
+/// Ids whose weights are summed together before a draw walks through them.
+const BLOCK: usize = 256;
 
 impl Sampler {
     /// One id for these logits `(V)`. −∞ marks an id that may not be chosen.
@@ -82,10 +91,34 @@ impl Sampler {
     /// # Errors
     /// [`ErrorKind::Logits`] when a logit is NaN or +∞, or all are −∞.
     pub fn sample(&mut self, logits: &[f32], options: &SamplingOptions, rng: &mut Rng) -> Result<u32> {
+        self.sample_typical(logits, options, 1.0, rng)
+    }
+
+    /// The same with locally typical sampling (Meister et al., 2022) after the other filters: of what they left, the
+    /// ids whose surprise −ln p is nearest to the expected one, until they reach probability `typical_p`.
+    ///
+    /// # Errors
+    /// As [`sample`](Self::sample).
+    pub fn sample_typical(
+        &mut self,
+        logits: &[f32],
+        options: &SamplingOptions,
+        typical_p: f64,
+        rng: &mut Rng,
+    ) -> Result<u32> {
+        let (best, maximum) = greatest(logits)?;
         if options.temperature == 0.0 {
-            return greatest(logits).map(|(id, _)| id);
+            return Ok(best);
         }
-        let kept = self.distribution(logits, options)?;
+        let keeps_all = options.top_k == 0 || options.top_k >= logits.len();
+        if keeps_all && options.top_p >= 1.0 && options.min_p <= 0.0 && typical_p >= 1.0 {
+            return Ok(self.draw_from_all(logits, maximum, options, rng));
+        }
+        self.filter(logits, maximum, options);
+        if typical_p < 1.0 {
+            self.keep_typical(typical_p);
+        }
+        let kept = &self.candidates;
         let total: f64 = kept.iter().map(|&(_, weight)| weight).sum();
         let mut rest = rng.uniform() * total;
         for &(id, weight) in kept {
@@ -95,7 +128,7 @@ impl Sampler {
             }
         }
         // Rounding can leave a hair; it belongs to the last candidate with any weight.
-        Ok(kept.iter().rev().find(|&&(_, weight)| weight > 0.0).map_or(kept[0].0, |&(id, _)| id))
+        Ok(kept.iter().rev().find(|&&(_, weight)| weight > 0.0).map_or(best, |&(id, _)| id))
     }
 
     /// The ids that the filters leave with their weights relative to the most likely one, most likely
@@ -105,55 +138,213 @@ impl Sampler {
     /// As [`sample`](Self::sample).
     pub fn distribution(&mut self, logits: &[f32], options: &SamplingOptions) -> Result<&[(u32, f64)]> {
         let (_, maximum) = greatest(logits)?;
-        let maximum = f64::from(maximum);
-        // A temperature of 0 is the limit: all the weight on the greatest logit.
-        let inverse = 1.0 / options.temperature.max(1e-6);
-        self.candidates.clear();
-        self.candidates.extend(
-            logits.iter().enumerate().filter(|&(_, &logit)| logit > f32::NEG_INFINITY).map(|(id, &logit)| {
-                // exp keeps the order of the logits; below −745 it is zero anyway.
-                (id as u32, ((f64::from(logit) - maximum) * inverse).exp())
-            }),
-        );
-        if options.top_k > 0 && options.top_k < self.candidates.len() {
-            let order = by_logit(logits);
-            self.candidates.select_nth_unstable_by(options.top_k - 1, order);
-            self.candidates.truncate(options.top_k);
-            self.candidates.sort_unstable_by(by_logit(logits));
+        self.filter(logits, maximum, options);
+        Ok(&self.candidates)
+    }
+
+    /// Draws one of all ids.
+    fn draw_from_all(
+        &mut self,
+        logits: &[f32],
+        maximum: f32,
+        options: &SamplingOptions,
+        rng: &mut Rng,
+    ) -> u32 {
+        weigh(logits, maximum, inverse(options), &mut self.weights);
+        let total = sum(&self.weights);
+        let mut rest = rng.uniform() * total;
+        let mut last = 0;
+        for (block, weights) in self.weights.chunks(BLOCK).enumerate() {
+            let sum = block_sum(weights);
+            if rest >= sum {
+                rest -= sum;
+                continue;
+            }
+            for (place, &weight) in weights.iter().enumerate() {
+                if weight > 0.0 {
+                    last = block * BLOCK + place;
+                    rest -= f64::from(weight);
+                    if rest < 0.0 {
+                        return last as u32;
+                    }
+                }
+            }
+            // Sums in another order can leave a hair; it belongs to the last id of the block.
+            return last as u32;
         }
-        if options.top_p < 1.0 {
-            self.keep_top_p(logits, options.top_p);
+        self.weights.iter().rposition(|&weight| weight > 0.0).unwrap_or(last) as u32
+    }
+
+    /// Applies top-k, top-p and min-p.
+    fn filter(&mut self, logits: &[f32], maximum: f32, options: &SamplingOptions) {
+        // exp keeps the order of the logits; below −745 it is zero anyway.
+        let scale = inverse(options);
+        let weight = |logit: f32| ((f64::from(logit) - f64::from(maximum)) * scale).exp();
+        let weighted = |(id, &logit): (usize, &f32)| (id as u32, weight(logit));
+        self.candidates.clear();
+        if options.top_k > 0 && options.top_k < logits.len() {
+            self.keep_top_k(logits, options.top_k);
+            self.candidates.iter_mut().for_each(|(id, value)| *value = weight(logits[*id as usize]));
+            if options.top_p < 1.0 {
+                let goal = options.top_p * self.candidates.iter().map(|&(_, weight)| weight).sum::<f64>();
+                self.keep_top_p(logits, goal);
+            }
+        } else if options.top_p < 1.0 {
+            weigh(logits, maximum, scale, &mut self.weights);
+            let total = sum(&self.weights);
+            // All ids below this weight together have less than 1 − p, so the shortest list is among the others.
+            let bound = ((1.0 - options.top_p) * total / logits.len() as f64 * 0.999) as f32;
+            let kept = logits.iter().zip(&self.weights).enumerate();
+            self.candidates.extend(
+                kept.filter(|(_, (_, weight))| **weight >= bound && **weight > 0.0)
+                    .map(|(id, (logit, _))| weighted((id, logit))),
+            );
+            self.keep_top_p(logits, options.top_p * total);
+        } else {
+            // A hair less than min-p, because this bound is rounded otherwise than the weights.
+            let least = (f64::from(maximum) + options.min_p.max(f64::MIN_POSITIVE).ln() / scale) as f32;
+            let least = least - least.abs() * 1e-5;
+            let kept = |&(_, logit): &(usize, &f32)| *logit >= least && *logit > f32::NEG_INFINITY;
+            self.candidates.extend(logits.iter().enumerate().filter(kept).map(weighted));
         }
         if options.min_p > 0.0 {
             self.candidates.retain(|&(_, weight)| weight >= options.min_p);
         }
-        Ok(&self.candidates)
     }
 
-    /// Keeps the shortest list in falling order that reaches `top_p` of the weight.
-    fn keep_top_p(&mut self, logits: &[f32], top_p: f64) {
-        let goal = top_p * self.candidates.iter().map(|&(_, weight)| weight).sum::<f64>();
-        // Sorting a whole vocabulary costs more than the rest of sampling; the goal is mostly reached
-        // within a few of the most likely ids, so sort a growing part only.
-        let len = self.candidates.len();
-        let mut sorted = 0;
-        let mut sum = 0.0;
-        while sorted < len {
-            let end = (sorted * 8).max(64).min(len);
-            if end < len {
-                self.candidates[sorted..].select_nth_unstable_by(end - sorted - 1, by_logit(logits));
-            }
-            self.candidates[sorted..end].sort_unstable_by(by_logit(logits));
-            for at in sorted..end {
-                sum += self.candidates[at].1;
-                if sum >= goal {
-                    self.candidates.truncate(at + 1);
-                    return;
+    /// The `top_k` greatest logits, falling; the weights are not set.
+    fn keep_top_k(&mut self, logits: &[f32], top_k: usize) {
+        // Gathers what is above the least of the best so far, and cuts when twice too many have come.
+        let room = (top_k * 2).max(64);
+        let mut least = f32::NEG_INFINITY;
+        for (id, &logit) in logits.iter().enumerate() {
+            if logit > least {
+                self.candidates.push((id as u32, 0.0));
+                if self.candidates.len() >= room {
+                    self.candidates.select_nth_unstable_by(top_k - 1, by_logit(logits));
+                    least = logits[self.candidates[top_k - 1].0 as usize];
+                    self.candidates.truncate(top_k);
                 }
             }
-            sorted = end;
+        }
+        self.candidates.sort_unstable_by(by_logit(logits));
+        self.candidates.truncate(top_k);
+    }
+
+    /// Keeps the shortest list in falling order whose weights reach `goal`.
+    fn keep_top_p(&mut self, logits: &[f32], goal: f64) {
+        keep_until(&mut self.candidates, goal, by_logit(logits));
+    }
+
+    /// Keeps the ids of the most typical surprise until they reach `typical_p` of the weight.
+    fn keep_typical(&mut self, typical_p: f64) {
+        let total: f64 = self.candidates.iter().map(|&(_, weight)| weight).sum();
+        // Surprise is −ln(weight / total); the constant drops out of the difference to its expectation.
+        let expected: f64 = self
+            .candidates
+            .iter()
+            .filter(|&&(_, weight)| weight > 0.0)
+            .map(|&(_, weight)| -weight.ln() * weight / total)
+            .sum();
+        self.candidates.retain(|&(_, weight)| weight > 0.0);
+        let distance = |weight: f64| (-weight.ln() - expected).abs();
+        keep_until(&mut self.candidates, typical_p * total, |a, b| {
+            distance(a.1).total_cmp(&distance(b.1)).then(a.0.cmp(&b.0))
+        });
+    }
+}
+
+/// The factor of logits at a temperature; 0 is the limit: all the weight on the greatest logit.
+fn inverse(options: &SamplingOptions) -> f64 {
+    1.0 / options.temperature.max(1e-6)
+}
+
+/// Keeps the shortest list in this order whose weights reach `goal`, sorted. Sorting everything costs more than the
+/// rest of sampling, and the goal is mostly reached within a few ids, so only a growing part is sorted.
+fn keep_until(
+    candidates: &mut Vec<(u32, f64)>,
+    goal: f64,
+    order: impl Fn(&(u32, f64), &(u32, f64)) -> std::cmp::Ordering,
+) {
+    let len = candidates.len();
+    let mut sorted = 0;
+    let mut sum = 0.0;
+    while sorted < len {
+        let end = (sorted * 8).max(64).min(len);
+        if end < len {
+            candidates[sorted..].select_nth_unstable_by(end - sorted - 1, &order);
+        }
+        candidates[sorted..end].sort_unstable_by(&order);
+        for at in sorted..end {
+            sum += candidates[at].1;
+            if sum >= goal {
+                candidates.truncate(at + 1);
+                return;
+            }
+        }
+        sorted = end;
+    }
+}
+
+/// The sum of weights, block by block.
+fn sum(weights: &[f32]) -> f64 {
+    weights.chunks(BLOCK).map(block_sum).sum()
+}
+
+/// The sum of at most [`BLOCK`] weights, in lanes side by side.
+fn block_sum(block: &[f32]) -> f64 {
+    let mut lanes = [0.0f32; 8];
+    let chunks = block.chunks_exact(lanes.len());
+    let rest: f32 = chunks.remainder().iter().sum();
+    for chunk in chunks {
+        for (lane, &weight) in lanes.iter_mut().zip(chunk) {
+            *lane += weight;
         }
     }
+    f64::from(lanes.iter().sum::<f32>() + rest)
+}
+
+/// exp((logit − maximum) · scale) of all logits, at most 1; 0 for −∞.
+fn weigh(logits: &[f32], maximum: f32, scale: f64, weights: &mut Vec<f32>) {
+    let scale = scale as f32;
+    weights.clear();
+    weights.extend(logits.iter().map(|&logit| exp_not_above_1((logit - maximum) * scale)));
+}
+
+/// exp(x) for x ≤ 0, with a relative error below 4·10⁻⁷; 0 below −87, where f32 has no normal numbers left.
+///
+/// x = n·ln 2 + r with whole n and |r| ≤ ln 2 / 2; exp(r) by its Taylor polynomial, 2ⁿ by its bits. There is no
+/// branch and no call in it, so a loop over it is vectorised.
+#[inline]
+fn exp_not_above_1(x: f32) -> f32 {
+    /// Adding 1.5·2²³ rounds to a whole number that then lies in the lowest bits.
+    const ROUND: f32 = 12_582_912.0;
+    let clamped = x.max(-87.0);
+    let shifted = clamped * std::f32::consts::LOG2_E + ROUND;
+    let n = shifted - ROUND;
+    // ln 2 in two parts, so that n·ln 2 loses nothing.
+    let r = clamped - n * 0.693_359_4 + n * 2.121_944_4e-4;
+    let p = 1.0 / 720.0;
+    let p = p * r + 1.0 / 120.0;
+    let p = p * r + 1.0 / 24.0;
+    let p = p * r + 1.0 / 6.0;
+    let p = p * r + 0.5;
+    let p = p * r + 1.0;
+    let p = p * r + 1.0;
+    let exponent = (shifted.to_bits().wrapping_sub(ROUND.to_bits())).wrapping_add(127) << 23;
+    let value = p * f32::from_bits(exponent);
+    if x < -87.0 { 0.0 } else { value }
+}
+
+/// ln Σ exp(logit): what to subtract from a logit for its log probability.
+///
+/// # Errors
+/// As [`greatest`].
+pub(crate) fn log_sum_exp(logits: &[f32]) -> Result<f64> {
+    let (_, maximum) = greatest(logits)?;
+    let mut weights = Vec::with_capacity(logits.len());
+    weigh(logits, maximum, 1.0, &mut weights);
+    Ok(f64::from(maximum) + sum(&weights).ln())
 }
 
 /// Falling by logit, then rising by id.
@@ -166,25 +357,38 @@ fn by_logit(logits: &[f32]) -> impl Fn(&(u32, f64), &(u32, f64)) -> std::cmp::Or
 /// # Errors
 /// [`ErrorKind::Logits`] when a logit is NaN or +∞, or all are −∞.
 pub fn greatest(logits: &[f32]) -> Result<(u32, f32)> {
-    let mut best = (0u32, f32::NEG_INFINITY);
-    for (id, &logit) in logits.iter().enumerate() {
-        if logit.is_nan() || logit == f32::INFINITY {
-            let message = format!(
-                "logit {id} of {} is {logit}: the model's weights or its input are broken; \
-                 check the checkpoint, or train again with a lower learning rate",
-                logits.len()
-            );
-            return Err(Error::new(ErrorKind::Logits, message));
-        }
-        if logit > best.1 {
-            best = (id as u32, logit);
+    // Lanes side by side, without a branch, so that the loop is vectorised.
+    let mut lanes = [f32::NEG_INFINITY; 16];
+    let mut is_broken = false;
+    let chunks = logits.chunks_exact(lanes.len());
+    let rest = chunks.remainder();
+    for chunk in chunks {
+        for (lane, &logit) in lanes.iter_mut().zip(chunk) {
+            *lane = if logit > *lane { logit } else { *lane };
+            is_broken |= logit.is_nan() | (logit == f32::INFINITY);
         }
     }
-    if best.1 == f32::NEG_INFINITY {
-        let message = format!("none of the {} logits allows a token", logits.len());
+    for &logit in rest {
+        lanes[0] = if logit > lanes[0] { logit } else { lanes[0] };
+        is_broken |= logit.is_nan() | (logit == f32::INFINITY);
+    }
+    if is_broken && let Some(id) = logits.iter().position(|&logit| logit.is_nan() || logit == f32::INFINITY) {
+        let message = format!(
+            "logit {id} of {} is {}: the model's weights or its input are broken; \
+             check the checkpoint, or train again with a lower learning rate",
+            logits.len(),
+            logits[id]
+        );
         return Err(Error::new(ErrorKind::Logits, message));
     }
-    Ok(best)
+    let best = lanes.into_iter().fold(f32::NEG_INFINITY, f32::max);
+    match logits.iter().position(|&logit| logit == best) {
+        Some(id) if best > f32::NEG_INFINITY => Ok((id as u32, best)),
+        _ => {
+            let message = format!("none of the {} logits allows a token", logits.len());
+            Err(Error::new(ErrorKind::Logits, message))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -310,6 +514,63 @@ mod tests {
         };
         assert_eq!(draw(0), draw(0));
         assert_ne!(draw(0), draw(1));
+    }
+
+    #[test]
+    fn the_fast_exponential_is_close() {
+        let mut x = 0.0f32;
+        while x > -86.9 {
+            let (found, expect) = (f64::from(exp_not_above_1(x)), f64::from(x).exp());
+            assert!((found / expect - 1.0).abs() < 4e-7, "exp({x}) is {expect}, found {found}");
+            x -= 0.0137;
+        }
+        assert_eq!(exp_not_above_1(0.0), 1.0);
+        assert_eq!((exp_not_above_1(-88.0), exp_not_above_1(f32::NEG_INFINITY)), (0.0, 0.0));
+        let logits: Vec<f32> = (0..1000).map(|i| (i % 17) as f32 - 3.0).collect();
+        let expect = logits.iter().map(|&x| f64::from(x).exp()).sum::<f64>().ln();
+        assert!((log_sum_exp(&logits).unwrap() - expect).abs() < 1e-6);
+    }
+
+    #[test]
+    fn typical_sampling_keeps_the_nearest_surprise() {
+        // Surprises 0.69, 1.39, 2.08, 2.08; expected 1.21: the second is nearest, then the first.
+        let p = [0.5, 0.25, 0.125, 0.125];
+        let kept = |typical_p: f64| {
+            let (logits, mut sampler) = (logits(&p), Sampler::default());
+            sampler.distribution(&logits, &SamplingOptions::default()).unwrap();
+            sampler.keep_typical(typical_p);
+            sampler.candidates.iter().map(|&(id, _)| id).collect::<Vec<u32>>()
+        };
+        assert_eq!(kept(0.2), [1]);
+        assert_eq!(kept(0.3), [1, 0]);
+        assert_eq!(kept(0.8), [1, 0, 2]);
+        assert_eq!(kept(1.0), [1, 0, 2, 3]);
+        // Sampling uses it: without it other ids are drawn too.
+        let draws = |typical_p: f64| {
+            let (logits, mut sampler, mut rng) = (logits(&p), Sampler::default(), Rng::new(1));
+            let options = SamplingOptions::default();
+            let mut draw = || sampler.sample_typical(&logits, &options, typical_p, &mut rng).unwrap();
+            (0..100).map(|_| draw()).collect::<std::collections::BTreeSet<u32>>().len()
+        };
+        assert_eq!((draws(0.2), draws(1.0)), (1, 4));
+    }
+
+    #[test]
+    fn excluded_ids_are_never_drawn() {
+        let mut logits = vec![f32::NEG_INFINITY; 1000];
+        (logits[300], logits[301], logits[999]) = (1.0, 1.0, -50.0);
+        let (mut sampler, mut rng) = (Sampler::default(), Rng::new(5));
+        for options in [
+            SamplingOptions::default(),
+            SamplingOptions { top_p: 0.999, ..Default::default() },
+            SamplingOptions { top_k: 50, ..Default::default() },
+            SamplingOptions { min_p: 0.1, ..Default::default() },
+        ] {
+            for _ in 0..500 {
+                let id = sampler.sample(&logits, &options, &mut rng).unwrap();
+                assert!(id == 300 || id == 301, "{id} with {options:?}");
+            }
+        }
     }
 
     #[test]

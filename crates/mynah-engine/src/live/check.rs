@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::constraint::{Constraint, ConstraintSource};
+use super::constraint::{Constraint, ConstraintSource, GrammarCompiler};
 use super::request::{LOGPROBS_MAX, Request, SAMPLES_MAX, STOP_TEXT_LEN_MAX, STOP_TEXTS_MAX};
 use super::step_model::StepModel;
 use super::writer::Spec;
@@ -45,8 +45,13 @@ impl ModelFacts {
     }
 }
 
-/// Checks a request; gives what its samples share, and its constraint.
-pub(super) fn check(request: Request, facts: &ModelFacts) -> Result<(Spec, Option<Box<dyn Constraint>>)> {
+/// Checks a request; gives what its samples share, and its constraint. The compiler is asked for only when there is
+/// something to compile.
+pub(super) fn check<'a>(
+    request: Request,
+    facts: &ModelFacts,
+    compiler: impl FnOnce() -> Result<&'a GrammarCompiler>,
+) -> Result<(Spec, Option<Box<dyn Constraint>>)> {
     let vocab_size = facts.vocab_size;
     let max_tokens = check_length(&request, facts)?;
     if let Some(at) = request.prompt.iter().position(|&id| id as usize >= vocab_size) {
@@ -80,7 +85,11 @@ pub(super) fn check(request: Request, facts: &ModelFacts) -> Result<(Spec, Optio
     if !(-100..=100).contains(&request.priority) {
         return option(format!("priority is {}; it must be from -100 to 100", request.priority));
     }
-    let constraint = request.constraint.map(|ConstraintSource::Custom(constraint)| constraint);
+    let constraint = match request.constraint {
+        None => None,
+        Some(ConstraintSource::Custom(constraint)) => Some(constraint),
+        Some(source) => Some(compiler()?.compile(source)?),
+    };
     let spec = Spec {
         prompt: request.prompt,
         samples: request.samples,

@@ -80,6 +80,7 @@ pub(super) struct Live {
     pub unfinished: usize,
     pub usage: Usage,
     pub is_prompt_told: bool,
+    pub adapter: Option<u32>,
 }
 
 impl Live {
@@ -155,14 +156,25 @@ impl Core {
         let Submission { spec, constraint, priority, sink, cancel, deadline } = submission;
         let request = self.arrivals;
         let usage = Usage { prompt_tokens: spec.prompt.len(), ..Usage::default() };
-        let live = Live { sink, cancel, deadline, unfinished: spec.samples, usage, is_prompt_told: false };
+        let (unfinished, adapter) = (spec.samples, spec.adapter);
+        let live = Live { sink, cancel, deadline, unfinished, usage, is_prompt_told: false, adapter };
         self.requests.insert(request, live);
+        if let Some(adapter) = spec.adapter
+            && !self.model.has_adapter(adapter)
+        {
+            // The number is taken even so: two requests must not share one.
+            self.arrivals += 1;
+            let message = format!("no adapter is loaded under the number {adapter}");
+            self.fail(request, &Error::new(ErrorKind::Option, message));
+            return;
+        }
         // Recurrent state cannot be copied, so there each sample reads the prompt itself.
         let (readers, forks) = if self.is_recurrent { (spec.samples, 0) } else { (1, spec.samples - 1) };
         for sample in 0..readers {
             let constraint = constraint.as_ref().map(|constraint| constraint.fork());
             let mut sequence = self.sequence(request, sample, priority, &spec, constraint);
             sequence.forks = forks;
+            sequence.is_scoring = spec.prompt_logprobs.is_some();
             self.queue.push_back(sequence);
         }
     }
@@ -191,6 +203,7 @@ impl Core {
             slot: None,
             version: self.version,
             forks: 0,
+            is_scoring: false,
             prompt_logprobs: Vec::new(),
             is_charged: false,
             preemptions: 0,
@@ -299,6 +312,7 @@ impl Core {
 
     /// The model was changed: pages of old weights are not found any more.
     pub fn changed(&mut self, change: Change) {
+        self.fail_without_adapter();
         if change == Change::Nothing {
             return;
         }
@@ -309,6 +323,20 @@ impl Core {
                 self.give_back(&mut sequence);
                 self.queue.push_front(sequence);
             }
+        }
+    }
+
+    /// Fails the requests whose adapter was unloaded.
+    fn fail_without_adapter(&mut self) {
+        let orphans: Vec<u64> = self
+            .requests
+            .iter()
+            .filter(|(_, live)| live.adapter.is_some_and(|adapter| !self.model.has_adapter(adapter)))
+            .map(|(&request, _)| request)
+            .collect();
+        for request in orphans {
+            let message = "the request's adapter was unloaded before it was done";
+            self.fail(request, &Error::new(ErrorKind::Option, message));
         }
     }
 

@@ -3,11 +3,12 @@
 use std::ops::ControlFlow;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::check::{ModelFacts, check};
+use super::constraint::GrammarCompiler;
 use super::core::{Core, SinkGuard, Submission};
 use super::draft::Drafter;
 use super::metrics::Metrics;
@@ -89,6 +90,7 @@ struct Shared {
     step_ended_us: AtomicU64,
     metrics: Mutex<Metrics>,
     thread: Mutex<Option<thread::JoinHandle<()>>>,
+    grammars: OnceLock<Result<GrammarCompiler>>,
 }
 
 impl Shared {
@@ -166,6 +168,7 @@ impl Engine {
             step_ended_us: AtomicU64::new(0),
             metrics: Mutex::default(),
             thread: Mutex::default(),
+            grammars: OnceLock::new(),
         });
         let drafter =
             draft.map(|draft| Drafter::new(draft, facts.vocab_size, options.step_tokens)).transpose()?;
@@ -213,7 +216,7 @@ impl EngineHandle {
         }
         let deadline = request.deadline.and_then(|deadline| Instant::now().checked_add(deadline));
         let priority = request.priority;
-        let (spec, constraint) = check(request, &shared.facts)?;
+        let (spec, constraint) = check(request, &shared.facts, || self.grammar_compiler())?;
         let requests_max = shared.options.requests_max;
         let ticket = Ticket(shared.requests.clone());
         if shared.requests.fetch_add(1, Ordering::AcqRel) >= requests_max {
@@ -232,6 +235,16 @@ impl EngineHandle {
         // When the thread is gone the submission comes back and its sink hears of it as it is dropped.
         self.sender.send(Message::Submit(Box::new(submission))).map_err(|_| dead())?;
         Ok(cancel)
+    }
+
+    /// The compiler of constraints, built from the tokenizer when it is first asked for: ask once at the start, so that
+    /// the first constrained request does not wait for it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Constraint`] when the vocabulary does not allow constraints.
+    pub fn grammar_compiler(&self) -> Result<&GrammarCompiler> {
+        let built = self.shared.grammars.get_or_init(|| GrammarCompiler::new(self.shared.codec.clone()));
+        built.as_ref().map_err(Clone::clone)
     }
 
     /// Does something to the model between two steps and waits for the result: load an adapter, exchange weights.

@@ -21,6 +21,50 @@
 //! scheduler thread beside the model's (there is nothing to schedule while a step runs but masks, which have a thread).
 //!
 //! A prompt that does not fit is refused with the numbers; nothing is ever cut.
+//!
+//! # Use
+//!
+//! ```no_run
+//! use std::ops::ControlFlow;
+//! use std::sync::Arc;
+//! use mynah_engine::live::*;
+//!
+//! fn serve(model: Box<dyn StepModel>, codec: Arc<dyn Codec>) -> mynah_engine::Result<()> {
+//!     let engine = Engine::start(model, codec, EngineOptions::default())?;
+//!     engine.grammar_compiler()?; // Builds the token trie now instead of at the first constrained request.
+//!
+//!     // A caller that may wait: an iterator that ends after `Done` or `Failed`; dropping it cancels.
+//!     let mut request = Request::new(engine.codec().encode("Once upon a time"));
+//!     request.max_tokens = Some(64);
+//!     request.sampling.options.temperature = 0.7;
+//!     request.stop_texts = vec!["\n\n".to_string()];
+//!     for event in engine.submit(request)? {
+//!         match event {
+//!             Event::Prompt(read) => println!("{} tokens were cached", read.cached_tokens),
+//!             Event::Piece(piece) => print!("{}", piece.text),
+//!             Event::Finished { finish, .. } => println!("\n{finish:?}"),
+//!             Event::Done(usage) => println!("{usage:?}"),
+//!             Event::Failed(failed) => return Err(failed.0),
+//!         }
+//!     }
+//!
+//!     // An async server: the sink hands each event to a channel; when the connection is gone, cancel.
+//!     let (sender, _receiver) = std::sync::mpsc::channel();
+//!     let sink = move |event| match sender.send(event) {
+//!         Ok(()) => ControlFlow::Continue(()),
+//!         Err(_) => ControlFlow::Break(()),
+//!     };
+//!     let mut request = Request::new(engine.codec().encode("As JSON:"));
+//!     request.constraint = Some(ConstraintSource::JsonObject);
+//!     let cancel = engine.submit_to(request, Box::new(sink))?;
+//!     cancel.cancel();
+//!
+//!     if !engine.health().is_well() { /* answer 503 */ }
+//!     engine.drain();
+//!     engine.join();
+//!     Ok(())
+//! }
+//! ```
 mod check;
 mod constraint;
 mod core;
@@ -44,7 +88,7 @@ mod step_model;
 mod tests;
 mod writer;
 
-pub use constraint::{Constraint, ConstraintSource, TokenMask};
+pub use constraint::{Constraint, ConstraintSource, GrammarCompiler, TokenMask, bounded_schema};
 pub use handle::{Change, Engine, EngineHandle, Events, Health, State};
 pub use metrics::{Metrics, STEP_BUCKETS_MS};
 pub use options::EngineOptions;

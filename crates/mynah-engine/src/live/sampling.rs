@@ -141,9 +141,7 @@ impl Seen {
 /// # Errors
 /// [`ErrorKind::Logits`] for NaN or +∞.
 pub(super) fn logprobs(row: &[f32], id: u32, top: usize) -> Result<TokenLogprobs> {
-    let (_, maximum) = crate::sampler::greatest(row)?;
-    let sum: f64 = row.iter().map(|&logit| f64::from(logit - maximum).exp()).sum();
-    let log_sum = f64::from(maximum) + sum.ln();
+    let log_sum = crate::sampler::log_sum_exp(row)?;
     let logprob = |id: u32| (f64::from(row[id as usize]) - log_sum) as f32;
     let order = |&a: &u32, &b: &u32| row[b as usize].total_cmp(&row[a as usize]).then(a.cmp(&b));
     let mut ids: Vec<u32> = Vec::new();

@@ -25,7 +25,9 @@ pub(super) struct Sequence {
     pub version: u64,
     /// Further samples that begin when this one's prompt is read.
     pub forks: usize,
-    /// Log probabilities of the prompt so far, when asked for.
+    /// Whether the logits of the prompt are wanted: until the client has been told of it.
+    pub is_scoring: bool,
+    /// Log probabilities of the prompt so far, when wanted.
     pub prompt_logprobs: Vec<TokenLogprobs>,
     /// Whether the client's fair share has been charged.
     pub is_charged: bool,
@@ -65,7 +67,7 @@ impl Sequence {
 
     /// Whether the prompt's logits are wanted and not complete.
     pub fn scores_prompt(&self) -> bool {
-        self.spec.prompt_logprobs.is_some() && self.prompt_logprobs.len() + 1 < self.spec.prompt.len()
+        self.is_scoring && self.prompt_logprobs.len() + 1 < self.spec.prompt.len()
     }
 
     /// What the fair share is charged for it: tokens to read, and to write as far as can be foreseen.

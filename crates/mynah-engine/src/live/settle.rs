@@ -78,6 +78,7 @@ impl Core {
     /// The prompt is read: its pages can be found from now on, and the client hears of it.
     fn finish_prompt(&mut self, sequence: &mut Sequence) {
         self.share(sequence);
+        sequence.is_scoring = false;
         let Some(live) = self.requests.get_mut(&sequence.request) else { return };
         if live.is_prompt_told {
             return;
@@ -145,7 +146,8 @@ impl Core {
             }
             let spec = &sequence.spec;
             match sequence.writer.choose(row, spec, self.codec.as_ref(), &mut self.sampler, &mut piece) {
-                Ok(id) => sequence.tokens.push(id),
+                Ok(Some(id)) => sequence.tokens.push(id),
+                Ok(None) => break,
                 Err(error) => {
                     result = Err(error);
                     break;

@@ -122,7 +122,8 @@ impl Writer {
         self.constraint.as_mut().map(|constraint| constraint.forced()).unwrap_or_default()
     }
 
-    /// Chooses the next token from the model's logits, which are changed. What can be shown goes to `piece`.
+    /// Chooses the next token from the model's logits, which are changed. What can be shown goes to `piece`. `None`
+    /// when the completion has ended without a token for it.
     ///
     /// # Errors
     /// [`ErrorKind::Logits`] for logits that are no numbers, [`ErrorKind::Constraint`] when no token may come.
@@ -133,7 +134,7 @@ impl Writer {
         codec: &dyn Codec,
         sampler: &mut Sampler,
         piece: &mut Piece,
-    ) -> Result<u32> {
+    ) -> Result<Option<u32>> {
         if let Some(error) = self.constraint_error.take() {
             return Err(error);
         }
@@ -145,22 +146,28 @@ impl Writer {
                 constraint.mask(&mut self.mask)?;
             }
             if self.mask.is_empty() {
+                if constraint.is_finished() {
+                    self.end(Finish::Stop(StopCause::Constraint), piece);
+                    return Ok(None);
+                }
                 let message = "the constraint allows no token after what was generated";
                 return Err(Error::new(ErrorKind::Constraint, message));
             }
             self.mask.apply(row);
             self.is_mask_ready = false;
         }
-        let id = sampler.sample(row, &spec.sampling.options, &mut self.rng)?;
+        let id =
+            sampler.sample_typical(row, &spec.sampling.options, spec.sampling.typical_p, &mut self.rng)?;
         self.completion_tokens += 1;
         let logprobs = match (raw, spec.logprobs) {
             (Some(raw), Some(top)) => Some(logprobs(&raw, id, top)?),
             _ => None,
         };
-        let is_end = !spec.ignore_end && codec.end_ids().contains(&id);
+        // A constraint allows the end only where it belongs, so there it always counts.
+        let is_end = (!spec.ignore_end || self.constraint.is_some()) && codec.end_ids().contains(&id);
         if is_end || spec.stop_ids.contains(&id) {
             self.end(Finish::Stop(if is_end { StopCause::End(id) } else { StopCause::Token(id) }), piece);
-            return Ok(id);
+            return Ok(Some(id));
         }
         self.seen.add(id, &spec.sampling);
         if let Some(constraint) = &mut self.constraint {
@@ -177,7 +184,7 @@ impl Writer {
         } else if self.completion_tokens >= spec.max_tokens {
             self.end(Finish::Length, piece);
         }
-        Ok(id)
+        Ok(Some(id))
     }
 
     /// Ends the completion; text that was held back comes out.

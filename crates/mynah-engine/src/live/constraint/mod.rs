@@ -1,6 +1,14 @@
 //! What a completion must match: which tokens may come next.
 
+mod grammar;
+mod schema;
+
 use std::fmt;
+
+use serde_json::Value;
+
+pub use grammar::GrammarCompiler;
+pub use schema::bounded_schema;
 
 use crate::error::Result;
 
@@ -105,7 +113,21 @@ pub trait Constraint: Send {
 }
 
 /// Where a request's constraint comes from.
+///
+/// Texts are matched whole: the completion is the JSON value, the match, one of the choices, and nothing else. A Lark
+/// grammar may name special tokens (`<|call|>`) and contain JSON schemas (`%json { … }`; see [`bounded_schema`]), which
+/// is how tool calls are enforced.
 pub enum ConstraintSource {
+    /// Any JSON object.
+    JsonObject,
+    /// A JSON value that is valid under this schema.
+    JsonSchema(Value),
+    /// A text that matches as a whole.
+    Regex(String),
+    /// A text of this grammar, in llguidance's form of Lark.
+    Lark(String),
+    /// One of these texts.
+    Choice(Vec<String>),
     /// One made by the caller.
     Custom(Box<dyn Constraint>),
 }
@@ -113,6 +135,11 @@ pub enum ConstraintSource {
 impl fmt::Debug for ConstraintSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::JsonObject => f.write_str("JsonObject"),
+            Self::JsonSchema(schema) => write!(f, "JsonSchema({schema})"),
+            Self::Regex(pattern) => write!(f, "Regex({pattern:?})"),
+            Self::Lark(grammar) => write!(f, "Lark({grammar:?})"),
+            Self::Choice(choices) => write!(f, "Choice({choices:?})"),
             Self::Custom(_) => f.write_str("Custom"),
         }
     }

@@ -1,16 +1,20 @@
 //! The engine against models whose every logit is known and which check the paging contract.
 
+mod constraints;
 mod requests;
+mod scheduling;
+mod schema;
 mod simulation;
 mod threads;
 mod toy;
 
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Instant;
 
 use super::check::{ModelFacts, check};
 use super::core::{Core, SinkGuard, Submission};
-use super::{Cancel, EngineOptions, Event, Finish, Request, Usage};
+use super::{Cancel, EngineOptions, Event, Finish, GrammarCompiler, Request, Usage};
 use toy::{Toy, ToyCodec};
 
 /// What a client has seen of a request.
@@ -72,11 +76,18 @@ fn core(toy: Toy, options: EngineOptions) -> Core {
     Core::new(Box::new(toy), Arc::new(ToyCodec::new()), options)
 }
 
+/// The compiler for the toy's tokens.
+fn compiler() -> crate::Result<&'static GrammarCompiler> {
+    static COMPILER: OnceLock<GrammarCompiler> = OnceLock::new();
+    Ok(COMPILER.get_or_init(|| GrammarCompiler::new(Arc::new(ToyCodec::new())).unwrap()))
+}
+
 fn submit(core: &mut Core, request: Request) -> Ticket {
     let samples = request.samples;
     let priority = request.priority;
+    let deadline = request.deadline.map(|deadline| Instant::now() + deadline);
     let facts = ModelFacts::of(core.model.as_ref()).unwrap();
-    let (spec, constraint) = check(request, &facts).unwrap();
+    let (spec, constraint) = check(request, &facts, compiler).unwrap();
     let events = Arc::new(Mutex::new(Vec::new()));
     let (log, cancel) = (events.clone(), Cancel::default());
     let sink = move |event| {
@@ -89,7 +100,7 @@ fn submit(core: &mut Core, request: Request) -> Ticket {
         priority,
         sink: SinkGuard::new(Box::new(sink), None),
         cancel: cancel.clone(),
-        deadline: None,
+        deadline,
     });
     Ticket { samples, events, cancel }
 }

@@ -77,7 +77,7 @@ fn prompts_are_cut_into_steps_and_writers_go_first() {
 fn lengths_are_refused_with_the_numbers() {
     let facts = ModelFacts::of(&Toy::new(64, 4)).unwrap();
     let message = |request: Request| {
-        let error = check(request, &facts).map(|_| ()).unwrap_err();
+        let error = check(request, &facts, compiler).map(|_| ()).unwrap_err();
         (error.kind(), error.to_string())
     };
     assert_eq!(
@@ -97,9 +97,9 @@ fn lengths_are_refused_with_the_numbers() {
     assert_eq!(message(Request { priority: 101, ..greedy("a", 1) }).0, ErrorKind::Option);
     // Too little memory is said to be that.
     let small = ModelFacts::of(&Toy::new(4, 4)).unwrap();
-    let error = check(greedy("abcd", 20), &small).map(|_| ()).unwrap_err();
+    let error = check(greedy("abcd", 20), &small, compiler).map(|_| ()).unwrap_err();
     assert!(error.to_string().contains("holds 16 (the model could read 256)"), "{error}");
-    let (spec, _) = check(Request::new(ids("abc")), &facts).unwrap();
+    let (spec, _) = check(Request::new(ids("abc")), &facts, compiler).unwrap();
     assert_eq!(spec.max_tokens, 253);
 }
 
@@ -216,5 +216,40 @@ fn a_failing_step_fails_its_requests_and_nothing_else() {
     finish(&mut core);
     assert_eq!(second.seen().ids[0].len(), 10);
     assert_eq!((core.metrics.failures, core.metrics.completed), (1, 1));
+    check_pages(&mut core);
+}
+
+#[test]
+fn an_unknown_adapter_fails_alone() {
+    let mut core = core(Toy::new(64, 4), EngineOptions::default());
+    let wrong = submit(&mut core, Request { adapter: Some(7), ..greedy("one", 10) });
+    let base = submit(&mut core, greedy("one", 10));
+    let adapted = submit(&mut core, Request { adapter: Some(1), ..greedy("one", 10) });
+    finish(&mut core);
+    assert_eq!(wrong.seen().error.as_deref(), Some("no adapter is loaded under the number 7"));
+    assert_eq!(base.seen().ids[0].len(), 10);
+    assert_ne!(base.seen().ids, adapted.seen().ids);
+    check_pages(&mut core);
+}
+
+#[test]
+fn samples_of_one_prompt_share_its_pages_and_differ() {
+    let mut core = core(Toy::new(64, 4), EngineOptions::default());
+    let options = SamplingOptions { seed: 3, ..SamplingOptions::default() };
+    let sampling = Sampling { options, ..Sampling::default() };
+    let prompt = "forty-two tokens of prompt for everybody..";
+    let request =
+        || Request { samples: 8, sampling: sampling.clone(), ignore_end: true, ..greedy(prompt, 6) };
+    let ticket = submit(&mut core, request());
+    core.step();
+    // Ten full pages together, and for each sample the rest of the prompt.
+    assert_eq!((core.metrics.running, core.metrics.pages_used), (8, 10 + 8));
+    finish(&mut core);
+    let seen = ticket.seen();
+    for (sample, ids) in seen.ids.iter().enumerate() {
+        assert_eq!(ids.len(), 6);
+        assert!(seen.ids[..sample].iter().all(|other| other != ids), "{seen:?}");
+    }
+    assert_eq!(seen.usage, Some(Usage { prompt_tokens: 42, cached_tokens: 0, completion_tokens: 48 }));
     check_pages(&mut core);
 }

@@ -58,7 +58,8 @@ fn outcome(seen: &Seen) -> impl PartialEq + std::fmt::Debug + use<> {
             _ => {}
         }
     }
-    let tokens = tokens.into_iter().map(|text| text.replace("PieceToken", "").replace(", ", "")).collect();
+    let tokens: Vec<String> =
+        tokens.into_iter().map(|text| text.replace("PieceToken", "").replace(", ", "")).collect();
     (seen.texts.clone(), seen.ids.clone(), seen.finishes.clone(), tokens)
 }
 

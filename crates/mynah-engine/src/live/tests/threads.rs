@@ -128,3 +128,82 @@ fn too_many_requests_are_refused() {
     assert_eq!(engine.submit(request("one more", 1)).map(|_| ()).unwrap_err().kind(), ErrorKind::Busy);
     drop(held);
 }
+
+/// A toy that waits in each step until it is told to go on.
+struct Waiting {
+    toy: Toy,
+    entered: mpsc::Sender<()>,
+    go_on: mpsc::Receiver<()>,
+}
+
+impl crate::live::StepModel for Waiting {
+    fn vocab_size(&self) -> usize {
+        self.toy.vocab_size()
+    }
+
+    fn context_length(&self) -> usize {
+        self.toy.context_length()
+    }
+
+    fn page_tokens(&self) -> usize {
+        self.toy.page_tokens()
+    }
+
+    fn page_count(&self) -> usize {
+        self.toy.page_count()
+    }
+
+    fn slot_count(&self) -> usize {
+        self.toy.slot_count()
+    }
+
+    fn has_recurrent_state(&self) -> bool {
+        false
+    }
+
+    fn step(&mut self, segments: &[mynah_models::Segment<'_>], logits: &mut Vec<f32>) -> crate::Result<()> {
+        self.entered.send(()).unwrap();
+        self.go_on.recv().unwrap();
+        self.toy.step(segments, logits)
+    }
+
+    fn copy_page(&mut self, from: u32, to: u32) -> crate::Result<()> {
+        self.toy.copy_page(from, to)
+    }
+
+    fn clear_slot(&mut self, slot: u32) -> crate::Result<()> {
+        self.toy.clear_slot(slot)
+    }
+}
+
+#[test]
+fn a_step_that_takes_too_long_is_told() {
+    let (entered, has_entered) = mpsc::channel();
+    let (go_on, may_go_on) = mpsc::channel();
+    let model = Waiting { toy: Toy::new(64, 4), entered, go_on: may_go_on };
+    // With no patience at all every step is too long, whatever the machine does.
+    let options = EngineOptions { stuck_after: std::time::Duration::ZERO, ..EngineOptions::default() };
+    let engine = Engine::start(Box::new(model), Arc::new(ToyCodec::new()), options).unwrap();
+    assert_eq!(engine.health().state, State::Idle);
+    let events = engine.submit(request("x", 1)).unwrap();
+    has_entered.recv().unwrap();
+    let health = engine.health();
+    assert_eq!((health.state, health.is_well()), (State::Stuck, false));
+    assert!(health.step_running.is_some());
+    go_on.send(()).unwrap();
+    assert!(matches!(events.last(), Some(Event::Done(_))));
+    engine.drain();
+    engine.join();
+    assert_eq!(engine.health().state, State::Stopped);
+}
+
+#[test]
+fn a_constraint_that_cannot_be_enforced_is_refused_at_once() {
+    let engine = start(Toy::new(64, 4));
+    let schema = serde_json::json!({"type": "array", "uniqueItems": true});
+    let constraint = Some(crate::live::ConstraintSource::JsonSchema(schema));
+    let error = engine.submit(Request { constraint, ..request("x", 1) }).map(|_| ()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Constraint);
+    assert!(error.to_string().contains("\"uniqueItems\""), "{error}");
+    assert_eq!(engine.requests(), 0);
+}
