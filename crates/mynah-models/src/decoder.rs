@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use mynah_kernels::pool;
-
+use crate::adapter::{Adapter, Adapters, Modules, missing};
 use crate::cache::Cache;
 use crate::compute::attention::AttentionWeights;
 use crate::compute::experts::ExpertWeights;
@@ -19,7 +18,7 @@ use crate::families::{self, Plan, ours};
 use crate::files::json::Json;
 use crate::files::{Kept, Weights, gguf, hub};
 use crate::load::{Loader, Piece, check_layers};
-use crate::options::{LoadOptions, Quantize};
+use crate::options::{LoadOptions, Quantize, with_threads};
 use crate::segment::{Logits, Segment};
 use crate::step::{Scratch, Step};
 
@@ -48,6 +47,8 @@ enum OpWeights {
 #[derive(Debug)]
 pub struct Decoder {
     config: DecoderConfig,
+    /// It comes from a GGUF file.
+    gguf: bool,
     threads: Option<usize>,
     /// (vocabulary, width), read row by row where it lies in its file.
     embedding: Kept,
@@ -61,6 +62,11 @@ pub struct Decoder {
     /// One a Mamba mixer.
     states: Vec<MambaState>,
     slots: usize,
+    /// What adapters may change.
+    modules: Modules,
+    adapters: Adapters,
+    /// How many were ever loaded: the number of the last one.
+    adapters_loaded: u32,
     scratch: Scratch,
 }
 
@@ -87,7 +93,7 @@ impl Decoder {
         if let Some(path) = gguf {
             let (header, weights) = gguf::read(&path)?;
             let (plan, weights) = families::gguf::describe(&path, &header, weights, options.context_length)?;
-            return Self::build(plan, &weights, options);
+            return Self::build(plan, true, &weights, options);
         }
         let json = Json::read(&path.join("config.json"))?;
         let weights = Weights::open_folder(path)?.unnest();
@@ -96,26 +102,17 @@ impl Decoder {
         } else {
             families::describe(&json, options.context_length, &|name| weights.has(name), false)?
         };
-        Self::build(plan, &weights, options)
+        Self::build(plan, false, &weights, options)
     }
 
-    fn build(plan: Plan, weights: &Weights, options: &LoadOptions) -> Result<Self> {
+    fn build(plan: Plan, gguf: bool, weights: &Weights, options: &LoadOptions) -> Result<Self> {
         let Plan { config, names, extra_layers } = plan;
         let (pages, page_tokens) = cache_size(&config, options)?;
         check_layers(weights, names.layer.trim_end_matches("{}."), config.layers.len(), extra_layers)?;
         let (width, vocab_size) = (config.width, config.vocab_size);
         let embedding = weights.keep(&format!("{}.weight", names.embedding))?;
         embedding.tensor().expect(&[vocab_size, width])?;
-        let mut loader = Loader {
-            weights,
-            names: &names,
-            width,
-            vocab_size,
-            quantize: options.quantize,
-            linears: 0,
-            cache_layers: 0,
-            mixers: 0,
-        };
+        let mut loader = Loader::new(weights, &names, width, vocab_size, options.quantize);
         let embedding_norm =
             config.embedding_norm.map(|norm| loader.norm(norm, names.embedding_norm, width)).transpose()?;
         let positions = match config.learned_positions {
@@ -151,11 +148,12 @@ impl Decoder {
         }
         let extras = ExtraWeights::load(&loader, &config)?;
         let final_norm = loader.norm(config.final_norm, names.final_norm, width)?;
-        // Four bits are too few for the head.
+        // Four bits are too few for the head, which adapters do not change either.
+        loader.adaptable = false;
         loader.quantize = options.quantize.map(|_| Quantize::Q8);
         let head = if config.tied_head { names.embedding } else { names.head };
         let head = loader.linear(&[Piece::whole(head.to_string(), vocab_size)], width, config.head_bias)?;
-        let cache = Cache::new(&config, pages, page_tokens);
+        let cache = Cache::new(&config, options.cache_format, pages, page_tokens)?;
         let states = config
             .parts()
             .filter_map(|part| match &part.op {
@@ -165,6 +163,7 @@ impl Decoder {
             .collect();
         Ok(Self {
             config,
+            gguf,
             threads: options.threads,
             embedding,
             embedding_norm,
@@ -175,6 +174,9 @@ impl Decoder {
             head,
             cache,
             states,
+            modules: loader.modules,
+            adapters: Adapters::new(),
+            adapters_loaded: 0,
             slots: options.max_slots,
             scratch: Scratch::default(),
         })
@@ -236,8 +238,33 @@ impl Decoder {
         if let Some(page) = [from, to].into_iter().find(|&page| page as usize >= self.cache.pages) {
             return Err(Error::input(format!("page {page} of {} pages", self.cache.pages)));
         }
-        self.cache.copy_page(from as usize, to as usize);
+        self.cache.copy_page(from, to);
         Ok(())
+    }
+
+    /// Loads a low-rank adapter in PEFT's form and returns its number, for [`Segment::adapter`]. Numbers are never
+    /// used twice. Keys and values in the cache belong to the adapter they were made with.
+    ///
+    /// # Errors
+    /// When files are missing or damaged, or the adapter changes what cannot be changed in this model.
+    pub fn load_adapter(&mut self, folder: &Path) -> Result<u32> {
+        if self.gguf {
+            return Err(Error::unsupported(
+                "adapters fit models in safetensors; the matrices of this GGUF model are in another order",
+            ));
+        }
+        let adapter = Adapter::open(folder, &self.modules)?;
+        self.adapters_loaded += 1;
+        self.adapters.insert(self.adapters_loaded, adapter);
+        Ok(self.adapters_loaded)
+    }
+
+    /// Gives an adapter's memory back.
+    ///
+    /// # Errors
+    /// When it is not loaded.
+    pub fn unload_adapter(&mut self, adapter: u32) -> Result<()> {
+        self.adapters.remove(&adapter).map(|_| ()).ok_or_else(|| missing(adapter))
     }
 
     /// Runs pieces of sequences through the model: their keys and values go into their pages, and `logits`
@@ -287,7 +314,9 @@ impl Decoder {
             if self.has_recurrent_state() && segment.slot as usize >= self.slots {
                 return fail(format!("slot {} of {} slots", segment.slot, self.slots));
             }
-            if let Some(adapter) = segment.adapter {
+            if let Some(adapter) = segment.adapter
+                && !self.adapters.contains_key(&adapter)
+            {
                 return fail(format!("adapter {adapter} is not loaded"));
             }
         }
@@ -295,13 +324,13 @@ impl Decoder {
     }
 
     fn run(&mut self, segments: &[Segment<'_>], logits: &mut Vec<f32>) {
-        let Self { config, layers, cache, states, scratch, .. } = self;
-        let step = Step::new(segments, cache.page_tokens, &config.ropes);
+        let Self { config, layers, cache, states, adapters, scratch, .. } = self;
+        let step = Step::new(segments, cache.page_tokens, &config.ropes, adapters);
         let width = config.width;
         let mut x = embed(config, &self.embedding, self.positions.as_ref(), &step);
         let (mut normed, mut out) = (Vec::new(), Vec::new());
         if let Some(norm) = &self.embedding_norm {
-            norm.apply(&x, width, &mut normed, &mut scratch.a);
+            norm.apply(&x, width, &mut normed);
             std::mem::swap(&mut x, &mut normed);
         }
         let extras = &self.extras;
@@ -313,7 +342,7 @@ impl Decoder {
             for part in parts {
                 let input = match &part.norm_in {
                     Some(norm) => {
-                        norm.apply(&x, width, &mut normed, &mut scratch.a);
+                        norm.apply(&x, width, &mut normed);
                         &normed
                     }
                     None => &x,
@@ -330,7 +359,7 @@ impl Decoder {
                     }
                 }
                 if let Some(norm) = &part.norm_out {
-                    norm.apply(&out, width, &mut normed, &mut scratch.a);
+                    norm.apply(&out, width, &mut normed);
                     std::mem::swap(&mut out, &mut normed);
                 }
                 x.iter_mut().zip(&out).for_each(|(x, y)| *x += y);
@@ -350,7 +379,7 @@ impl Decoder {
         for (out, &row) in out.chunks_exact_mut(width).zip(&wanted) {
             out.copy_from_slice(&x[row * width..][..width]);
         }
-        self.final_norm.apply(&out, width, &mut normed, &mut scratch.a);
+        self.final_norm.apply(&out, width, &mut normed);
         self.head.apply(&normed, wanted.len(), logits, &mut scratch.multiply);
         if let Some(cap) = config.logit_softcap {
             logits.iter_mut().for_each(|z| *z = cap * (*z / cap).tanh());
@@ -360,7 +389,7 @@ impl Decoder {
 
 /// The embeddings of the step's tokens, (rows, width).
 fn embed(config: &DecoderConfig, table: &Kept, positions: Option<&Kept>, step: &Step<'_>) -> Vec<f32> {
-    let mut x = vec![0.0; step.rows.len() * config.width];
+    let mut x = vec![0.0; step.tokens.len() * config.width];
     let table = table.tensor();
     for (x, &token) in x.chunks_exact_mut(config.width).zip(&step.tokens) {
         table.read_row(token as usize, x);
@@ -398,27 +427,18 @@ fn wanted_rows(segments: &[Segment<'_>]) -> Vec<usize> {
 /// Pages and their size, checked.
 fn cache_size(config: &DecoderConfig, options: &LoadOptions) -> Result<(usize, usize)> {
     let page_tokens = options.page_tokens;
-    if page_tokens == 0 || page_tokens > 1 << 16 {
-        return Err(Error::config(format!("page_tokens is {page_tokens}; it must be 1 to 65536")));
+    if page_tokens == 0 || page_tokens > 1 << 16 || !page_tokens.is_multiple_of(16) {
+        return Err(Error::config(format!(
+            "page_tokens is {page_tokens}; it must be a multiple of 16 up to 65536"
+        )));
     }
     let pages =
         options.cache_pages.unwrap_or_else(|| config.context_length.min(CACHE_TOKENS).div_ceil(page_tokens));
     if pages == 0 || pages > PAGES_MAX {
         return Err(Error::config(format!("cache_pages is {pages}; it must be 1 to {PAGES_MAX}")));
     }
-    let bytes = Cache::page_bytes(config, page_tokens).checked_mul(pages);
-    if bytes.is_none_or(|bytes| bytes > isize::MAX as usize) {
-        return Err(Error::config(format!("{pages} pages of {page_tokens} positions do not fit in memory")));
-    }
     if options.context_length == Some(0) {
         return Err(Error::config("context_length is 0; it must be at least 1"));
     }
     Ok((pages, page_tokens))
-}
-
-fn with_threads<R>(threads: Option<usize>, body: impl FnOnce() -> R) -> R {
-    match threads {
-        Some(count) => pool::with_threads(count, body),
-        None => body(),
-    }
 }

@@ -54,24 +54,21 @@ impl ExtraWeights {
     ) {
         let Some((gate, lambda)) = &self.smear else { return };
         let width = config.width;
-        for row in &step.rows {
-            cache.write_token(row.page, row.offset, step.tokens[row.row]);
+        for (&(page, offset), &token) in step.places.iter().zip(&step.tokens) {
+            cache.write_token(page as usize, offset, token);
         }
         let mut before = vec![0.0; width];
-        let (mut normed, mut scratch) = (Vec::new(), Vec::new());
         let mut current = vec![0.0; width];
-        for row in &step.rows {
-            let position = step.positions[row.row];
-            let x = &mut x[row.row * width..][..width];
+        for (row, x) in x.chunks_exact_mut(width).enumerate() {
+            let position = step.positions[row];
             current.copy_from_slice(x);
-            let segment = &step.segments[row.segment];
+            let segment = &step.segments[step.owners[row]];
             if position > 0 && position == segment.start {
                 let (page, offset) = ((position - 1) / cache.page_tokens, (position - 1) % cache.page_tokens);
                 let token = cache.token(segment.pages[page] as usize, offset);
                 table.tensor().read_row(token as usize, &mut before);
                 if let Some(norm) = norm {
-                    norm.apply(&before, width, &mut normed, &mut scratch);
-                    before.copy_from_slice(&normed);
+                    norm.apply_to(&mut before);
                 }
             }
             if position > 0 {

@@ -11,10 +11,12 @@
 //!
 //! A sequence's logits do not depend on what else is in the batch, nor on how its prompt was cut, to the bit.
 
+mod adapter;
 mod cache;
 mod compute;
 mod config;
 mod decoder;
+mod embedder;
 mod error;
 mod extras;
 mod families;
@@ -29,8 +31,10 @@ pub use config::{
     Pairs, Part, QueryKeyNorm, Rope, Router, SharedExpert,
 };
 pub use decoder::Decoder;
+pub use embedder::{Embedder, EmbedderConfig, Pooling};
 pub use error::{Error, ErrorKind, Result};
 pub use files::gguf::{GgufHeader, GgufValue};
 pub use files::hub::resolve;
+pub use mynah_kernels::paged::KvFormat;
 pub use options::{LoadOptions, Quantize};
 pub use segment::{Logits, Segment};

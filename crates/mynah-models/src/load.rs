@@ -5,9 +5,10 @@ use std::ops::Range;
 use mynah_kernels::pool;
 use mynah_kernels::quant::{Format, Matrix};
 
+use crate::adapter::{Module, Modules};
 use crate::compute::attention::{AttentionWeights, ValueEmbedding};
 use crate::compute::experts::ExpertWeights;
-use crate::compute::linear::{Linear, Span};
+use crate::compute::linear::Linear;
 use crate::compute::mamba::MambaWeights;
 use crate::compute::mlp::MlpWeights;
 use crate::compute::norm::NormWeights;
@@ -88,6 +89,10 @@ pub(crate) struct Loader<'a> {
     pub vocab_size: usize,
     /// Rounding of the matrices.
     pub quantize: Option<Quantize>,
+    /// Whether adapters may change the layers that are loaded now.
+    pub adaptable: bool,
+    /// What adapters may change.
+    pub modules: Modules,
     /// Linear layers so far.
     pub linears: usize,
     /// Attention parts so far.
@@ -96,7 +101,29 @@ pub(crate) struct Loader<'a> {
     pub mixers: usize,
 }
 
-impl Loader<'_> {
+impl<'a> Loader<'a> {
+    /// A loader that has made nothing yet.
+    pub(crate) fn new(
+        weights: &'a Weights,
+        names: &'a Names,
+        width: usize,
+        vocab_size: usize,
+        quantize: Option<Quantize>,
+    ) -> Self {
+        Self {
+            weights,
+            names,
+            width,
+            vocab_size,
+            quantize,
+            adaptable: true,
+            modules: Modules::new(),
+            linears: 0,
+            cache_layers: 0,
+            mixers: 0,
+        }
+    }
+
     /// A vector of `len` values.
     pub(crate) fn vector(&self, name: &str, len: usize) -> Result<Vec<f32>> {
         let tensor = self.weights.get(name)?;
@@ -134,18 +161,17 @@ impl Loader<'_> {
             }
         };
         let bias = if bias { Some(self.bias(pieces)?) } else { None };
-        let mut start = 0;
-        let spans = pieces
-            .iter()
-            .map(|piece| {
-                let span = Span { module: piece.module.clone(), start, len: piece.outputs };
-                start += piece.outputs;
-                span
-            })
-            .collect();
         let index = self.linears;
         self.linears += 1;
-        Ok(Linear { matrix, bias, spans, index })
+        let mut start = 0;
+        for piece in pieces {
+            if self.adaptable {
+                let module = Module { linear: index, start, outputs: piece.outputs, inputs };
+                self.modules.insert(piece.module.clone(), module);
+            }
+            start += piece.outputs;
+        }
+        Ok(Linear { matrix, bias, index })
     }
 
     /// The tensor of a piece, its shape checked.
@@ -306,7 +332,9 @@ impl Loader<'_> {
     pub(crate) fn experts(&mut self, config: &MixtureOfExperts, prefix: &str) -> Result<ExpertWeights> {
         let names = self.names;
         let router = Piece::whole(format!("{prefix}{}", names.router), config.experts);
-        // The router decides what is computed: it is not rounded.
+        // The router decides what is computed: it is not rounded. Experts see only some of the rows of a step,
+        // and adapters do not follow them there.
+        self.adaptable = false;
         let quantize = self.quantize.take();
         let router = self.linear(&[router], self.width, config.router_bias)?;
         self.quantize = quantize;
@@ -337,6 +365,7 @@ impl Loader<'_> {
             shared_gate = Some(self.linear(&[gate], self.width, false)?);
             self.quantize = quantize;
         }
+        self.adaptable = true;
         Ok(ExpertWeights { config: *config, router, choice_bias, experts, shared, shared_gate })
     }
 

@@ -1,5 +1,8 @@
 //! How a model is loaded.
 
+use mynah_kernels::paged::KvFormat;
+use mynah_kernels::pool;
+
 /// What float weights are rounded to while they are loaded; weights that are in blocks already stay as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quantize {
@@ -15,11 +18,13 @@ pub struct LoadOptions {
     /// Longest sequence wanted; at most what the model allows, which is also the default. Models whose
     /// rotation depends on it (LongRoPE) are set up for this length.
     pub context_length: Option<usize>,
-    /// Positions in a page of the cache.
+    /// Positions in a page of the cache, a multiple of 16.
     pub page_tokens: usize,
     /// Pages of the cache; by default enough for 16,384 positions or one sequence of full length, whichever
     /// is less.
     pub cache_pages: Option<usize>,
+    /// How keys and values are kept.
+    pub cache_format: KvFormat,
     /// Sequences with recurrent state at a time; models without such state take no memory for it.
     pub max_slots: usize,
     /// Rounding of the matrices; routers, norms and embeddings stay as they are.
@@ -34,9 +39,18 @@ impl Default for LoadOptions {
             context_length: None,
             page_tokens: 32,
             cache_pages: None,
+            cache_format: KvFormat::F32,
             max_slots: 16,
             quantize: None,
             threads: None,
         }
+    }
+}
+
+/// Runs `body` with this number of compute threads.
+pub(crate) fn with_threads<R>(threads: Option<usize>, body: impl FnOnce() -> R) -> R {
+    match threads {
+        Some(count) => pool::with_threads(count, body),
+        None => body(),
     }
 }

@@ -177,7 +177,7 @@ fn steps_that_do_not_fit_are_refused() {
     check(Segment { tokens: &[96], ..good }, "token 96 is not in the vocabulary of 96");
     check(Segment { tokens: &tokens, ..good }, "exceed the context of 64");
     check(Segment { start: usize::MAX, ..good }, "exceed the context of 64");
-    check(Segment { start: 10, pages: &pages[..2], ..good }, "it has 2 pages but needs 4");
+    check(Segment { start: 30, pages: &pages[..2], ..good }, "it has 2 pages but needs 3");
     check(Segment { pages: &[40], ..good }, "page 40 of 40 pages");
     check(Segment { slot: 3, ..good }, "slot 3 of 3 slots");
     check(Segment { adapter: Some(1), ..good }, "adapter 1 is not loaded");
@@ -188,6 +188,7 @@ fn steps_that_do_not_fit_are_refused() {
     assert!(logits.is_empty());
     for options in [
         LoadOptions { page_tokens: 0, ..options() },
+        LoadOptions { page_tokens: 20, ..options() },
         LoadOptions { cache_pages: Some(0), ..options() },
         LoadOptions { cache_pages: Some(usize::MAX), ..options() },
         LoadOptions { context_length: Some(0), ..options() },

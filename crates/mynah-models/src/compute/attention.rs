@@ -1,17 +1,18 @@
 //! Attention over the paged cache.
-//!
-//! Each query of each head is computed alone: its scores, their softmax, the weighted sum of values. So the
-//! result does not depend on how a prompt was cut or on what else is in the batch.
 
+use mynah_kernels::nn::{Rows, RowsMut};
+use mynah_kernels::paged::{PagedAttention, PagedKv, paged_attention};
 use mynah_kernels::pool;
 
-use crate::cache::LayerCache;
 use crate::compute::linear::Linear;
 use crate::compute::norm::NormWeights;
 use crate::compute::{dot, fit, sigmoid};
 use crate::config::Attention;
 use crate::files::Kept;
 use crate::step::{Scratch, Step};
+
+/// Values of queries, keys and values that one task turns at least.
+const GRAIN: usize = 1 << 14;
 
 /// The weights of an attention part.
 #[derive(Debug)]
@@ -45,103 +46,61 @@ impl AttentionWeights {
         &self,
         step: &Step<'_>,
         x: &[f32],
-        cache: &mut LayerCache,
+        cache: &mut PagedKv,
         scratch: &mut Scratch,
         out: &mut Vec<f32>,
     ) {
         let c = &self.config;
         let (q_len, kv_len) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
         let row_len = q_len + 2 * kv_len;
-        let Scratch { a: qkv, b: attended, c: spare, d: normed, multiply } = scratch;
+        let Scratch { a: qkv, b: attended, multiply, .. } = scratch;
         step.linear(&self.input, x, qkv, multiply);
         if let Some(values) = &self.value_embedding {
             values.add(step, x, qkv, row_len, q_len + kv_len, c.head_dim);
         }
-        for (row, qkv) in qkv.chunks_exact_mut(row_len).enumerate() {
-            let (q, kv) = qkv.split_at_mut(q_len);
-            let k = &mut kv[..kv_len];
-            for (heads, norm) in [(q, &self.query_norm), (k, &self.key_norm)] {
-                let after = c.query_key_norm.is_some_and(|norm| norm.after_rope);
-                if !after {
-                    self.normalise(heads, norm, normed, spare);
-                }
-                if let Some(rope) = c.rope {
-                    step.angles[rope].turn(&step.ropes[rope], row, c.head_dim, heads);
-                }
-                if after {
-                    self.normalise(heads, norm, normed, spare);
-                }
+        let rows = GRAIN.div_ceil(row_len);
+        pool::run_chunks_mut(qkv, rows * row_len, |task, qkv| {
+            for (i, qkv) in qkv.chunks_exact_mut(row_len).enumerate() {
+                let (q, kv) = qkv.split_at_mut(q_len);
+                self.place(step, task * rows + i, q, &self.query_norm);
+                self.place(step, task * rows + i, &mut kv[..kv_len], &self.key_norm);
             }
-        }
-        for place in &step.rows {
-            let kv = &qkv[place.row * row_len + q_len..][..2 * kv_len];
-            cache.write(place.page, place.offset, &kv[..kv_len], &kv[kv_len..]);
-        }
-        fit(attended, step.rows.len() * q_len);
-        // One task: the query heads of a row that share keys.
-        let group = c.heads / c.kv_heads;
-        let (cache, qkv) = (&*cache, &*qkv);
-        pool::run_chunks_mut(attended, group * c.head_dim, |task, out| {
-            let (row, kv_head) = (task / c.kv_heads, task % c.kv_heads);
-            let queries = &qkv[row * row_len + kv_head * group * c.head_dim..][..group * c.head_dim];
-            self.attend(step, row, kv_head, queries, cache, out);
         });
+        let (keys, values) = (&qkv[q_len..], &qkv[q_len + kv_len..]);
+        cache.write(&step.places, Rows::new(keys, row_len), Rows::new(values, row_len));
+        fit(attended, step.tokens.len() * q_len);
+        let config = PagedAttention {
+            heads: c.heads,
+            scale: c.scale,
+            window: c.window,
+            softcap: c.softcap,
+            sinks: self.sinks.as_deref(),
+        };
+        let queries = Rows::new(qkv, row_len);
+        paged_attention(&config, cache, &step.paged, queries, RowsMut::new(attended, q_len));
         step.linear(&self.output, attended, out, multiply);
     }
 
-    fn normalise(
-        &self,
-        heads: &mut [f32],
-        norm: &Option<NormWeights>,
-        normed: &mut Vec<f32>,
-        spare: &mut Vec<f32>,
-    ) {
-        let (Some(weights), Some(config)) = (norm, &self.config.query_key_norm) else { return };
-        let width = if config.whole { heads.len() } else { self.config.head_dim };
-        weights.apply(heads, width, normed, spare);
-        if config.scale == 1.0 {
-            heads.copy_from_slice(normed);
-        } else {
-            heads.iter_mut().zip(normed).for_each(|(head, normed)| *head = *normed * config.scale);
+    /// Norm and rotation of the queries or the keys of one row.
+    fn place(&self, step: &Step<'_>, row: usize, heads: &mut [f32], norm: &Option<NormWeights>) {
+        let after = self.config.query_key_norm.is_some_and(|norm| norm.after_rope);
+        if !after {
+            self.normalise(heads, norm);
+        }
+        if let Some(rope) = self.config.rope {
+            step.angles[rope].turn(&step.ropes[rope], row, self.config.head_dim, heads);
+        }
+        if after {
+            self.normalise(heads, norm);
         }
     }
 
-    /// The heads of one group for one row.
-    fn attend(
-        &self,
-        step: &Step<'_>,
-        row: usize,
-        kv_head: usize,
-        queries: &[f32],
-        cache: &LayerCache,
-        out: &mut [f32],
-    ) {
-        let c = &self.config;
-        let pages = step.segments[step.rows[row].segment].pages;
-        let end = step.positions[row] + 1;
-        let start = c.window.map_or(0, |window| end.saturating_sub(window));
-        let mut scores = vec![0.0f32; end - start];
-        let heads = queries.chunks_exact(c.head_dim).zip(out.chunks_exact_mut(c.head_dim));
-        for (head, (query, out)) in heads.enumerate() {
-            cache.for_keys(pages, start..end, kv_head, |at, key| scores[at] = dot(query, key) * c.scale);
-            if let Some(cap) = c.softcap {
-                scores.iter_mut().for_each(|s| *s = cap * (*s / cap).tanh());
-            }
-            let group = c.heads / c.kv_heads;
-            let sink = self.sinks.as_ref().map(|sinks| sinks[kv_head * group + head]);
-            let greatest = scores.iter().copied().fold(sink.unwrap_or(f32::NEG_INFINITY), f32::max);
-            let mut sum = sink.map_or(0.0, |sink| (sink - greatest).exp());
-            for score in &mut scores {
-                *score = (*score - greatest).exp();
-                sum += *score;
-            }
-            out.fill(0.0);
-            cache.for_values(pages, start..end, kv_head, |at, value| {
-                let weight = scores[at];
-                out.iter_mut().zip(value).for_each(|(out, v)| *out += weight * v);
-            });
-            let inverse = 1.0 / sum;
-            out.iter_mut().for_each(|out| *out *= inverse);
+    fn normalise(&self, heads: &mut [f32], norm: &Option<NormWeights>) {
+        let (Some(weights), Some(config)) = (norm, &self.config.query_key_norm) else { return };
+        let width = if config.whole { heads.len() } else { self.config.head_dim };
+        heads.chunks_exact_mut(width).for_each(|heads| weights.apply_to(heads));
+        if config.scale != 1.0 {
+            heads.iter_mut().for_each(|x| *x *= config.scale);
         }
     }
 }
@@ -149,7 +108,7 @@ impl AttentionWeights {
 impl ValueEmbedding {
     /// v += range·σ(W x[:channels])·table[token].
     fn add(&self, step: &Step<'_>, x: &[f32], qkv: &mut [f32], row_len: usize, at: usize, head_dim: usize) {
-        let width = x.len() / step.rows.len();
+        let width = x.len() / step.tokens.len();
         let table = self.table.tensor();
         let mut embedding = vec![0.0; row_len - at];
         let rows = x.chunks_exact(width).zip(qkv.chunks_exact_mut(row_len)).zip(&step.tokens);

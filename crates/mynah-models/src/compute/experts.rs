@@ -26,7 +26,7 @@ pub(crate) struct ExpertWeights {
 impl ExpertWeights {
     /// out = Σ weight·expert(x) + shared(x).
     pub(crate) fn forward(&self, step: &Step<'_>, x: &[f32], scratch: &mut Scratch, out: &mut Vec<f32>) {
-        let rows = step.rows.len();
+        let rows = step.tokens.len();
         let width = x.len() / rows;
         fit(out, x.len());
         out.fill(0.0);

@@ -14,21 +14,8 @@ pub(crate) struct Linear {
     pub matrix: Matrix,
     /// One value an output.
     pub bias: Option<Vec<f32>>,
-    /// The places of the projections that were fused into this one: name in the layer, first output, outputs.
-    pub spans: Vec<Span>,
     /// The number of this layer in its model.
     pub index: usize,
-}
-
-/// One of the projections fused into a [`Linear`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Span {
-    /// Its module's name, for example `model.layers.0.self_attn.q_proj`.
-    pub module: String,
-    /// Its first output.
-    pub start: usize,
-    /// Its number of outputs.
-    pub len: usize,
 }
 
 impl Linear {

@@ -78,7 +78,7 @@ impl MambaWeights {
         step.linear(&self.input, x, projected, multiply);
         let (inner, channels) = (c.inner(), c.conv_channels());
         let row_len = inner + channels + c.heads;
-        let rows = step.rows.len();
+        let rows = step.tokens.len();
         fit(spare, rows * channels);
         fit(mixed, rows * channels);
         fit(scanned, rows * inner);

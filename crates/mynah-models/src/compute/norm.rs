@@ -1,9 +1,12 @@
 //! Norms over rows.
 
-use mynah_kernels::nn;
+use mynah_kernels::pool;
 
-use crate::compute::fit;
+use crate::compute::{dot, fit};
 use crate::config::{Norm, NormKind};
+
+/// Values that one task takes at least.
+const GRAIN: usize = 1 << 14;
 
 /// A norm with its learned values.
 #[derive(Debug)]
@@ -15,34 +18,38 @@ pub(crate) struct NormWeights {
 }
 
 impl NormWeights {
-    /// y = norm(x) over rows of `width` channels; `scratch` is overwritten.
-    pub(crate) fn apply(&self, x: &[f32], width: usize, y: &mut Vec<f32>, scratch: &mut Vec<f32>) {
+    /// y = norm(x) over rows of `width` channels.
+    pub(crate) fn apply(&self, x: &[f32], width: usize, y: &mut Vec<f32>) {
         fit(y, x.len());
-        match self.norm.kind {
-            NormKind::Rms => {
-                fit(scratch, x.len() / width);
-                nn::rms_norm_forward(x, width, self.norm.eps, y, scratch);
-            }
+        let rows = GRAIN.div_ceil(width);
+        pool::run_chunks_mut(y, rows * width, |task, y| {
+            let x = &x[task * rows * width..][..y.len()];
+            y.copy_from_slice(x);
+            y.chunks_exact_mut(width).for_each(|y| self.apply_to(y));
+        });
+    }
+
+    /// The norm of one row, in place.
+    pub(crate) fn apply_to(&self, x: &mut [f32]) {
+        let inverse = match self.norm.kind {
+            NormKind::Rms => self.inverse(x),
             NormKind::Layer => {
-                fit(scratch, x.len() + x.len() / width);
-                let (centred, inverse) = scratch.split_at_mut(x.len());
-                for (x, centred) in x.chunks_exact(width).zip(centred.chunks_exact_mut(width)) {
-                    let mean = x.iter().sum::<f32>() / width as f32;
-                    centred.iter_mut().zip(x).for_each(|(c, x)| *c = x - mean);
-                }
-                nn::rms_norm_forward(centred, width, self.norm.eps, y, inverse);
+                let mean = x.iter().sum::<f32>() / x.len() as f32;
+                x.iter_mut().for_each(|x| *x -= mean);
+                self.inverse(x)
             }
-            NormKind::None => y.copy_from_slice(x),
-        }
-        if let Some(gain) = &self.gain {
-            for y in y.chunks_exact_mut(gain.len()) {
-                y.iter_mut().zip(gain).for_each(|(y, g)| *y *= g);
-            }
+            NormKind::None => 1.0,
+        };
+        match &self.gain {
+            Some(gain) => x.iter_mut().zip(gain).for_each(|(x, gain)| *x = *x * inverse * gain),
+            None => x.iter_mut().for_each(|x| *x *= inverse),
         }
         if let Some(bias) = &self.bias {
-            for y in y.chunks_exact_mut(bias.len()) {
-                y.iter_mut().zip(bias).for_each(|(y, b)| *y += b);
-            }
+            x.iter_mut().zip(bias).for_each(|(x, bias)| *x += bias);
         }
+    }
+
+    fn inverse(&self, x: &[f32]) -> f32 {
+        1.0 / (dot(x, x) / x.len() as f32 + self.norm.eps).sqrt()
     }
 }

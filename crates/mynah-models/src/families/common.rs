@@ -204,7 +204,7 @@ pub(crate) fn windows(json: &Json, layers: usize, otherwise: Windows) -> Result<
     let slides = |layer: usize| match otherwise {
         Windows::All => true,
         Windows::From(first) => layer >= first,
-        Windows::AllButEvery(n) => (layer + 1) % n != 0,
+        Windows::AllButEvery(n) => !(layer + 1).is_multiple_of(n),
     };
     Ok((0..layers).map(|layer| window.filter(|_| slides(layer))).collect())
 }

@@ -3,7 +3,7 @@
 //! A family is settings (which [`DecoderConfig`] a `config.json` stands for) and names (where its tensors are).
 //! A value that would change what is computed and is not known here is an error that names it.
 
-mod common;
+pub(crate) mod common;
 mod experts;
 mod gemma;
 pub(crate) mod gguf;

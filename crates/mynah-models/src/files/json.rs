@@ -26,14 +26,21 @@ impl Json {
     /// # Errors
     /// When it cannot be read or is no JSON object.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        let length = std::fs::metadata(path).map_err(|e| Error::io(path, "open", e))?.len();
-        if length > BYTES_MAX {
-            return Err(Error::format(path, format!("{length} bytes are too many for a configuration")));
-        }
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "read", e))?;
+        let text = read_text(path)?;
         let values = serde_json::from_str(&quote_non_numbers(&text))
             .map_err(|e| Error::format(path, format!("not a JSON object: {e}")))?;
         Ok(Self::new(path, values))
+    }
+
+    /// Reads a file that holds a list of objects.
+    ///
+    /// # Errors
+    /// When it cannot be read or holds something else.
+    pub(crate) fn read_list(path: &Path) -> Result<Vec<Self>> {
+        let text = read_text(path)?;
+        let list: Vec<Map<String, Value>> = serde_json::from_str(&quote_non_numbers(&text))
+            .map_err(|e| Error::format(path, format!("not a list of JSON objects: {e}")))?;
+        Ok(list.into_iter().map(|values| Self::new(path, values)).collect())
     }
 
     /// Values that came from elsewhere.
@@ -199,6 +206,14 @@ impl Json {
     pub(crate) fn missing(&self, key: &str) -> Error {
         Error::config(format!("{}: {}{key} is missing", self.path.display(), self.at))
     }
+}
+
+fn read_text(path: &Path) -> Result<String> {
+    let length = std::fs::metadata(path).map_err(|e| Error::io(path, "open", e))?.len();
+    if length > BYTES_MAX {
+        return Err(Error::format(path, format!("{length} bytes are too many for a configuration")));
+    }
+    std::fs::read_to_string(path).map_err(|e| Error::io(path, "read", e))
 }
 
 /// Python writes NaN and ±Infinity, which JSON does not know; outside of strings they get quotes.

@@ -39,7 +39,7 @@ impl Weights {
         let index = folder.join(INDEX);
         let single = folder.join(SINGLE);
         if single.is_file() {
-            return Self::open_files(&[single.clone()]);
+            return Self::open_files(std::slice::from_ref(&single));
         }
         if !index.is_file() {
             return Err(Error::new(

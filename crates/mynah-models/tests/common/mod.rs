@@ -27,7 +27,7 @@ pub fn golden(path: &Path) -> Golden {
 /// Small pages, so that a short prompt takes several.
 pub fn options() -> LoadOptions {
     LoadOptions {
-        page_tokens: 4,
+        page_tokens: 16,
         cache_pages: Some(40),
         max_slots: 3,
         threads: Some(2),
