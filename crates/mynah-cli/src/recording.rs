@@ -32,7 +32,7 @@ const PARAMS_MAX: usize = 100;
 #[command(next_help_heading = "Recording")]
 pub struct RecordOptions {
     /// Run ledger to record in (default: MYNAH_STORE, or ledger.db in MYNAH_HOME)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE_OR_URL")]
     pub store: Option<String>,
     /// Experiment that the run belongs to (default: the command's name)
     #[arg(long, value_name = "NAME")]
@@ -78,6 +78,23 @@ fn system_user() -> Option<String> {
     None
 }
 
+/// Makes the folder of a ledger that is a file.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn make_folder(location: &Location) -> Result<()> {
+    let Some(parent) = location.file().and_then(Path::parent) else { return Ok(()) };
+    std::fs::create_dir_all(parent).map_err(|error| Failure::io("cannot create the folder", parent, &error))
+}
+
+/// Where a ledger is, the same from any folder.
+fn place(location: &Location) -> String {
+    match location.file() {
+        Some(file) => std::path::absolute(file).unwrap_or(file.to_path_buf()).to_string_lossy().into_owned(),
+        None => location.to_string(),
+    }
+}
+
 /// How the program opens a ledger.
 pub fn open_options() -> OpenOptions {
     OpenOptions { actor: actor(), ..OpenOptions::default() }
@@ -104,10 +121,7 @@ impl RecordOptions {
     }
 
     fn recording(&self, location: &Location, experiment: &str) -> Result<Recording> {
-        if let Some(parent) = location.path().parent() {
-            std::fs::create_dir_all(parent)
-                .map_err(|error| Failure::io("cannot create the folder", parent, &error))?;
-        }
+        make_folder(location)?;
         let ledger = Ledger::open(location, open_options())?;
         let experiment_id = experiment_id(&ledger, experiment)?;
         // A stage of a flow is told its own run; one of another ledger is nobody's parent here.
@@ -144,7 +158,7 @@ pub struct Recording {
 /// What a run's folder remembers about its record, so that a resumed run goes on in it.
 #[derive(Serialize, Deserialize)]
 struct Memory {
-    store: PathBuf,
+    store: String,
     run_id: String,
 }
 
@@ -189,8 +203,7 @@ impl Recording {
     fn start(&self, planned: Planned) -> Result<Live> {
         let Planned { dir, kind, resume, datasets, origins, .. } = planned;
         let dir = dir.as_deref();
-        let store = self.ledger.location().path().to_path_buf();
-        let store = std::path::absolute(&store).unwrap_or(store);
+        let store = place(self.ledger.location());
         let known = dir.filter(|_| resume).and_then(|dir| self.run_of(dir));
         let resumed = known.is_some();
         let run_id = match known {
@@ -230,8 +243,7 @@ impl Recording {
 
     /// The run that a folder remembers, when it is one of this ledger.
     fn run_of(&self, dir: &Path) -> Option<String> {
-        let store = self.ledger.location().path();
-        let store = std::path::absolute(store).unwrap_or(store.to_path_buf());
+        let store = place(self.ledger.location());
         let memory: Memory = serde_json::from_slice(&std::fs::read(dir.join(MEMORY)).ok()?).ok()?;
         let is_here = memory.store == store && self.ledger.run(&memory.run_id).is_ok();
         is_here.then_some(memory.run_id)

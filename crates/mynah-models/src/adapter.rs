@@ -94,7 +94,10 @@ impl Adapter {
             let rank = match *down.shape {
                 [rank, _] if rank > 0 => rank,
                 _ => {
-                    return Err(Error::format(down.path, format!("tensor {name} has shape {:?}", down.shape)));
+                    return Err(Error::format(
+                        down.path,
+                        format!("tensor {name} has shape {:?}", down.shape),
+                    ));
                 }
             };
             down.expect(&[rank, module.inputs])?;

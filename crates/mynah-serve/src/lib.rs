@@ -29,6 +29,7 @@ mod error;
 mod fields;
 mod governance;
 mod guard;
+mod http;
 mod json;
 mod mlflow;
 mod page;
@@ -37,4 +38,5 @@ mod server;
 
 pub use config::ServerConfig;
 pub use error::{Error, ErrorKind, Result};
-pub use server::{RunningServer, Server};
+pub use http::RunningServer;
+pub use server::Server;

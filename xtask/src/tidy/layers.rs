@@ -37,6 +37,7 @@ const LAYERS: &[(&str, u32)] = &[
 /// Outside crates that only one of ours may know: (prefix of the dependency's name, the crate).
 const ONLY: &[(&str, &str)] = &[
     ("rusqlite", "mynah-ledger"),
+    ("postgres", "mynah-ledger"),
     ("parquet", "mynah-data"),
     ("arrow", "mynah-data"),
     ("safetensors", "mynah-nn"),

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use serde_json::{Value, json};
 
 use mynah_base::text::csv_field;
-use mynah_ledger::{Ledger, Lifecycle, SearchRuns, View};
+use mynah_ledger::{Keys, Ledger, Lifecycle, RunParts, SearchRuns, View};
 
 use super::delta::{Delta, Verdict, config_distance, delta, judge};
 use super::goal::{Direction, Goal};
@@ -98,9 +98,11 @@ impl DeltaIndex {
             skip_quarantined: true,
             ..SearchRuns::default()
         };
+        let tags = Keys::Only(vec![BASELINE_TAG.to_string()]);
+        let parts = RunParts { metrics: Keys::All, params: Keys::All, tags, ..RunParts::none() };
         let mut runs = Vec::new();
         loop {
-            let page = ledger.search_runs(&search)?;
+            let page = ledger.search_runs_with(&search, &parts)?;
             runs.extend(page.items.iter().map(RunFacts::of));
             search.page_token = page.next_page_token;
             if search.page_token.is_none() {

@@ -31,11 +31,12 @@ pub(super) fn info(ledger: &Ledger, _: Fields) -> Reply {
         read_only: bool,
         cursor: u64,
     }
-    let path = ledger.location().path();
+    let file = ledger.location().file().and_then(std::path::Path::file_name);
+    let store = file.map_or("PostgreSQL".to_string(), |name| name.to_string_lossy().into_owned());
     reply(&Info {
         version: env!("CARGO_PKG_VERSION"),
         // The name alone: where it lies is nobody's business on the network.
-        store: path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+        store,
         read_only: ledger.is_read_only(),
         cursor: ledger.audit_head()?.size,
     })

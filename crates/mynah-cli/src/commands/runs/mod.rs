@@ -107,8 +107,8 @@ pub fn run(command: &Command) -> Result<()> {
 /// Which ledger.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Store {
-    /// The run ledger (default: MYNAH_STORE, or ledger.db in MYNAH_HOME)
-    #[arg(long, value_name = "FILE", display_order = 900)]
+    /// The run ledger: a file, or postgresql://… (default: MYNAH_STORE, or ledger.db in MYNAH_HOME)
+    #[arg(long, value_name = "FILE_OR_URL", display_order = 900)]
     store: Option<String>,
 }
 
@@ -136,9 +136,9 @@ impl Store {
 
     fn open(&self, options: OpenOptions) -> Result<Ledger> {
         let location = recording::location(self.store.as_deref())?;
-        if !location.path().exists() {
+        if let Some(file) = location.file().filter(|file| !file.exists()) {
             return Err(Failure::new("there is no run ledger yet")
-                .at_path(location.path())
+                .at_path(file)
                 .advice("run `mynah speedrun` or `mynah train`, or name one with --store"));
         }
         Ok(Ledger::open(&location, options)?)

@@ -24,7 +24,7 @@ use crate::recording;
 Other machines are served only with a token: clients give it as MLFLOW_TRACKING_TOKEN, a browser as the password.")]
 pub struct Serve {
     /// The run ledger (default: MYNAH_STORE, or ledger.db in MYNAH_HOME; made when it is absent)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE_OR_URL")]
     store: Option<String>,
     /// Address to listen on
     #[arg(long, value_name = "H", default_value = "127.0.0.1")]
@@ -45,9 +45,8 @@ const TOKEN: &str = "MYNAH_TOKEN";
 
 pub fn run(arguments: &Serve) -> Result<()> {
     let location = recording::location(arguments.store.as_deref())?;
-    if let Some(parent) = location.path().parent().filter(|_| !arguments.read_only) {
-        std::fs::create_dir_all(parent)
-            .map_err(|error| Failure::io("cannot create the folder", parent, &error))?;
+    if !arguments.read_only {
+        recording::make_folder(&location)?;
     }
     let options = OpenOptions {
         read_only: arguments.read_only,
@@ -62,13 +61,14 @@ pub fn run(arguments: &Serve) -> Result<()> {
     }
     let ledger = Ledger::open(&location, options)?;
     let config = ServerConfig {
+        policy: policy.clone(),
         host: arguments.host.clone(),
         port: arguments.port,
         token: std::env::var(TOKEN).ok().filter(|token| !token.is_empty()),
         ..ServerConfig::default()
     };
     let server = Server::bind(config, ledger.clone())?;
-    println!("serving {} at http://{}", location.path().display(), server.address());
+    println!("serving {location} at http://{}", server.address());
     println!("MLflow clients: MLFLOW_TRACKING_URI=http://{}; Ctrl-C ends", server.address());
     if let Some(cron) = policy.schedule.clone() {
         println!("validation at {cron} (UTC)");

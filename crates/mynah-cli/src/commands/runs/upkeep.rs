@@ -81,7 +81,7 @@ pub struct Import {
     #[arg(value_name = "SOURCE")]
     source: PathBuf,
     /// The run ledger (default: MYNAH_STORE, or ledger.db in MYNAH_HOME; made when it is absent)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE_OR_URL")]
     store: Option<String>,
     /// Leave artifacts where they are
     #[arg(long)]
@@ -93,10 +93,7 @@ pub struct Import {
 
 pub fn import(arguments: &Import) -> Result<()> {
     let location = recording::location(arguments.store.as_deref())?;
-    if let Some(parent) = location.path().parent() {
-        std::fs::create_dir_all(parent)
-            .map_err(|error| Failure::io("cannot create the folder", parent, &error))?;
-    }
+    recording::make_folder(&location)?;
     if !arguments.source.exists() {
         return Err(Failure::new("nothing is there to import")
             .at_path(&arguments.source)
