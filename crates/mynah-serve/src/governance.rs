@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use mynah_govern::compare::DeltaIndex;
 use mynah_govern::validate::{Policy, Validation, validate};
 use mynah_ledger::{
-    AuditHead, AuditReport, ErrorKind, Ledger, Lifecycle, Quarantine, Run, SearchExperiments, SearchRuns,
+    AuditHead, AuditReport, ErrorKind, Ledger, Lifecycle, Quarantine, Run, RunParts, SearchExperiments,
+    SearchRuns,
 };
 
 use crate::answer::ApiError;
@@ -166,7 +167,7 @@ fn all_apart(ledger: &Ledger) -> Result<Vec<Apart>, ApiError> {
     };
     let mut apart = Vec::new();
     loop {
-        let page = ledger.search_runs(&search)?;
+        let page = ledger.search_runs_with(&search, &RunParts::none())?;
         apart.extend(page.items.into_iter().filter_map(|record| Apart::of(record.run)));
         search.page_token = page.next_page_token;
         if search.page_token.is_none() {

@@ -30,15 +30,12 @@ pub(super) fn check(caller: &Caller<'_>, name: &str, version: u64) -> Result<(),
     if assessment.is_eligible() {
         return Ok(());
     }
-    Err(ApiError::new(
-        Code::PermissionDenied,
-        format!(
-            "the alias '{PROTECTED_ALIAS}' is for versions that may go to production, and version {version} of {name} \
-             may not: {}; put it right, or have it overruled and signed: `mynah runs promote {name} {version} \
-             --override`",
-            assessment.reasons.join("; ")
-        ),
-    ))
+    let message = format!(
+        "the alias '{PROTECTED_ALIAS}' is for versions that may go to production, and version {version} of {name} may \
+         not: {}; put it right, or have it overruled and signed",
+        assessment.reasons.join("; ")
+    );
+    Err(ApiError::new(Code::PermissionDenied, message + &advice(name, version)))
 }
 
 /// Moves a version to production, with the record of why it may be there.
@@ -97,5 +94,10 @@ fn in_production(ledger: &Ledger, name: &str, except: u64) -> Result<Vec<u64>, A
 fn refusal(error: mynah_govern::Error, name: &str, version: u64) -> ApiError {
     let is_refused = error.kind() == mynah_govern::ErrorKind::Refused;
     let error = ApiError::from(error);
-    if is_refused { error.add(&format!(": `mynah runs promote {name} {version} --override`")) } else { error }
+    if is_refused { error.add(&advice(name, version)) } else { error }
+}
+
+/// What whoever may overrule calls.
+fn advice(name: &str, version: u64) -> String {
+    format!(": `mynah runs promote {name} {version} --to production --override FILE`")
 }

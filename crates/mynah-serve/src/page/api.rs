@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mynah_ledger::{
-    Axis, CurveRequest, Ledger, RunRecord, SearchExperiments, SearchModels, SearchRuns, Thinning, View,
+    Axis, CurveRequest, Keys, Ledger, RunParts, RunRecord, SearchExperiments, SearchModels, SearchRuns,
+    Thinning, View,
 };
 use serde::Serialize;
 use serde::ser::{SerializeSeq, Serializer};
@@ -31,12 +32,11 @@ pub(super) fn info(ledger: &Ledger, _: Fields) -> Reply {
         read_only: bool,
         cursor: u64,
     }
-    let file = ledger.location().file().and_then(std::path::Path::file_name);
-    let store = file.map_or("PostgreSQL".to_string(), |name| name.to_string_lossy().into_owned());
+    let file = ledger.location().file().and_then(|path| path.file_name());
     reply(&Info {
         version: env!("CARGO_PKG_VERSION"),
         // The name alone: where it lies is nobody's business on the network.
-        store,
+        store: file.map_or("PostgreSQL".to_string(), |name| name.to_string_lossy().into_owned()),
         read_only: ledger.is_read_only(),
         cursor: ledger.audit_head()?.size,
     })
@@ -163,6 +163,20 @@ fn row<'a>(record: &'a RunRecord, columns: &'a [Column]) -> Row<'a> {
     }
 }
 
+/// What the columns show of a run, and no more: reading everything costs most of a search.
+fn parts_of(columns: &[Column]) -> RunParts {
+    let mut keys: [Vec<String>; 3] = Default::default();
+    for column in columns {
+        match column {
+            Column::Metric(key) => keys[0].push(key.clone()),
+            Column::Param(key) => keys[1].push(key.clone()),
+            Column::Tag(key) => keys[2].push(key.clone()),
+        }
+    }
+    let [metrics, params, tags] = keys.map(Keys::Only);
+    RunParts { metrics, params, tags, inputs: false, models: false }
+}
+
 /// One page of the run table.
 pub(super) fn runs(ledger: &Ledger, fields: Fields) -> Reply {
     #[derive(Serialize)]
@@ -179,7 +193,7 @@ pub(super) fn runs(ledger: &Ledger, fields: Fields) -> Reply {
     }
     // Before the question: a change in between is then told twice rather than never.
     let cursor = ledger.audit_head()?.size;
-    let page = ledger.search_runs(&SearchRuns {
+    let search = SearchRuns {
         experiment_ids: owned(fields.strings("experiment_ids")?),
         filter: fields.string_if("filter")?.unwrap_or_default().to_string(),
         view: if fields.boolean_if("deleted")?.unwrap_or(false) {
@@ -191,7 +205,8 @@ pub(super) fn runs(ledger: &Ledger, fields: Fields) -> Reply {
         max_results: fields.count("max_results", ROWS, ROWS_MAX)?,
         page_token: fields.filled_if("page_token")?.map(str::to_string),
         skip_quarantined: fields.boolean_if("skip_quarantined")?.unwrap_or(false),
-    })?;
+    };
+    let page = ledger.search_runs_with(&search, &parts_of(&columns))?;
     reply(&Found {
         rows: page.items.iter().map(|record| row(record, &columns)).collect(),
         cursor,
@@ -239,13 +254,14 @@ pub(super) fn run(ledger: &Ledger, fields: Fields) -> Reply {
     };
     let record = ledger.run(fields.filled("run_id")?)?;
     let experiment = ledger.experiment(&record.run.experiment_id)?;
-    let children = ledger.search_runs(&SearchRuns {
+    let of_this = SearchRuns {
         experiment_ids: vec![record.run.experiment_id.clone()],
         // The id has been found, so it is 32 hexadecimal characters and quotes nothing.
         filter: format!("tags.mlflow.parentRunId = '{}'", record.run.id),
         max_results: CHILDREN_MAX,
         ..SearchRuns::default()
-    })?;
+    };
+    let children = ledger.search_runs_with(&of_this, &RunParts::none())?;
     let versions = ledger.search_model_versions(&SearchModels {
         filter: format!("run_id = '{}'", record.run.id),
         max_results: CHILDREN_MAX,

@@ -8,7 +8,7 @@ use mynah_govern::drift::{DriftOptions, DriftWindow, RunSample, VALUES_MIN, dash
 use mynah_govern::promote::{PROMOTION_TAG, Promotion, verify_override};
 use mynah_govern::repair::{self, Ticket, TicketState};
 use mynah_govern::validate::{Approver, Finding, Policy, Severity, Validation};
-use mynah_ledger::{ArtifactOwner, Ledger, ModelVersion, SearchModels, SearchRuns};
+use mynah_ledger::{ArtifactOwner, Keys, Ledger, ModelVersion, RunParts, SearchModels, SearchRuns};
 use mynah_trust::dsse::Envelope;
 use serde_json::{Value, json};
 
@@ -208,13 +208,16 @@ pub(super) fn drift(ledger: &Ledger, fields: Fields) -> Reply {
     if window_runs < VALUES_MIN {
         return Err(ApiError::invalid(format!("a window has at least {VALUES_MIN} runs")));
     }
-    let page = ledger.search_runs(&SearchRuns {
+    let search = SearchRuns {
         experiment_ids: owned(fields.strings("experiment_ids")?),
         filter: fields.string_if("filter")?.unwrap_or_default().to_string(),
         max_results: DRIFT_RUNS_MAX,
         skip_quarantined: true,
         ..SearchRuns::default()
-    })?;
+    };
+    // What samples are made of.
+    let parts = RunParts { metrics: Keys::All, inputs: true, ..RunParts::none() };
+    let page = ledger.search_runs_with(&search, &parts)?;
     let samples: Vec<RunSample> = page.items.iter().map(RunSample::of).collect();
     let options = DriftOptions::default();
     let windows = dashboard(&samples, window_runs, &options)?;

@@ -45,7 +45,7 @@ fn only_what_passes_goes_to_production() {
     let path = format!("{API}/model-versions/transition-stage");
     let message = server.refused("POST", &path, to("Production", "2"), 403, "PERMISSION_DENIED");
     assert!(message.contains("gate loss:min at-most 0.5"), "{message}");
-    assert!(message.contains("mynah runs promote it's 2 --override"), "{message}");
+    assert!(message.contains("mynah runs promote it's 2 --to production --override"), "{message}");
     let message = server.refused("POST", &path, to("production", "3"), 403, "PERMISSION_DENIED");
     assert!(message.contains("RUNNING") && message.contains("no metric 'loss'"), "every reason: {message}");
     // Other stages are nobody's business.
