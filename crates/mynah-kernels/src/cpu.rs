@@ -37,6 +37,7 @@ impl Isa {
 
 thread_local! {
     static LOWERED: Cell<Option<Isa>> = const { Cell::new(None) };
+    static NO_AVX_VNNI: Cell<bool> = const { Cell::new(false) };
 }
 
 /// The level kernels use on this thread: what the machine has, lowered by `MYNAH_ISA`
@@ -60,6 +61,31 @@ pub fn vnni() -> bool {
     }
     #[cfg(not(target_arch = "x86_64"))]
     false
+}
+
+/// Whether the byte dot products of AVX-VNNI may be used here: the machine has them, [`isa`] is at least AVX2,
+/// and no [`without_avx_vnni`] is around the call.
+pub fn avx_vnni() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        static FOUND: OnceLock<bool> = OnceLock::new();
+        let found = *FOUND.get_or_init(|| is_x86_feature_detected!("avxvnni"));
+        found && isa() >= Isa::Avx2 && !NO_AVX_VNNI.get()
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
+/// Runs `body` as if the machine had no AVX-VNNI, for tests and comparisons.
+pub fn without_avx_vnni<R>(body: impl FnOnce() -> R) -> R {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            NO_AVX_VNNI.set(self.0);
+        }
+    }
+    let _restore = Restore(NO_AVX_VNNI.replace(true));
+    body()
 }
 
 /// Runs `body` with [`isa`] lowered to at most `level` on this thread and in the pool tasks it starts.

@@ -42,6 +42,11 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// # Safety
     /// `n` ≤ `LANES` floats are writable at `y`.
     unsafe fn store_part(self, y: *mut f32, n: usize, v: Self::F);
+    /// Lanes, rounded to the nearest integers (ties to even), as bytes; |v| ≤ 127 or the byte is unspecified.
+    ///
+    /// # Safety
+    /// `LANES` bytes are writable at `y`.
+    unsafe fn store_i8(self, y: *mut i8, v: Self::F);
     fn add(self, a: Self::F, b: Self::F) -> Self::F;
     fn sub(self, a: Self::F, b: Self::F) -> Self::F;
     fn mul(self, a: Self::F, b: Self::F) -> Self::F;
@@ -162,6 +167,12 @@ impl Simd for Portable {
             // SAFETY: i < n, and n floats are writable at y (the caller's promise).
             unsafe { *y.add(i) = lane };
         }
+    }
+    #[inline(always)]
+    unsafe fn store_i8(self, y: *mut i8, v: Self::F) {
+        let bytes = self.round(v).map(|v| v as i8);
+        // SAFETY: eight bytes are writable at y (the caller's promise).
+        unsafe { y.cast::<[i8; 8]>().write_unaligned(bytes) }
     }
     #[inline(always)]
     fn add(self, a: Self::F, b: Self::F) -> Self::F {

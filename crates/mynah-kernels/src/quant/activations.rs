@@ -1,7 +1,7 @@
 //! The rows of a step, quantised for products with block-quantised weights.
 
 use super::blocks::{GROUP, Kind};
-use crate::cpu::{self, Isa};
+use crate::nn::simd::{Simd, kernel};
 use crate::pool::{self, Shared};
 
 /// Values that one task quantises at least.
@@ -11,25 +11,16 @@ const GRAIN: usize = 16 * 1024;
 const SMALLEST: f32 = 1e-34;
 
 /// The nearest integers of x / scale for scale = max|x| / 127, ties to even, and the scale. A group with a NaN
-/// or an infinity has the scale NaN, so that every product with it is NaN.
-#[inline(always)]
+/// or an infinity has the scale NaN, so that every product with it is NaN. The twin of `quantise`.
 pub(super) fn quantise_group(x: &[f32; GROUP]) -> ([i8; GROUP], f32) {
-    // On the bits: NaN and infinity are the greatest, and the loop becomes vector code.
-    let greatest = x.iter().fold(0, |greatest, x| greatest.max(x.to_bits() & 0x7fff_ffff));
-    let greatest = f32::from_bits(greatest);
-    if !greatest.is_finite() {
+    if x.iter().any(|x| !x.is_finite()) {
         return ([0; GROUP], f32::NAN);
     }
+    let greatest = x.iter().fold(0.0f32, |greatest, x| greatest.max(x.abs()));
     if greatest < SMALLEST {
         return ([0; GROUP], 0.0);
     }
-    let factor = 127.0 / greatest;
-    let codes = std::array::from_fn(|i| {
-        let rounded = (x[i] * factor).round_ties_even();
-        // SAFETY: |x| ≤ greatest, so the product is finite and at most 127 after rounding.
-        unsafe { rounded.to_int_unchecked::<i32>() as i8 }
-    });
-    (codes, greatest / 127.0)
+    (x.map(|x| (x * (127.0 / greatest)).round_ties_even() as i8), greatest / 127.0)
 }
 
 /// M rows of K values as int8 with a scale for each group, and what the kernels add for the offsets and
@@ -155,33 +146,40 @@ fn start_slot(kind: Kind) -> usize {
     }
 }
 
-fn quantise(x: &[f32], codes: &mut [i8], scales: &mut [f32], sums: &mut [i32]) {
-    #[inline(always)]
-    fn body(x: &[f32], codes: &mut [i8], scales: &mut [f32], sums: &mut [i32]) {
-        let groups = x.as_chunks::<GROUP>().0.iter().zip(codes.as_chunks_mut::<GROUP>().0);
-        for ((x, codes), (scale, sums)) in groups.zip(scales.iter_mut().zip(sums.as_chunks_mut::<2>().0)) {
-            (*codes, *scale) = quantise_group(x);
-            let sum = |codes: &[i8]| codes.iter().map(|&code| i32::from(code)).sum();
-            *sums = [sum(&codes[..16]), sum(&codes[16..])];
+kernel! { fn quantise(x: &[f32], codes: &mut [i8], scales: &mut [f32], sums: &mut [i32]) = quantise_body }
+
+#[inline(always)]
+fn quantise_body<S: Simd>(s: S, x: &[f32], codes: &mut [i8], scales: &mut [f32], sums: &mut [i32]) {
+    const { assert!(GROUP.is_multiple_of(2 * S::LANES)) };
+    let half = GROUP / 2 / S::LANES;
+    let groups = x.as_chunks::<GROUP>().0.iter().zip(codes.as_chunks_mut::<GROUP>().0);
+    for ((x, codes), (scale, sums)) in groups.zip(scales.iter_mut().zip(sums.as_chunks_mut::<2>().0)) {
+        let (mut greatest, mut zero) = (s.splat(0.0), s.splat(0.0));
+        for i in (0..GROUP).step_by(S::LANES) {
+            let x = s.load_at(x, i);
+            greatest = s.max(s.abs(x), greatest);
+            // Not zero after something that is not finite.
+            zero = s.mul_add(x, s.splat(0.0), zero);
         }
-    }
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-    fn avx512(x: &[f32], codes: &mut [i8], scales: &mut [f32], sums: &mut [i32]) {
-        body(x, codes, scales, sums);
-    }
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,fma")]
-    fn avx2(x: &[f32], codes: &mut [i8], scales: &mut [f32], sums: &mut [i32]) {
-        body(x, codes, scales, sums);
-    }
-    match cpu::isa() {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: `isa` never names more than the processor has.
-        Isa::Avx512 => unsafe { avx512(x, codes, scales, sums) },
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: as above.
-        Isa::Avx2 => unsafe { avx2(x, codes, scales, sums) },
-        _ => body(x, codes, scales, sums),
+        let greatest = s.greatest(greatest);
+        if s.sum(zero) != 0.0 || greatest < SMALLEST {
+            codes.fill(0);
+            *sums = [0; 2];
+            *scale = if greatest < SMALLEST && s.sum(zero) == 0.0 { 0.0 } else { f32::NAN };
+            continue;
+        }
+        *scale = greatest / 127.0;
+        let factor = s.splat(127.0 / greatest);
+        for (h, sum) in sums.iter_mut().enumerate() {
+            let mut total = s.splat(0.0);
+            for v in h * half..(h + 1) * half {
+                let code = s.round(s.mul(s.load_at(x, v * S::LANES), factor));
+                total = s.add(total, code);
+                // SAFETY: a vector of the group's codes.
+                unsafe { s.store_i8(codes.as_mut_ptr().add(v * S::LANES), code) };
+            }
+            // Integers of at most 16 · 127: exact.
+            *sum = s.sum(total) as i32;
+        }
     }
 }

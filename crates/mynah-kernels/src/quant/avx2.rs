@@ -2,7 +2,8 @@
 //! two steps (`vpmaddubsw` to pairs of 16 bits, `vpmaddwd` to 32).
 //!
 //! The pairs must not overflow 16 bits: codes of up to 6 bits times x never do. Those of Q8_0 would, so they
-//! are made signed again, and their magnitude meets x with the sign moved over: 2 · 128 · 127 fits.
+//! are made signed again, and their magnitude meets x with the sign moved over: 2 · 128 · 127 fits. Processors
+//! without AVX-512 but with AVX-VNNI make the products of four columns in one step.
 
 use super::activations::Left;
 use super::blocks::{GROUP, Kind};
@@ -12,13 +13,14 @@ use super::multiply::{FloatLeft, Kernel, Panel, Target};
 use std::arch::x86_64::*;
 use std::ops::Range;
 
-pub(super) struct Avx2;
+/// `VNNI` says whether the processor has AVX-VNNI.
+pub(super) struct Avx2<const VNNI: bool>;
 
 /// Bytes of a vector.
 const WIDE: usize = 32;
 
-impl Kernel for Avx2 {
-    const ROWS_MAX: usize = 2;
+impl<const VNNI: bool> Kernel for Avx2<VNNI> {
+    const ROWS_MAX: usize = if VNNI { 3 } else { 2 };
     const FLOAT_ROWS_MAX: usize = 2;
 
     unsafe fn unpack(format: Format, block: &[u8], groups: Range<usize>, panel: Panel) {
@@ -39,14 +41,9 @@ impl Kernel for Avx2 {
             // SAFETY: the caller's promise; block b is 16 columns of the tile.
             unsafe {
                 match (kind, target.rows) {
-                    (Kind::Plain { offset: 128 }, 1) => tile::<0, 1>(panel, left, groups, target),
-                    (Kind::Plain { offset: 128 }, _) => tile::<0, 2>(panel, left, groups, target),
-                    (Kind::Plain { .. }, 1) => tile::<1, 1>(panel, left, groups, target),
-                    (Kind::Plain { .. }, _) => tile::<1, 2>(panel, left, groups, target),
-                    (Kind::Min, 1) => tile::<2, 1>(panel, left, groups, target),
-                    (Kind::Min, _) => tile::<2, 2>(panel, left, groups, target),
-                    (Kind::Halves, 1) => tile::<3, 1>(panel, left, groups, target),
-                    (Kind::Halves, _) => tile::<3, 2>(panel, left, groups, target),
+                    (kind, 1) => tile_of::<VNNI, 1>(kind, panel, left, groups, target),
+                    (kind, 2) => tile_of::<VNNI, 2>(kind, panel, left, groups, target),
+                    (kind, _) => tile_of::<VNNI, 3>(kind, panel, left, groups, target),
                 }
             }
         }
@@ -146,9 +143,12 @@ unsafe fn unpack<const BITS: usize>(format: Format, block: *const u8, groups: Ra
 /// # Safety
 /// The machine has the instructions.
 #[inline(always)]
-unsafe fn dot<const K: usize>(sums: __m256i, codes: __m256i, x: __m256i) -> __m256i {
+unsafe fn dot<const VNNI: bool, const K: usize>(sums: __m256i, codes: __m256i, x: __m256i) -> __m256i {
     // SAFETY: the caller's promise.
     unsafe {
+        if VNNI {
+            return _mm256_dpbusd_avx_epi32(sums, codes, x);
+        }
         let pairs = if K == 0 {
             let signed = _mm256_xor_si256(codes, _mm256_set1_epi8(-128));
             _mm256_maddubs_epi16(_mm256_abs_epi8(signed), _mm256_sign_epi8(x, signed))
@@ -159,13 +159,68 @@ unsafe fn dot<const K: usize>(sums: __m256i, codes: __m256i, x: __m256i) -> __m2
     }
 }
 
-/// M rows of x with a panel; `K` is 0 for Q8_0, 1 for other plain codes, 2 with minima, 3 with halves.
+/// # Safety
+/// As [`Kernel::tile`], and the machine has AVX-VNNI if `VNNI` says so.
+unsafe fn tile_of<const VNNI: bool, const M: usize>(
+    kind: Kind,
+    panel: &Panel,
+    left: Left,
+    groups: usize,
+    target: Target,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match (VNNI, kind) {
+            (true, Kind::Plain { .. }) => tile_vnni::<1, M>(panel, left, groups, target),
+            (true, Kind::Min) => tile_vnni::<2, M>(panel, left, groups, target),
+            (true, Kind::Halves) => tile_vnni::<3, M>(panel, left, groups, target),
+            (false, Kind::Plain { offset: 128 }) => tile_plain::<0, M>(panel, left, groups, target),
+            (false, Kind::Plain { .. }) => tile_plain::<1, M>(panel, left, groups, target),
+            (false, Kind::Min) => tile_plain::<2, M>(panel, left, groups, target),
+            (false, Kind::Halves) => tile_plain::<3, M>(panel, left, groups, target),
+        }
+    }
+}
+
+/// # Safety
+/// As [`tile`].
+#[target_feature(enable = "avx2,fma,f16c,avxvnni")]
+unsafe fn tile_vnni<const K: usize, const M: usize>(
+    panel: &Panel,
+    left: Left,
+    groups: usize,
+    target: Target,
+) {
+    // SAFETY: the caller's promise.
+    unsafe { tile::<true, K, M>(panel, left, groups, target) }
+}
+
+/// # Safety
+/// As [`tile`].
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn tile_plain<const K: usize, const M: usize>(
+    panel: &Panel,
+    left: Left,
+    groups: usize,
+    target: Target,
+) {
+    // SAFETY: the caller's promise.
+    unsafe { tile::<false, K, M>(panel, left, groups, target) }
+}
+
+/// M rows of x with a panel; `K` is 0 for Q8_0 made signed, 1 for other plain codes, 2 with minima, 3 with halves.
 ///
 /// # Safety
 /// As [`Kernel::tile`].
-#[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn tile<const K: usize, const M: usize>(panel: &Panel, left: Left, groups: usize, target: Target) {
-    let mut y = [[_mm256_setzero_ps(); 2]; M];
+#[inline(always)]
+unsafe fn tile<const VNNI: bool, const K: usize, const M: usize>(
+    panel: &Panel,
+    left: Left,
+    groups: usize,
+    target: Target,
+) {
+    // SAFETY: the machine has the instructions (the caller's promise).
+    let mut y = [[unsafe { _mm256_setzero_ps() }; 2]; M];
     for (m, y) in y.iter_mut().enumerate() {
         // SAFETY: row m is inside the target.
         *y = unsafe { load(&target.block(m, 0)) };
@@ -189,8 +244,8 @@ unsafe fn tile<const K: usize, const M: usize>(panel: &Panel, left: Left, groups
                         for (m, sums) in sums.iter_mut().enumerate() {
                             let x = left.codes.add(m * left.code_stride + g * GROUP + 4 * q);
                             let x = _mm256_set1_epi32(x.cast::<i32>().read_unaligned());
-                            sums[0] = dot::<K>(sums[0], w[0], x);
-                            sums[1] = dot::<K>(sums[1], w[1], x);
+                            sums[0] = dot::<VNNI, K>(sums[0], w[0], x);
+                            sums[1] = dot::<VNNI, K>(sums[1], w[1], x);
                         }
                     }
                     for (m, (y, sums)) in y.iter_mut().zip(sums).enumerate() {

@@ -354,7 +354,7 @@ fn lanes(cols: usize, first: usize) -> __mmask16 {
 /// How far ahead of its use a block is asked for, into the second cache: the processor's own prefetching stops at
 /// the end of a page, and requests into the first cache would hold its few fill buffers for as long as memory
 /// takes. Read bandwidth of two threads at Q4_0, of 30 GB/s: nothing 20, first cache 27, second 29.8.
-const AHEAD: usize = 8192;
+pub(super) const AHEAD: usize = 8192;
 
 /// M rows of x with a block as it is: one pass over its memory.
 ///
@@ -363,49 +363,76 @@ const AHEAD: usize = 8192;
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
 unsafe fn few<C: Codes, const M: usize>(block: *const u8, left: Left, groups: usize, target: Target) {
     let mut y = [_mm512_setzero_ps(); M];
-    for g in 0..groups {
-        // SAFETY: group g is in the block and in the rows of x.
-        unsafe {
-            let codes = block.add(C::LAYOUT.codes_at(g));
-            for line in 0..C::LAYOUT.group_lines() {
-                _mm_prefetch::<_MM_HINT_T1>(codes.wrapping_add(AHEAD + line * VECTOR).cast());
+    let (mut span, mut pair) = (block, block.wrapping_add(C::LAYOUT.header));
+    for g in (0..groups).step_by(2) {
+        for line in 0..C::LAYOUT.pair_bytes() / VECTOR {
+            _mm_prefetch::<_MM_HINT_T1>(pair.wrapping_add(AHEAD + line * VECTOR).cast());
+        }
+        // A layout that ends with half a pair has one group in it.
+        for half in 0..(groups - g).min(2) {
+            // SAFETY: group g + half is in the block and in the rows of x.
+            unsafe {
+                let codes = pair.add(VECTOR + half * C::LAYOUT.codes);
+                let scales = scales::<C>(span, pair.add(half * 32));
+                add_group::<C, M>(codes, scales, left.from(0, g + half, C::KIND), &mut y);
             }
-            let quads = quads::<C>(codes);
-            let scales = scales::<C>(block.add(C::LAYOUT.span_at(g)), block.add(C::LAYOUT.scales_at(g)));
-            for (m, y) in y.iter_mut().enumerate() {
-                let left = left.from(m, g, C::KIND);
-                let x_scale = _mm512_set1_ps(*left.scales);
-                // Two chains, so that a group waits for four dot products and not for eight.
-                let mut sums = [_mm512_setzero_si512(); 2];
-                if C::KIND != Kind::Min {
-                    sums[0] = _mm512_set1_epi32(*left.starts);
-                }
-                if C::KIND == Kind::Halves {
-                    sums[1] = _mm512_set1_epi32(*left.starts.add(1));
-                }
-                for q in 0..4 {
-                    sums[0] = _mm512_dpbusd_epi32(sums[0], quads[q], four(left.codes.add(4 * q)));
-                    sums[1] = _mm512_dpbusd_epi32(sums[1], quads[q + 4], four(left.codes.add(4 * q + 16)));
-                }
-                let factor = _mm512_mul_ps(scales[0], x_scale);
-                if C::KIND == Kind::Halves {
-                    *y = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[0]), factor, *y);
-                    let factor = _mm512_mul_ps(scales[1], x_scale);
-                    *y = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[1]), factor, *y);
-                } else {
-                    let sum = _mm512_add_epi32(sums[0], sums[1]);
-                    *y = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), factor, *y);
-                }
-                if C::KIND == Kind::Min {
-                    *y = _mm512_fmadd_ps(scales[1], _mm512_set1_ps(*left.mins), *y);
-                }
-            }
+        }
+        pair = pair.wrapping_add(C::LAYOUT.pair_bytes());
+        if C::LAYOUT.header > 0 && (g / 2 + 1) % C::LAYOUT.pairs == 0 {
+            _mm_prefetch::<_MM_HINT_T1>(pair.wrapping_add(AHEAD).cast());
+            span = pair;
+            pair = pair.wrapping_add(C::LAYOUT.header);
         }
     }
     for (m, y) in y.into_iter().enumerate() {
         let place = target.y.wrapping_add(m * target.stride);
         // SAFETY: row m is inside the target, and masked lanes are not touched.
         unsafe { _mm512_mask_storeu_ps(place, lanes(target.cols, 0), y) };
+    }
+}
+
+/// Adds the products of one group of M rows of x, at which `left` is, to their sums.
+///
+/// # Safety
+/// The machine has the instructions; a group of codes begins at `codes`; `left` has M rows.
+#[inline(always)]
+unsafe fn add_group<C: Codes, const M: usize>(
+    codes: *const u8,
+    scales: [__m512; 2],
+    left: Left,
+    y: &mut [__m512; M],
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let quads = quads::<C>(codes);
+        for (m, y) in y.iter_mut().enumerate() {
+            let left = left.from(m, 0, C::KIND);
+            let x_scale = _mm512_set1_ps(*left.scales);
+            // Two chains, so that a group waits for four dot products and not for eight.
+            let mut sums = [_mm512_setzero_si512(); 2];
+            if C::KIND != Kind::Min {
+                sums[0] = _mm512_set1_epi32(*left.starts);
+            }
+            if C::KIND == Kind::Halves {
+                sums[1] = _mm512_set1_epi32(*left.starts.add(1));
+            }
+            for q in 0..4 {
+                sums[0] = _mm512_dpbusd_epi32(sums[0], quads[q], four(left.codes.add(4 * q)));
+                sums[1] = _mm512_dpbusd_epi32(sums[1], quads[q + 4], four(left.codes.add(4 * q + 16)));
+            }
+            let factor = _mm512_mul_ps(scales[0], x_scale);
+            if C::KIND == Kind::Halves {
+                *y = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[0]), factor, *y);
+                let factor = _mm512_mul_ps(scales[1], x_scale);
+                *y = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[1]), factor, *y);
+            } else {
+                let sum = _mm512_add_epi32(sums[0], sums[1]);
+                *y = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), factor, *y);
+            }
+            if C::KIND == Kind::Min {
+                *y = _mm512_fmadd_ps(scales[1], _mm512_set1_ps(*left.mins), *y);
+            }
+        }
     }
 }
 

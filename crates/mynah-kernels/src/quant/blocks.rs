@@ -155,11 +155,20 @@ pub(super) fn float_at(format: Format, row: &[u8], i: usize) -> f32 {
     }
 }
 
+fn widen<const N: usize>(row: &[[u8; N]], out: &mut [f32], wide: impl Fn([u8; N]) -> f32) {
+    out.iter_mut().zip(row).for_each(|(out, bytes)| *out = wide(*bytes));
+}
+
 /// The values of a row in any format.
 pub(super) fn row_values(format: Format, row: &[u8], out: &mut [f32]) {
     if format.is_float() {
-        for (i, out) in out.iter_mut().enumerate() {
-            *out = float_at(format, row, i);
+        match format {
+            Format::F32 => widen(row.as_chunks().0, out, f32::from_le_bytes),
+            Format::F16 => widen(row.as_chunks().0, out, |bytes| f16::from_le_bytes(bytes).to_f32()),
+            _ => {
+                let wide = |bytes| f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16);
+                widen(row.as_chunks().0, out, wide);
+            }
         }
         return;
     }

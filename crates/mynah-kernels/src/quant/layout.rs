@@ -34,11 +34,11 @@ pub(super) const VECTOR: usize = 64;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Layout {
     /// Bytes before the first pair.
-    header: usize,
+    pub header: usize,
     /// Pairs of groups in a span.
-    pairs: usize,
+    pub pairs: usize,
     /// Bytes of the codes of one group.
-    codes: usize,
+    pub codes: usize,
 }
 
 impl Layout {
@@ -53,18 +53,13 @@ impl Layout {
         }
     }
 
-    const fn pair_bytes(self) -> usize {
+    /// Bytes of a pair of groups, a multiple of [`VECTOR`].
+    pub(super) const fn pair_bytes(self) -> usize {
         VECTOR + 2 * self.codes
     }
 
     const fn span_bytes(self) -> usize {
         self.header + self.pairs * self.pair_bytes()
-    }
-
-    /// Vectors of codes of a group: cache lines to ask for.
-    #[cfg(target_arch = "x86_64")]
-    pub(super) const fn group_lines(self) -> usize {
-        self.codes / VECTOR
     }
 
     /// Bytes of a block of rows of `groups` groups.

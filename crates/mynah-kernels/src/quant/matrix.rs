@@ -7,7 +7,8 @@ use super::layout::{self, FLOAT_ROWS, Layout, ROWS};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pool::{self, Shared};
 use half::{bf16, f16};
-use std::sync::Mutex;
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 /// Weights W of shape (rows N, cols K) for y = x · Wᵀ, laid out for the kernels. One or more parts below each
 /// other, each in a format of its own: fused projections are [stacked](Matrix::stack).
@@ -199,32 +200,36 @@ impl Matrix {
         }
         to.row_bytes(cols)?;
         let row_bytes = from.row_bytes(cols)?;
-        let block_rows = if to.is_float() { FLOAT_ROWS } else { ROWS };
+        let block_len = if to.is_float() { FLOAT_ROWS } else { ROWS };
         let block_bytes = block_bytes(to, cols);
         let too_large = || Error::shape(format!("a matrix of {rows} × {cols} values is too large"));
-        let len = rows.div_ceil(block_rows).checked_mul(block_bytes).ok_or_else(too_large)?;
+        let len = rows.div_ceil(block_len).checked_mul(block_bytes).ok_or_else(too_large)?;
         let mut data = Buffer::zeroed(len)?;
         let failure = Mutex::new(None);
         let target = Shared::new(data.bytes_mut());
-        pool::run_ranges(rows.div_ceil(block_rows), 1, |range| {
+        pool::run_ranges(rows.div_ceil(block_len), 1, |range| {
             for block in range {
                 // SAFETY: each block is in one range only.
                 let target = unsafe { target.slice(block * block_bytes..(block + 1) * block_bytes) };
-                for r in 0..block_rows.min(rows - block * block_rows) {
-                    let row = source_row(block * block_rows + r);
-                    let row_values = &bytes[row * row_bytes..][..row_bytes];
-                    if let Err(reason) = put_row(from, to, row_values, target, r, cols) {
-                        let mut failure = failure.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-                        // The first row that fails, whichever thread is faster.
-                        let first = failure.as_ref().is_none_or(|&(other, _)| row < other);
-                        if first {
-                            *failure = Some((row, reason));
+                let block_rows = block_len.min(rows - block * block_len);
+                // Some columns of all rows at a time: the lines they share stay in the cache.
+                for first in (0..cols).step_by(COLUMNS) {
+                    let columns = first..(first + COLUMNS).min(cols);
+                    for r in 0..block_rows {
+                        let row = source_row(block * block_len + r);
+                        let values = &bytes[row * row_bytes..][..row_bytes];
+                        if let Err(reason) = put_columns(from, to, values, target, r, columns.clone()) {
+                            let mut failure = failure.lock().unwrap_or_else(PoisonError::into_inner);
+                            // The first row that fails, whichever thread is faster.
+                            if failure.as_ref().is_none_or(|&(other, _)| row < other) {
+                                *failure = Some((row, reason));
+                            }
                         }
                     }
                 }
             }
         });
-        if let Some((row, reason)) = failure.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()) {
+        if let Some((row, reason)) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             let message = format!("weights of row {row} cannot be {}: {reason}", to.name());
             return Err(Error::new(ErrorKind::Value, message));
         }
@@ -232,46 +237,60 @@ impl Matrix {
     }
 }
 
-/// Puts a row of a file into its place in a block.
-fn put_row(
+/// Columns that are laid out together: whole groups.
+const COLUMNS: usize = 256;
+
+/// Puts some columns of a row of a file into their places in a block.
+fn put_columns(
     from: Format,
     to: Format,
     row: &[u8],
     block: &mut [u8],
     r: usize,
-    cols: usize,
+    columns: Range<usize>,
 ) -> std::result::Result<(), &'static str> {
-    if to.is_float() {
-        let size = to.block_bytes();
-        for k in 0..cols {
-            let place = &mut block[layout::float_index(to, r, k) * size..][..size];
-            if from == to {
-                place.copy_from_slice(&row[k * size..][..size]);
-                continue;
-            }
-            let value = blocks::float_at(from, row, k);
-            match to {
-                Format::Bf16 => place.copy_from_slice(&bf16::from_f32(value).to_le_bytes()),
-                Format::F16 => {
-                    let half = f16::from_f32(value);
-                    if value.is_finite() && !half.is_finite() {
-                        return Err("a value is beyond 65504");
-                    }
-                    place.copy_from_slice(&half.to_le_bytes());
-                }
-                _ => place.copy_from_slice(&value.to_le_bytes()),
-            }
+    if !from.is_float() {
+        for g in columns.start / GROUP..columns.end / GROUP {
+            layout::put_group(to, block, r, g, &blocks::group(to, row, g));
         }
         return Ok(());
     }
-    for g in 0..cols / GROUP {
-        let group = if from == to {
-            blocks::group(to, row, g)
-        } else {
-            let values = std::array::from_fn(|i| blocks::float_at(from, row, g * GROUP + i));
-            quantise_weights(to, &values)?
-        };
-        layout::put_group(to, block, r, g, &group);
+    let size = from.block_bytes();
+    let bytes = &row[columns.start * size..columns.end * size];
+    let first = layout::float_index(to, r, columns.start);
+    if from == to && size == 2 {
+        let places = block.as_chunks_mut::<2>().0[first..].iter_mut().step_by(FLOAT_ROWS);
+        places.zip(bytes.as_chunks::<2>().0).for_each(|(place, value)| *place = *value);
+        return Ok(());
+    }
+    let mut values = [0.0; COLUMNS];
+    let values = &mut values[..columns.len()];
+    blocks::row_values(from, bytes, values);
+    match to {
+        Format::F32 => {
+            let places = block.as_chunks_mut::<4>().0[first..].iter_mut().step_by(FLOAT_ROWS);
+            places.zip(values).for_each(|(place, value)| *place = value.to_le_bytes());
+        }
+        Format::Bf16 | Format::F16 => {
+            let places = block.as_chunks_mut::<2>().0[first..].iter_mut().step_by(FLOAT_ROWS);
+            for (place, value) in places.zip(values) {
+                *place = if to == Format::Bf16 {
+                    bf16::from_f32(*value).to_le_bytes()
+                } else {
+                    let half = f16::from_f32(*value);
+                    if value.is_finite() && !half.is_finite() {
+                        return Err("a value is beyond 65504");
+                    }
+                    half.to_le_bytes()
+                };
+            }
+        }
+        _ => {
+            for (g, values) in values.as_chunks::<GROUP>().0.iter().enumerate() {
+                let group = quantise_weights(to, values)?;
+                layout::put_group(to, block, r, columns.start / GROUP + g, &group);
+            }
+        }
     }
     Ok(())
 }
@@ -294,9 +313,14 @@ fn quantise_weights(to: Format, x: &[f32; GROUP]) -> std::result::Result<Group, 
     }
     let step = d.to_f32();
     let offset = Kind::of(to).offset();
-    let codes = std::array::from_fn(|i| {
-        let code = if step == 0.0 { 0 } else { (x[i] / step).round_ties_even() as i32 };
-        (code.clamp(low, high) + offset) as u8
-    });
+    let inverse = if step == 0.0 { 0.0 } else { 1.0 / step };
+    let mut codes = [0; GROUP];
+    for (code, x) in codes.iter_mut().zip(x) {
+        // Adding 1.5·2²³ leaves no room for a fraction: rounding to even without a call. A quotient is some 128
+        // at most, for the scale is that of the greatest value.
+        const MAGIC: f32 = 12_582_912.0;
+        let rounded = ((x * inverse + MAGIC) - MAGIC) as i32;
+        *code = (rounded.clamp(low, high) + offset) as u8;
+    }
     Ok(Group { codes, scales: Scales::One(d) })
 }

@@ -78,16 +78,20 @@ impl Matrix {
         }
         let work = Work { matrix: self, x, m, y: Shared::new(y), activations: &scratch.activations };
         let units: usize = self.parts.iter().map(|part| part.rows.div_ceil(UNIT)).sum();
-        let isa = cpu::isa();
+        // Asked here: what holds on this thread holds for the tasks.
+        #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
+        let (isa, vnni, avx_vnni) = (cpu::isa(), cpu::vnni(), cpu::avx_vnni());
         let body = |units: Range<usize>| {
-            // SAFETY: `isa` says what the machine has (and `vnni` that besides); units are disjoint rows of
+            // SAFETY: these three say what the machine has; units are disjoint rows of
             // weights, and so disjoint columns of y.
             unsafe {
                 match isa {
                     #[cfg(target_arch = "x86_64")]
-                    Isa::Avx512 if cpu::vnni() => work.units::<Avx512>(units),
+                    Isa::Avx512 if vnni => work.units::<Avx512>(units),
                     #[cfg(target_arch = "x86_64")]
-                    Isa::Avx512 | Isa::Avx2 => work.units::<Avx2>(units),
+                    Isa::Avx512 | Isa::Avx2 if avx_vnni => work.units::<Avx2<true>>(units),
+                    #[cfg(target_arch = "x86_64")]
+                    Isa::Avx512 | Isa::Avx2 => work.units::<Avx2<false>>(units),
                     _ => work.units::<Portable>(units),
                 }
             }
@@ -112,6 +116,7 @@ impl Work<'_> {
     /// # Safety
     /// The machine has the kernel's instructions; no other thread has these units.
     unsafe fn units<K: Kernel>(&self, units: Range<usize>) {
+        let mut cold = true;
         for first in (0..self.m).step_by(LEFT_ROWS) {
             let rows = first..(first + LEFT_ROWS).min(self.m);
             let (mut unit, mut part_row) = (0, 0);
@@ -120,6 +125,9 @@ impl Work<'_> {
                 let here = units.start.max(unit)..units.end.min(unit + count);
                 for u in here {
                     let row = (u - unit) * UNIT;
+                    if std::mem::take(&mut cold) {
+                        ask_for(&part.data.bytes()[row / part.block_rows() * part.block_bytes()..]);
+                    }
                     // SAFETY: the caller's promise.
                     unsafe { self.unit::<K>(part, row, part_row + row, rows.clone()) };
                 }
@@ -189,6 +197,19 @@ impl Work<'_> {
 
 /// At most this many rows of x use the weights as they are read.
 const FEW: usize = 8;
+
+/// Asks for the first bytes that a task will read, which no one has asked for ahead of time.
+fn ask_for(bytes: &[u8]) {
+    #[cfg(target_arch = "x86_64")]
+    for line in bytes.chunks(64).take(super::avx512::AHEAD / 64) {
+        // SAFETY: a prefetch reads nothing.
+        unsafe {
+            std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(line.as_ptr().cast())
+        };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = bytes;
+}
 
 /// Pieces of at most `len` rows, as even as they can be.
 fn tiles(rows: Range<usize>, len: usize) -> impl Iterator<Item = Range<usize>> {

@@ -2,7 +2,7 @@
 
 use crate::bytes::weights;
 use crate::support::{assert_close, everywhere, normal, widen};
-use mynah_kernels::cpu::Isa;
+use mynah_kernels::cpu::{self, Isa};
 use mynah_kernels::quant::{Format, Matrix, Scratch, reference};
 
 fn product(matrix: &Matrix, x: &[f32]) -> Vec<f32> {
@@ -34,7 +34,10 @@ fn products_are_those_of_the_twin() {
                 let mut want = vec![0.0; m * rows];
                 reference::matmul(format, &bytes, cols, &x, &mut want);
                 let what = format!("{} ({m}, {rows}, {cols})", format.name());
-                for (isa, got) in everywhere(|| bits(&product(&matrix, &x))) {
+                let mut results = everywhere(|| bits(&product(&matrix, &x)));
+                let plain = || cpu::without_avx_vnni(|| bits(&product(&matrix, &x)));
+                results.extend(Isa::available().iter().map(|&isa| (isa, cpu::with_isa(isa, plain))));
+                for (isa, got) in results {
                     let got: Vec<f32> = got.into_iter().map(f32::from_bits).collect();
                     if isa == Isa::Portable && cfg!(not(target_feature = "fma")) {
                         assert_close(&what, &got, &widen(&want), 2e-5);

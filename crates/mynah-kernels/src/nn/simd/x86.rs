@@ -67,6 +67,11 @@ impl Simd for Avx512 {
         unsafe { _mm512_mask_storeu_ps(y, first(n), v) }
     }
     #[inline(always)]
+    unsafe fn store_i8(self, y: *mut i8, v: Self::F) {
+        // SAFETY: the witness says that the processor has these instructions; the pointer is the caller’s promise.
+        unsafe { _mm_storeu_si128(y.cast(), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v))) }
+    }
+    #[inline(always)]
     fn add(self, a: Self::F, b: Self::F) -> Self::F {
         // SAFETY: the witness says that the processor has these instructions.
         unsafe { _mm512_add_ps(a, b) }
@@ -257,6 +262,15 @@ impl Simd for Avx2 {
     unsafe fn store_part(self, y: *mut f32, n: usize, v: Self::F) {
         // SAFETY: the witness says that the processor has these instructions; the pointer is the caller’s promise.
         unsafe { _mm256_maskstore_ps(y, first_avx2(n), v) }
+    }
+    #[inline(always)]
+    unsafe fn store_i8(self, y: *mut i8, v: Self::F) {
+        // SAFETY: the witness says that the processor has these instructions; the pointer is the caller’s promise.
+        unsafe {
+            let wide = _mm256_cvtps_epi32(v);
+            let words = _mm_packs_epi32(_mm256_castsi256_si128(wide), _mm256_extracti128_si256::<1>(wide));
+            _mm_storel_epi64(y.cast(), _mm_packs_epi16(words, words));
+        }
     }
     #[inline(always)]
     fn add(self, a: Self::F, b: Self::F) -> Self::F {
