@@ -41,6 +41,8 @@ struct Inner {
     /// The process that made it.
     process: u32,
     location: Location,
+    /// As it was given.
+    place: String,
     actor: String,
     run_id: String,
     experiment_id: String,
@@ -213,7 +215,8 @@ struct Beginning {
     resume: Option<String>,
 }
 
-fn begin(location: Location, beginning: Beginning) -> Result<Inner> {
+fn begin(place: &str, beginning: Beginning) -> Result<Inner> {
+    let location = store::location(place)?;
     let create = beginning.resume.is_none();
     let ledger = store::writing(&location, create, &beginning.user)?;
     let (run, next_step) = match &beginning.resume {
@@ -250,6 +253,7 @@ fn begin(location: Location, beginning: Beginning) -> Result<Inner> {
     Ok(Inner {
         process: std::process::id(),
         location,
+        place: place.to_string(),
         actor: beginning.user,
         run_id: run.id,
         experiment_id: run.experiment_id,
@@ -281,7 +285,7 @@ impl Run {
         gate::check_untainted(py)?;
         let beginning = Beginning { experiment, name, user, tags, parent, must_have_parent, resume };
         let inner = py.detach(|| {
-            let inner = Arc::new(begin(store::location(place)?, beginning)?);
+            let inner = Arc::new(begin(place, beginning)?);
             let mut runs = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
             runs.retain(|run| run.strong_count() > 0);
             runs.push(Arc::downgrade(&inner));
@@ -308,10 +312,19 @@ impl Run {
         &self.inner.experiment_id
     }
 
-    /// The file of the ledger.
+    /// The ledger: a file, or the URL of a database without its password.
     #[getter]
-    fn store(&self) -> PathBuf {
-        self.inner.location.path().to_path_buf()
+    fn store(&self) -> String {
+        self.inner.location.to_string()
+    }
+
+    /// The ledger, for opening it again.
+    #[getter(_place)]
+    fn place(&self) -> String {
+        match &self.inner.location {
+            Location::Sqlite(path) => path.to_string_lossy().into_owned(),
+            Location::Postgres(_) => self.inner.place.clone(),
+        }
     }
 
     /// Whether it was ended.

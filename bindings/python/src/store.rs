@@ -1,6 +1,6 @@
 //! Which ledger, and sharing one that is already open: a process has one writer a store.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mynah_ledger::{Error, ErrorKind, Ledger, Location, OpenOptions, Result};
@@ -13,7 +13,7 @@ use crate::{errors, gate};
 static OPEN: Mutex<Vec<Open>> = Mutex::new(Vec::new());
 
 struct Open {
-    path: PathBuf,
+    location: Location,
     file: Option<FileId>,
     ledger: Arc<Ledger>,
 }
@@ -22,13 +22,13 @@ struct Open {
 type FileId = (u64, u64);
 
 #[cfg(unix)]
-fn file_id(path: &Path) -> Option<FileId> {
+fn file_id(location: &Location) -> Option<FileId> {
     use std::os::unix::fs::MetadataExt as _;
-    std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
+    std::fs::metadata(location.file()?).ok().map(|file| (file.dev(), file.ino()))
 }
 
 #[cfg(not(unix))]
-fn file_id(_: &Path) -> Option<FileId> {
+fn file_id(_: &Location) -> Option<FileId> {
     None
 }
 
@@ -36,14 +36,13 @@ fn lock() -> MutexGuard<'static, Vec<Open>> {
     OPEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The place with its absolute path, so that a program may change its folder.
+/// The place; a file with its absolute path, so that a program may change its folder.
 pub fn location(text: &str) -> Result<Location> {
-    let location = Location::parse(text)?;
-    let path = std::path::absolute(location.path()).map_err(|error| {
-        let message = format!("cannot use the place {}: {error}", location.path().display());
-        Error::new(ErrorKind::Invalid, message)
+    let Location::Sqlite(path) = Location::parse(text)? else { return Location::parse(text) };
+    let absolute = std::path::absolute(&path).map_err(|error| {
+        Error::new(ErrorKind::Invalid, format!("cannot use the place {}: {error}", path.display()))
     })?;
-    Ok(Location::Sqlite(path))
+    Ok(Location::Sqlite(absolute))
 }
 
 /// The ledger for writing; made when it is absent and `create` says so.
@@ -53,7 +52,7 @@ pub fn writing(location: &Location, create: bool, actor: &str) -> Result<Arc<Led
         return Ok(ledger);
     }
     open.retain(is_used);
-    if create && let Some(folder) = location.path().parent() {
+    if create && let Some(folder) = location.file().and_then(Path::parent) {
         std::fs::create_dir_all(folder).map_err(|error| {
             let kind = match error.kind() {
                 std::io::ErrorKind::PermissionDenied => ErrorKind::Permission,
@@ -64,8 +63,8 @@ pub fn writing(location: &Location, create: bool, actor: &str) -> Result<Arc<Led
     }
     let options = OpenOptions { create, actor: actor.to_string(), ..OpenOptions::default() };
     let ledger = Arc::new(Ledger::open(location, options)?);
-    let path = location.path().to_path_buf();
-    open.push(Open { file: file_id(&path), path, ledger: Arc::clone(&ledger) });
+    let (location, file) = (location.clone(), file_id(location));
+    open.push(Open { location, file, ledger: Arc::clone(&ledger) });
     Ok(ledger)
 }
 
@@ -84,7 +83,7 @@ pub fn reading(py: Python<'_>, place: &str) -> PyResult<Arc<Ledger>> {
 }
 
 fn find(open: &[Open], location: &Location) -> Option<Arc<Ledger>> {
-    let same = open.iter().find(|open| open.path == location.path() && open.file == file_id(&open.path));
+    let same = open.iter().find(|open| open.location == *location && open.file == file_id(location));
     same.map(|open| Arc::clone(&open.ledger))
 }
 

@@ -1,5 +1,4 @@
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, SupportsFloat, SupportsIndex
 
 __version__: str
@@ -23,7 +22,9 @@ class Run:
     @property
     def experiment_id(self) -> str: ...
     @property
-    def store(self) -> Path: ...
+    def store(self) -> str: ...
+    @property
+    def _place(self) -> str: ...
     @property
     def has_ended(self) -> bool: ...
     @property

@@ -37,7 +37,7 @@ def start(
 
     ``experiment`` groups runs (default: the name of the script). ``params`` are the settings: a dict, which may be
     nested, a dataclass or an ``argparse.Namespace``. ``parent`` is the run that this one belongs to (default:
-    ``MYNAH_PARENT_RUN``). ``store`` is the ledger's file (default: ``MYNAH_STORE``, else ``ledger.db`` in ``MYNAH_HOME``,
+    ``MYNAH_PARENT_RUN``). ``store`` is the ledger's file, or ``postgresql://HOST/DATABASE`` (default: ``MYNAH_STORE``, else ``ledger.db`` in ``MYNAH_HOME``,
     else ``~/.local/share/mynah/ledger.db``).
 
     Script, command, git revision, machine and versions are recorded as tags.

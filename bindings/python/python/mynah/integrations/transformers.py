@@ -51,7 +51,7 @@ class MynahCallback(TrainerCallback):
         config = getattr(model, "config", None)
         if config is not None and hasattr(config, "to_dict"):
             settings["model"] = {k: v for k, v in config.to_dict().items() if k not in LABELS}
-        known = runs.get(self.run.id, store=self.run.store).params
+        known = runs.get(self.run.id, store=self.run._place).params
         # What a library calls its settings must not end a training; long ones (templates) are cut.
         pairs = {_name(key): _facts.clip(value) for key, value in _values.flatten(settings)}
         # A second training in the same run may have other settings; a param is written once.
