@@ -1,7 +1,7 @@
 """Makes a LoRA adapter of a golden model with `peft`, and the logits with it.
 
     pip install torch transformers peft safetensors
-    python adapters.py     (after families.py)
+    python lora_adapters.py     (after families.py)
 """
 
 import pathlib
