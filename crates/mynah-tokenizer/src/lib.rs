@@ -12,6 +12,9 @@
 //! (the same result for every vocabulary that merging can reach, see `vocabulary`), and a scheme of our
 //! own on disk: what we save, Hugging Face's and OpenAI's libraries load.
 //!
+//! The tokenizers of other people's models, of whatever kind, are behind one type, [`TextTokenizer`]; see
+//! [`text`] for what is done by our own code there and what is not.
+//!
 //! Everything from outside (files, text, conversations) is checked and refused with an [`Error`] that
 //! says what, where and what to do.
 
@@ -24,6 +27,7 @@ mod merge;
 pub mod pattern;
 mod special;
 mod split;
+pub mod text;
 mod threads;
 mod tokenizer;
 mod train;
@@ -35,6 +39,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use format::{FILE_SIZE_MAX, HUGGING_FACE_FILE, TIKTOKEN_FILE};
 pub use pattern::Pattern;
 pub use special::Special;
+pub use text::{EncodedPair, GgufTokenType, GgufVocabulary, TextStream, TextTokenizer};
 pub use tokenizer::Tokenizer;
 pub use train::{TrainOptions, TrainReport, Trainer};
 pub use vocabulary::VOCABULARY_SIZE_MAX;

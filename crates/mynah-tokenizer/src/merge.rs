@@ -26,7 +26,7 @@ pub(crate) struct Scratch {
 #[derive(Clone, Copy)]
 struct Part {
     id: u32,
-    /// What this part and the next merge into; `NO_PAIR` if nothing, or if this part is gone.
+    /// The rank at which this part and the next merge; `NO_PAIR` if never, or if this part is gone.
     rank: u32,
     previous: usize,
     next: usize,
@@ -34,22 +34,29 @@ struct Part {
 
 /// Appends the ids of `chunk`.
 pub(crate) fn encode(vocabulary: &Vocabulary, chunk: &[u8], scratch: &mut Scratch, ids: &mut Vec<u32>) {
-    encode_with(chunk, |byte| vocabulary.byte_id(byte), |l, r| vocabulary.pair(l, r), scratch, ids);
+    let byte_id = |byte| vocabulary.byte_id(byte);
+    let pair = |left, right| vocabulary.pair(left, right);
+    // Two copies of the loop, so that the usual vocabulary, whose ranks are its ids, looks nothing up.
+    match vocabulary.ranked_into() {
+        None => encode_with(chunk, byte_id, pair, |rank| rank, scratch, ids),
+        Some(into) => encode_with(chunk, byte_id, pair, |rank| into[rank as usize], scratch, ids),
+    }
 }
 
-/// As [`encode`], for any source of ids and pairs.
+/// As [`encode`], for any source of ids, of the ranks of pairs, and of the token that a rank merges into.
 pub(crate) fn encode_with(
     chunk: &[u8],
     byte_id: impl Fn(u8) -> u32,
     pair: impl Fn(u32, u32) -> u32,
+    into: impl Fn(u32) -> u32,
     scratch: &mut Scratch,
     ids: &mut Vec<u32>,
 ) {
     match chunk {
         [] => {}
         [byte] => ids.push(byte_id(*byte)),
-        _ if chunk.len() <= SHORT_BYTES_MAX => encode_short(chunk, byte_id, pair, ids),
-        _ => encode_long(chunk, byte_id, pair, scratch, ids),
+        _ if chunk.len() <= SHORT_BYTES_MAX => encode_short(chunk, byte_id, pair, into, ids),
+        _ => encode_long(chunk, byte_id, pair, into, scratch, ids),
     }
 }
 
@@ -57,6 +64,7 @@ fn encode_short(
     chunk: &[u8],
     byte_id: impl Fn(u8) -> u32,
     pair: impl Fn(u32, u32) -> u32,
+    into: impl Fn(u32) -> u32,
     ids: &mut Vec<u32>,
 ) {
     let mut parts = [0u32; SHORT_BYTES_MAX];
@@ -81,13 +89,14 @@ fn encode_short(
         if lowest == NO_PAIR {
             break;
         }
-        parts[at] = lowest;
+        let merged = into(lowest);
+        parts[at] = merged;
         parts.copy_within(at + 2..length, at + 1);
         ranks.copy_within(at + 2..length, at + 1);
         length -= 1;
-        ranks[at] = if at + 1 < length { pair(lowest, parts[at + 1]) } else { NO_PAIR };
+        ranks[at] = if at + 1 < length { pair(merged, parts[at + 1]) } else { NO_PAIR };
         if at > 0 {
-            ranks[at - 1] = pair(parts[at - 1], lowest);
+            ranks[at - 1] = pair(parts[at - 1], merged);
         }
     }
     ids.extend_from_slice(&parts[..length]);
@@ -97,6 +106,7 @@ fn encode_long(
     chunk: &[u8],
     byte_id: impl Fn(u8) -> u32,
     pair: impl Fn(u32, u32) -> u32,
+    into: impl Fn(u32) -> u32,
     scratch: &mut Scratch,
     ids: &mut Vec<u32>,
 ) {
@@ -123,19 +133,20 @@ fn encode_long(
         let gone = parts[at].next;
         let after = parts[gone].next;
         parts[gone].rank = NO_PAIR;
-        parts[at].id = rank;
+        let merged = into(rank);
+        parts[at].id = merged;
         parts[at].next = after;
         parts[at].rank = NO_PAIR;
         if after != NONE {
             parts[after].previous = at;
-            parts[at].rank = pair(rank, parts[after].id);
+            parts[at].rank = pair(merged, parts[after].id);
             if parts[at].rank != NO_PAIR {
                 heap.push(Reverse((parts[at].rank, at)));
             }
         }
         let before = parts[at].previous;
         if before != NONE {
-            parts[before].rank = pair(parts[before].id, rank);
+            parts[before].rank = pair(parts[before].id, merged);
             if parts[before].rank != NO_PAIR {
                 heap.push(Reverse((parts[before].rank, before)));
             }

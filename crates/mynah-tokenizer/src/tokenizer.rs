@@ -60,6 +60,34 @@ impl Tokenizer {
         Ok(Self { inner: Arc::new(Inner { vocabulary, pattern, special_ids, workers }) })
     }
 
+    /// The encoder of a foreign model: merges in the order of their ranks, and none of the nine special
+    /// tokens, so [`Self::special`] must not be asked.
+    pub(crate) fn foreign(
+        tokens: Tokens,
+        merges: Vec<Merge>,
+        whole: WholeChunks,
+        pattern: Pattern,
+    ) -> Result<Self> {
+        let vocabulary = Vocabulary::ranked(tokens, merges, whole)?;
+        let special_ids = [u32::MAX; Special::ALL.len()];
+        let workers = Mutex::new(Vec::new());
+        Ok(Self { inner: Arc::new(Inner { vocabulary, pattern, special_ids, workers }) })
+    }
+
+    /// Appends the ids of each chunk of `text` that `cuts` leave, in their order, before the split pattern.
+    pub(crate) fn encode_cut(&self, cuts: &[Pattern], text: &str, ids: &mut Vec<u32>) {
+        self.with_worker(|worker| self.encode_cut_into(cuts, text, worker, ids));
+    }
+
+    fn encode_cut_into(&self, cuts: &[Pattern], text: &str, worker: &mut Worker, ids: &mut Vec<u32>) {
+        match cuts {
+            [] => self.encode_into(text, worker, ids),
+            [cut, rest @ ..] => cut.for_each_chunk(text, |start, end| {
+                self.encode_cut_into(rest, &text[start..end], worker, ids);
+            }),
+        }
+    }
+
     /// Reads `tokenizer.json` in a folder: one of ours, or another byte-level BPE in Hugging Face's
     /// format whose parts are supported.
     ///

@@ -53,6 +53,8 @@ pub(crate) struct Vocabulary {
     pairs: PairTable,
     chunks: ChunkTable,
     whole: WholeChunks,
+    /// What the merge of each rank makes, where that is not the rank itself.
+    ranked_into: Option<Vec<u32>>,
 }
 
 /// The tokens that a [`Vocabulary`] is built from, by id.
@@ -67,6 +69,22 @@ impl Vocabulary {
     /// Checks the tokens and builds the look-ups. `merges` must be sorted by the token they merge into,
     /// whose rank is its id.
     pub(crate) fn new(tokens: Tokens, merges: Vec<Merge>, whole: WholeChunks) -> Result<Self> {
+        Self::build(tokens, merges, whole, false)
+    }
+
+    /// As [`Self::new`] for merges in any order, which is their rank: Hugging Face's reading of a list.
+    pub(crate) fn ranked(tokens: Tokens, merges: Vec<Merge>, whole: WholeChunks) -> Result<Self> {
+        let ranks_are_ids = merges.windows(2).all(|pair| pair[0].into < pair[1].into);
+        Self::build(tokens, merges, whole, !ranks_are_ids)
+    }
+
+    fn build(tokens: Tokens, merges: Vec<Merge>, whole: WholeChunks, is_ranked: bool) -> Result<Self> {
+        if merges.len() > VOCABULARY_SIZE_MAX {
+            return Err(Error::unsupported(format!(
+                "{} merges, more than the {VOCABULARY_SIZE_MAX} that are supported",
+                merges.len()
+            )));
+        }
         let Tokens { tokens, special: is_special } = tokens;
         if tokens.len() > VOCABULARY_SIZE_MAX {
             return Err(Error::unsupported(format!(
@@ -91,6 +109,7 @@ impl Vocabulary {
             is_special,
             byte_ids: [NO_TOKEN; 256],
             pairs: PairTable::new(merges.len()),
+            ranked_into: is_ranked.then(|| merges.iter().map(|merge| merge.into).collect()),
             merges,
             whole,
         };
@@ -145,14 +164,15 @@ impl Vocabulary {
                     self.token(into).escape_ascii()
                 )));
             }
-            if into < before {
+            if into < before && self.ranked_into.is_none() {
                 return Err(Error::unsupported(format!(
                     "merge {rank} makes token {into} after token {before}: merges in another order than \
                      their ids are not supported"
                 )));
             }
             before = into;
-            if !self.pairs.insert(left, right, into) {
+            let value = if self.ranked_into.is_some() { rank as u32 } else { into };
+            if !self.pairs.insert(left, right, value) {
                 return Err(Error::format(format!("merge {rank} ({left}, {right}) is listed twice")));
             }
         }
@@ -204,7 +224,12 @@ impl Vocabulary {
         self.byte_ids[usize::from(byte)]
     }
 
-    /// What the pair merges into (which is also its rank), or `u32::MAX`.
+    /// What the merge of each rank makes, or `None` where every rank is the id of what it makes.
+    pub(crate) fn ranked_into(&self) -> Option<&[u32]> {
+        self.ranked_into.as_deref()
+    }
+
+    /// The rank of the pair's merge, or `u32::MAX`.
     #[inline]
     pub(crate) fn pair(&self, left: u32, right: u32) -> u32 {
         self.pairs.get(left, right)
@@ -241,7 +266,7 @@ pub(crate) fn recover_merges(tokens: &Tokens) -> Option<Vec<Merge>> {
         }
         parts.clear();
         let byte_id = |byte: u8| byte_ids[usize::from(byte)];
-        merge::encode_with(token, byte_id, |l, r| pairs.get(l, r), &mut scratch, &mut parts);
+        merge::encode_with(token, byte_id, |l, r| pairs.get(l, r), |rank| rank, &mut scratch, &mut parts);
         let &[left, right] = parts.as_slice() else { return None };
         if left == NO_TOKEN || right == NO_TOKEN {
             return None;
@@ -273,8 +298,8 @@ pub(crate) fn all_merges(tokens: &Tokens) -> Result<Vec<Merge>> {
     Ok(merges)
 }
 
-/// Pair of ids → id, open addressing with linear probing, one 64-bit word an entry:
-/// left, right and result in 21 bits each.
+/// Pair of ids → rank, open addressing with linear probing, one 64-bit word an entry:
+/// left, right and rank in 21 bits each.
 struct PairTable {
     entries: Vec<u64>,
     shift: u32,
@@ -310,7 +335,7 @@ impl PairTable {
     }
 
     /// False if the pair is there already.
-    fn insert(&mut self, left: u32, right: u32, into: u32) -> bool {
+    fn insert(&mut self, left: u32, right: u32, rank: u32) -> bool {
         let key = (u64::from(left) << ID_BITS) | u64::from(right);
         let mask = self.entries.len() - 1;
         let mut place = self.place(key) & mask;
@@ -320,7 +345,7 @@ impl PairTable {
             }
             place = (place + 1) & mask;
         }
-        self.entries[place] = (key << ID_BITS) | u64::from(into);
+        self.entries[place] = (key << ID_BITS) | u64::from(rank);
         true
     }
 }

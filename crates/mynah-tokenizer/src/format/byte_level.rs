@@ -18,7 +18,7 @@ pub(super) fn write(bytes: &[u8]) -> String {
 }
 
 /// `None` if a character stands for no byte.
-pub(super) fn read(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn read(text: &str) -> Option<Vec<u8>> {
     static TO_BYTE: LazyLock<[Option<u8>; 0x144]> = LazyLock::new(|| {
         let mut bytes = [None; 0x144];
         for byte in 0..=255u8 {

@@ -158,7 +158,7 @@ impl<'de> Deserialize<'de> for Entries {
 /// Older files write a merge as one string with a space, newer ones as a pair.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum MergeText {
+pub(crate) enum MergeText {
     Joined(String),
     Pair(String, String),
 }
@@ -295,7 +295,8 @@ fn read_tokens(file: &File) -> Result<Tokens> {
     Ok(tokens)
 }
 
-fn read_merges(merges: &[MergeText], ids: &HashMap<&[u8], u32>) -> Result<Vec<Merge>> {
+/// Merges in byte-level characters → merges of ids.
+pub(crate) fn read_merges(merges: &[MergeText], ids: &HashMap<&[u8], u32>) -> Result<Vec<Merge>> {
     let read = |(rank, merge): (usize, &MergeText)| {
         let (left, right) = match merge {
             MergeText::Joined(joined) => joined

@@ -11,8 +11,10 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
+pub(crate) use base64::encode as base64_encode;
+pub(crate) use byte_level::read as read_byte_level;
 pub(crate) use hugging_face::{
-    load as load_hugging_face, save as save_hugging_face, write as write_hugging_face,
+    MergeText, load as load_hugging_face, read_merges, save as save_hugging_face, write as write_hugging_face,
 };
 pub(crate) use tiktoken::{load as load_tiktoken, save as save_tiktoken};
 
@@ -24,7 +26,7 @@ pub const TIKTOKEN_FILE: &str = "tokenizer.tiktoken";
 pub const FILE_SIZE_MAX: u64 = 128 << 20;
 
 /// The content of a text file of bounded size.
-fn read_text(path: &Path) -> Result<String> {
+pub(crate) fn read_text(path: &Path) -> Result<String> {
     let io = |error: std::io::Error| Error::io("read this tokenizer file", path, &error);
     let mut bytes = Vec::new();
     File::open(path).map_err(io)?.take(FILE_SIZE_MAX + 1).read_to_end(&mut bytes).map_err(io)?;

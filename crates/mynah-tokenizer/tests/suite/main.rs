@@ -5,6 +5,7 @@ mod data;
 mod files;
 mod golden;
 mod round_trip;
+mod text;
 mod train;
 mod worker;
 
