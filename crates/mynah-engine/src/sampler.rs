@@ -131,8 +131,8 @@ impl Sampler {
         Ok(kept.iter().rev().find(|&&(_, weight)| weight > 0.0).map_or(best, |&(id, _)| id))
     }
 
-    /// The ids that the filters leave with their weights relative to the most likely one, most likely
-    /// first where a filter had to sort them. Never empty.
+    /// The ids that the filters leave with their weights relative to the most likely one, in an order that depends on
+    /// the filters. Never empty.
     ///
     /// # Errors
     /// As [`sample`](Self::sample).
@@ -187,19 +187,12 @@ impl Sampler {
             self.candidates.iter_mut().for_each(|(id, value)| *value = weight(logits[*id as usize]));
             if options.top_p < 1.0 {
                 let goal = options.top_p * self.candidates.iter().map(|&(_, weight)| weight).sum::<f64>();
-                self.keep_top_p(logits, goal);
+                keep_until(&mut self.candidates, goal, by_logit(logits));
             }
         } else if options.top_p < 1.0 {
             weigh(logits, maximum, scale, &mut self.weights);
-            let total = sum(&self.weights);
-            // All ids below this weight together have less than 1 − p, so the shortest list is among the others.
-            let bound = ((1.0 - options.top_p) * total / logits.len() as f64 * 0.999) as f32;
-            let kept = logits.iter().zip(&self.weights).enumerate();
-            self.candidates.extend(
-                kept.filter(|(_, (_, weight))| **weight >= bound && **weight > 0.0)
-                    .map(|(id, (logit, _))| weighted((id, logit))),
-            );
-            self.keep_top_p(logits, options.top_p * total);
+            self.keep_top_p_of_all(logits, options.top_p);
+            self.candidates.iter_mut().for_each(|(id, value)| *value = weight(logits[*id as usize]));
         } else {
             // A hair less than min-p, because this bound is rounded otherwise than the weights.
             let least = (f64::from(maximum) + options.min_p.max(f64::MIN_POSITIVE).ln() / scale) as f32;
@@ -231,9 +224,34 @@ impl Sampler {
         self.candidates.truncate(top_k);
     }
 
-    /// Keeps the shortest list in falling order whose weights reach `goal`.
-    fn keep_top_p(&mut self, logits: &[f32], goal: f64) {
-        keep_until(&mut self.candidates, goal, by_logit(logits));
+    /// Of all ids, whose `weights` are set, keeps the shortest list in falling order that reaches `top_p`.
+    ///
+    /// Ids are counted into bins by the leading bits of their weights, eight bins for each factor of two. All ids of the
+    /// bins above the one where the goal is reached are in the list, in whatever order; only that one bin is sorted.
+    fn keep_top_p_of_all(&mut self, logits: &[f32], top_p: f64) {
+        const SHIFT: u32 = f32::MANTISSA_DIGITS - 1 - 3;
+        let bin = |weight: f32| (weight.to_bits() >> SHIFT) as usize;
+        let mut masses = [0.0f64; (1.0f32.to_bits() >> SHIFT) as usize + 1];
+        for &weight in &self.weights {
+            masses[bin(weight)] += f64::from(weight);
+        }
+        let mut rest = top_p * masses.iter().sum::<f64>();
+        let mut last = masses.len() - 1;
+        while last > 0 && masses[last] < rest {
+            rest -= masses[last];
+            last -= 1;
+        }
+        let mut boundary = Vec::new();
+        for (id, &weight) in self.weights.iter().enumerate() {
+            let bin = bin(weight);
+            if bin > last {
+                self.candidates.push((id as u32, 0.0));
+            } else if bin == last && weight > 0.0 {
+                boundary.push((id as u32, f64::from(weight)));
+            }
+        }
+        keep_until(&mut boundary, rest, by_logit(logits));
+        self.candidates.append(&mut boundary);
     }
 
     /// Keeps the ids of the most typical surprise until they reach `typical_p` of the weight.
@@ -246,11 +264,41 @@ impl Sampler {
             .filter(|&&(_, weight)| weight > 0.0)
             .map(|&(_, weight)| -weight.ln() * weight / total)
             .sum();
-        self.candidates.retain(|&(_, weight)| weight > 0.0);
-        let distance = |weight: f64| (-weight.ln() - expected).abs();
-        keep_until(&mut self.candidates, typical_p * total, |a, b| {
-            distance(a.1).total_cmp(&distance(b.1)).then(a.0.cmp(&b.0))
-        });
+        let total = typical_p * total;
+        // The distances once for all, because sorting asks for each many times.
+        let mut typical: Vec<Typical> = self
+            .candidates
+            .iter()
+            .filter(|&&(_, weight)| weight > 0.0)
+            .map(|&(id, weight)| Typical { distance: (-weight.ln() - expected).abs(), id, weight })
+            .collect();
+        keep_until(&mut typical, total, |a, b| a.distance.total_cmp(&b.distance).then(a.id.cmp(&b.id)));
+        self.candidates.clear();
+        self.candidates.extend(typical.into_iter().map(|typical| (typical.id, typical.weight)));
+    }
+}
+
+/// A candidate with the distance of its surprise from the expected one.
+struct Typical {
+    distance: f64,
+    id: u32,
+    weight: f64,
+}
+
+/// What has a weight that is to be summed up.
+trait Weighted {
+    fn weight(&self) -> f64;
+}
+
+impl Weighted for (u32, f64) {
+    fn weight(&self) -> f64 {
+        self.1
+    }
+}
+
+impl Weighted for Typical {
+    fn weight(&self) -> f64 {
+        self.weight
     }
 }
 
@@ -261,11 +309,7 @@ fn inverse(options: &SamplingOptions) -> f64 {
 
 /// Keeps the shortest list in this order whose weights reach `goal`, sorted. Sorting everything costs more than the
 /// rest of sampling, and the goal is mostly reached within a few ids, so only a growing part is sorted.
-fn keep_until(
-    candidates: &mut Vec<(u32, f64)>,
-    goal: f64,
-    order: impl Fn(&(u32, f64), &(u32, f64)) -> std::cmp::Ordering,
-) {
+fn keep_until<T: Weighted>(candidates: &mut Vec<T>, goal: f64, order: impl Fn(&T, &T) -> std::cmp::Ordering) {
     let len = candidates.len();
     let mut sorted = 0;
     let mut sum = 0.0;
@@ -276,7 +320,7 @@ fn keep_until(
         }
         candidates[sorted..end].sort_unstable_by(&order);
         for at in sorted..end {
-            sum += candidates[at].1;
+            sum += candidates[at].weight();
             if sum >= goal {
                 candidates.truncate(at + 1);
                 return;

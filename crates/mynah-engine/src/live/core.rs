@@ -3,7 +3,7 @@
 //! A step is: end what was cancelled or is too late; decide who takes part (`schedule`); run the model, while
 //! another thread computes the masks of constrained sequences; choose tokens and tell the clients (`settle`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -116,6 +116,8 @@ pub(super) struct Core {
     pub step_number: u64,
     pub version: u64,
     pub drafter: Option<Drafter>,
+    /// The numbers of the adapters that are loaded.
+    adapters: BTreeSet<u32>,
 }
 
 impl Core {
@@ -140,6 +142,7 @@ impl Core {
             step_number: 0,
             version: 0,
             drafter: None,
+            adapters: options.adapters.iter().copied().collect(),
             model,
             codec,
             options,
@@ -160,7 +163,7 @@ impl Core {
         let live = Live { sink, cancel, deadline, unfinished, usage, is_prompt_told: false, adapter };
         self.requests.insert(request, live);
         if let Some(adapter) = spec.adapter
-            && !self.model.has_adapter(adapter)
+            && !self.adapters.contains(&adapter)
         {
             // The number is taken even so: two requests must not share one.
             self.arrivals += 1;
@@ -312,31 +315,29 @@ impl Core {
 
     /// The model was changed: pages of old weights are not found any more.
     pub fn changed(&mut self, change: Change) {
-        self.fail_without_adapter();
-        if change == Change::Nothing {
-            return;
+        match change {
+            Change::Nothing => {}
+            Change::AdapterLoaded(adapter) => {
+                self.adapters.insert(adapter);
+            }
+            Change::AdapterUnloaded(adapter) => {
+                self.adapters.remove(&adapter);
+                let with = self.requests.iter().filter(|(_, live)| live.adapter == Some(adapter));
+                let orphans: Vec<u64> = with.map(|(&request, _)| request).collect();
+                let message = "the request's adapter was unloaded before it was done";
+                let error = Error::new(ErrorKind::Option, message);
+                orphans.into_iter().for_each(|request| self.fail(request, &error));
+            }
+            Change::Keep | Change::Recompute => {
+                self.version += 1;
+                self.tree.clear(&mut self.pool);
+            }
         }
-        self.version += 1;
-        self.tree.clear(&mut self.pool);
         if change == Change::Recompute {
             for mut sequence in std::mem::take(&mut self.running) {
                 self.give_back(&mut sequence);
                 self.queue.push_front(sequence);
             }
-        }
-    }
-
-    /// Fails the requests whose adapter was unloaded.
-    fn fail_without_adapter(&mut self) {
-        let orphans: Vec<u64> = self
-            .requests
-            .iter()
-            .filter(|(_, live)| live.adapter.is_some_and(|adapter| !self.model.has_adapter(adapter)))
-            .map(|(&request, _)| request)
-            .collect();
-        for request in orphans {
-            let message = "the request's adapter was unloaded before it was done";
-            self.fail(request, &Error::new(ErrorKind::Option, message));
         }
     }
 

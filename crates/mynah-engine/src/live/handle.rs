@@ -17,14 +17,18 @@ use super::request::{Cancel, Event, Request, Sink};
 use super::step_model::{Codec, StepModel};
 use crate::error::{Error, ErrorKind, Result};
 
-/// What happens to sequences that run while weights change.
+/// What was done to the model between two steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Nothing that keys and values depend on was changed (an adapter was loaded under a new number).
+    /// Nothing that keys and values depend on was changed.
     Nothing,
-    /// Running sequences keep what they have computed and go on with the new weights.
+    /// An adapter was loaded under this number, which no other one had before.
+    AdapterLoaded(u32),
+    /// The adapter of this number is gone; requests with it fail.
+    AdapterUnloaded(u32),
+    /// Weights were changed; running sequences keep what they have computed and go on with the new ones.
     Keep,
-    /// Running sequences are read again with the new weights before they go on.
+    /// Weights were changed; running sequences are read again with the new ones before they go on.
     Recompute,
 }
 
@@ -248,7 +252,7 @@ impl EngineHandle {
     }
 
     /// Does something to the model between two steps and waits for the result: load an adapter, exchange weights.
-    /// A concrete model is reached through `Any`.
+    /// A concrete model is reached through `Any`: `(model as &mut dyn Any).downcast_mut::<Decoder>()`.
     ///
     /// # Errors
     /// [`ErrorKind::Dead`] when the engine ends before.

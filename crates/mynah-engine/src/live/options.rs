@@ -23,6 +23,8 @@ pub struct EngineOptions {
     pub draft_tokens_max: usize,
     /// Whether and how tokens are guessed from the text itself.
     pub prompt_lookup: Option<PromptLookup>,
+    /// The adapters that are loaded at the start, by their numbers; [`Change`](super::Change) tells of others.
+    pub adapters: Vec<u32>,
     /// A step that takes longer makes [`health`](super::EngineHandle::health) say that the engine is stuck.
     pub stuck_after: Duration,
 }
@@ -37,6 +39,7 @@ impl Default for EngineOptions {
             aging_steps: 512,
             draft_tokens_max: 8,
             prompt_lookup: None,
+            adapters: Vec::new(),
             stuck_after: Duration::from_secs(120),
         }
     }

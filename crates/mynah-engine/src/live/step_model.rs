@@ -32,12 +32,6 @@ pub trait StepModel: Any + Send {
     /// with another one's pages and cannot take a token back, so it shares no prefix and is never speculated on.
     fn has_recurrent_state(&self) -> bool;
 
-    /// Whether an adapter is loaded under this number. A request for another one fails alone, before it is read.
-    fn has_adapter(&self, adapter: u32) -> bool {
-        let _ = adapter;
-        false
-    }
-
     /// Reads all segments; `logits` is cleared and gets one row of V for each token that wants one, in the
     /// order of the segments.
     ///

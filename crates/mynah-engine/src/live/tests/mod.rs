@@ -73,6 +73,7 @@ impl Ticket {
 }
 
 fn core(toy: Toy, options: EngineOptions) -> Core {
+    let options = EngineOptions { adapters: vec![0, 1], ..options };
     Core::new(Box::new(toy), Arc::new(ToyCodec::new()), options)
 }
 

@@ -132,10 +132,14 @@ fn an_adapter_that_is_unloaded_takes_its_requests_along() {
     let with = submit(&mut core, Request { adapter: Some(1), ..request("with", 20) });
     let without = submit(&mut core, request("without", 20));
     core.step();
-    let model: &mut dyn Any = core.model.as_mut();
-    model.downcast_mut::<Toy>().unwrap().adapters.retain(|&adapter| adapter != 1);
-    core.changed(Change::Nothing);
+    core.changed(Change::AdapterUnloaded(1));
+    let late = submit(&mut core, Request { adapter: Some(1), ..request("late", 20) });
     finish(&mut core);
+    assert_eq!(late.seen().error.as_deref(), Some("no adapter is loaded under the number 1"));
+    core.changed(Change::AdapterLoaded(3));
+    let new = submit(&mut core, Request { adapter: Some(3), ..request("new", 20) });
+    finish(&mut core);
+    assert_eq!(new.seen().ids[0].len(), 20);
     assert_eq!(with.seen().error.as_deref(), Some("the request's adapter was unloaded before it was done"));
     assert_eq!(without.seen().ids[0].len(), 20);
     check_pages(&mut core);

@@ -34,7 +34,6 @@ pub struct Toy {
     pub fails_at: Option<usize>,
     pub panics_at: Option<usize>,
     pub steps: usize,
-    pub adapters: Vec<u32>,
     /// The largest step so far, in tokens.
     pub step_tokens_max: usize,
     pages: Vec<Vec<Option<Cell>>>,
@@ -59,7 +58,6 @@ impl Toy {
             fails_at: None,
             panics_at: None,
             steps: 0,
-            adapters: vec![0, 1],
             step_tokens_max: 0,
             pages: vec![vec![None; page_tokens]; pages],
             slots: Vec::new(),
@@ -150,10 +148,6 @@ impl StepModel for Toy {
 
     fn has_recurrent_state(&self) -> bool {
         self.recurrent_slots.is_some()
-    }
-
-    fn has_adapter(&self, adapter: u32) -> bool {
-        self.adapters.contains(&adapter)
     }
 
     fn step(&mut self, segments: &[Segment<'_>], logits: &mut Vec<f32>) -> Result<()> {
