@@ -8,7 +8,7 @@ use std::path::Path;
 
 use common::{difference, golden, open, options, run, testdata};
 use mynah_base::Rng;
-use mynah_models::{Decoder, ErrorKind, LoadOptions, Logits, Quantize, Segment};
+use mynah_models::{Decoder, ErrorKind, KvFormat, LoadOptions, Logits, Quantize, Segment};
 
 fn family(name: &str) -> std::path::PathBuf {
     testdata().join("families").join(name)
@@ -73,6 +73,12 @@ fn settings_that_cannot_work_are_named() {
     );
     check("qwen2", "\"factor\": 4.0", "\"factor\": Infinity", "rope_parameters.factor is \"Infinity\"");
     check("mixtral", "\"num_experts_per_tok\": 2", "\"num_experts_per_tok\": 9", "num_experts_per_tok is 9");
+    check(
+        "llama",
+        "\"model_type\"",
+        "\"quantization_config\": {\"quant_method\": \"awq\"}, \"model_type\"",
+        "quantization_config.quant_method = \"awq\" is not supported",
+    );
     check("nemotron_h", "\"mamba_num_heads\": 4", "\"mamba_num_heads\": 5", "n_groups is 2");
 }
 
@@ -280,17 +286,46 @@ fn rounded_models_stay_near() {
     let path = family("qwen3");
     let golden = golden(&path.join("golden.safetensors"));
     let pages: Vec<u32> = (0..10).collect();
-    let error = |quantize: Quantize| {
-        let options = LoadOptions { quantize: Some(quantize), ..options() };
+    let error = |quantize: Option<Quantize>, cache_format: KvFormat| {
+        let options = LoadOptions { quantize, cache_format, ..options() };
         let mut decoder = common::open_with(&path, &options);
         let whole = run(&mut decoder, &golden.tokens, &[24], &pages, 0);
         let single = run(&mut decoder, &golden.tokens, &[1], &pages, 0);
-        assert!(whole == single, "{quantize:?}: token by token differs by {}", difference(&whole, &single));
+        assert!(whole == single, "{options:?}: token by token differs by {}", difference(&whole, &single));
         let squares: f32 = whole.iter().zip(&golden.logits).map(|(a, b)| (a - b) * (a - b)).sum();
         (squares / whole.len() as f32).sqrt()
     };
-    // The logits spread by about 1.2; rounding to 8 bits moves them by a hundredth of that, to 4 by a tenth or two.
-    let (eight, four) = (error(Quantize::Q8), error(Quantize::Q4));
+    // The logits spread by about 1.2; rounding to 8 bits moves them by a hundredth of that, to 4 by a quarter.
+    let eight = error(Some(Quantize::Q8), KvFormat::F32);
+    let four = error(Some(Quantize::Q4), KvFormat::F32);
     println!("root mean square: q8 {eight}, q4 {four}");
     assert!(eight < 0.05 && four < 0.6 && eight < four, "{eight} {four}");
+    for (format, most) in [(KvFormat::F16, 0.002), (KvFormat::Bf16, 0.02), (KvFormat::Q8, 0.05)] {
+        let apart = error(None, format);
+        println!("{format:?}: {apart}");
+        assert!(apart < most, "{format:?}: {apart}");
+    }
+}
+
+#[test]
+fn what_a_page_held_before_does_not_matter() {
+    // The first sequence fills its pages with values that are no numbers.
+    let folder = copy("qwen3");
+    let path = folder.path().join("model.safetensors");
+    let mut bytes = fs::read(&path).unwrap();
+    let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let names: serde_json::Value = serde_json::from_slice(&bytes[8..8 + header]).unwrap();
+    let table = names["model.embed_tokens.weight"]["data_offsets"][0].as_u64().unwrap() as usize;
+    // Token 0 is not in the golden; its row becomes NaN in bf16.
+    bytes[8 + header + table..][..64].fill(0xff);
+    fs::write(&path, bytes).unwrap();
+    let golden = golden(&family("qwen3").join("golden.safetensors"));
+    assert!(!golden.tokens.contains(&0));
+    let mut decoder = open(folder.path());
+    let clean = run(&mut decoder, &golden.tokens, &[24], &[0, 1], 0);
+    let poison = run(&mut decoder, &[0; 32], &[32], &[0, 1], 0);
+    assert!(poison.iter().any(|x| x.is_nan()));
+    for pieces in [&[24][..], &[1], &[5, 2]] {
+        assert!(run(&mut decoder, &golden.tokens, pieces, &[0, 1], 0) == clean, "{pieces:?}");
+    }
 }

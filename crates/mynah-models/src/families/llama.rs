@@ -1,6 +1,6 @@
-//! Llama and its nearest relatives: Mistral, Qwen2, Qwen3.
+//! Llama and its nearest relatives: Mistral, Qwen2, Qwen3, OLMo 2.
 
-use crate::config::{DecoderConfig, Norm, Op, Pairs, QueryKeyNorm};
+use crate::config::{DecoderConfig, Layer, Norm, Op, Pairs, Part, QueryKeyNorm};
 use crate::error::Result;
 use crate::families::common::{Sizes, Windows, gated_mlp, layer, rms, rope, windows};
 use crate::families::{Names, Request};
@@ -56,6 +56,27 @@ pub(crate) fn qwen3(request: &Request<'_>) -> Result<(DecoderConfig, Names)> {
     let bias = request.json.flag("attention_bias", false)?;
     let windows = qwen_windows(request)?;
     build(request, Variant { windows, input_bias: bias, output_bias: bias, mlp_bias: false, head_norm: true })
+}
+
+/// OLMo 2 (arXiv 2501.00656): norms behind the parts instead of before them, and over all queries and keys.
+pub(crate) fn olmo2(request: &Request<'_>) -> Result<(DecoderConfig, Names)> {
+    let json = request.json;
+    let sizes = Sizes::read(request)?;
+    let norm = rms(json)?;
+    let bias = json.flag("attention_bias", false)?;
+    let mut attention = sizes.attention(Some(0));
+    (attention.input_bias, attention.output_bias) = (bias, bias);
+    attention.query_key_norm = Some(QueryKeyNorm { norm, whole: true, after_rope: false, scale: 1.0 });
+    let part = |op: Op| Part { norm_in: None, op, norm_out: Some(norm) };
+    let parts = vec![part(Op::Attention(attention)), part(Op::Mlp(gated_mlp(json, false)?))];
+    let layers = vec![Layer { parts }; sizes.layers];
+    let names = Names {
+        mixer_norm_out: "post_attention_layernorm",
+        mlp_norm_out: "post_feedforward_layernorm",
+        ..Names::LLAMA
+    };
+    let ropes = vec![rope(request, sizes.head_dim, Pairs::Halves)?];
+    Ok((sizes.decoder(request, ropes, norm, layers), names))
 }
 
 /// Windows only where `use_sliding_window` says so, from layer `max_window_layers` on.

@@ -166,6 +166,7 @@ const FAMILIES: &[(&str, Describe)] = &[
     ("GlmForCausalLM", others::glm),
     ("Glm4ForCausalLM", others::glm4),
     ("Glm4MoeForCausalLM", experts::glm4_moe),
+    ("Olmo2ForCausalLM", llama::olmo2),
     ("MiniMaxM2ForCausalLM", experts::minimax_m2),
     ("NemotronHForCausalLM", nemotron::nemotron_h),
     ("GPT2LMHeadModel", others::gpt2),
@@ -197,6 +198,15 @@ pub(crate) fn describe(
             known.join(", ")
         )));
     };
+    if let Some(quantized) = json.object_if("quantization_config")? {
+        // Only this one changes nothing but the storage of tensors that are known here.
+        if quantized.text_if("quant_method")? != Some("mxfp4") {
+            return Err(quantized.unsupported(
+                "quant_method",
+                "mxfp4 (for others take the unquantised model or a GGUF file)",
+            ));
+        }
+    }
     let nested = json.object_if("text_config")?;
     let request = Request {
         json: nested.as_ref().unwrap_or(json),

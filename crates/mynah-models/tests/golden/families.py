@@ -7,7 +7,6 @@ and golden.safetensors: the tokens (as floats) and the logits after each of them
     python families.py [NAME ...]
 """
 
-import json
 import pathlib
 import shutil
 import sys
@@ -16,7 +15,8 @@ import torch
 import transformers
 
 transformers.utils.logging.disable_progress_bar()
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
+from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
 OUT = pathlib.Path(__file__).resolve().parents[2] / "testdata" / "families"
 VOCAB = 96
@@ -170,6 +170,13 @@ FAMILIES = {
         ),
         "bfloat16",
     ),
+    "olmo2": ("Olmo2", SIZES, "bfloat16"),
+    "gpt_oss_mxfp4": (
+        "GptOss",
+        SIZES
+        | dict(MOE, head_dim=8, num_local_experts=2, intermediate_size=32, num_hidden_layers=1, sliding_window=5),
+        "bfloat16",
+    ),
     "gpt_oss": (
         "GptOss",
         SIZES
@@ -200,6 +207,7 @@ def make(name):
             randomize(key, value)
             # Rounded to the type of the file, then computed in f32.
             value.copy_(value.to(getattr(torch, dtype)))
+    packed = four_bits(model) if name == "gpt_oss_mxfp4" else {}
     for key, value in model.named_buffers():
         if "e_score_correction_bias" in key:
             value.copy_((torch.randn_like(value) * 0.3).to(getattr(torch, dtype)))
@@ -214,9 +222,30 @@ def make(name):
     with torch.no_grad():
         logits = model(tokens, use_cache=False).logits[0]
     save_file({"tokens": tokens[0].float(), "logits": logits.float().contiguous()}, folder / "golden.safetensors")
+    if name == "gpt_oss_mxfp4":
+        pack(folder / "model.safetensors", packed)
     size = sum(path.stat().st_size for path in folder.iterdir())
     spread = logits.std().item()
     print(f"{name}: {size // 1024} KB, logits {spread:.2f}")
+
+
+def four_bits(model):
+    """Gives the experts weights that four-bit floats hold exactly; returns their blocks and scales."""
+    packed = {}
+    for key, value in model.named_parameters():
+        if key.endswith(("experts.gate_up_proj", "experts.down_proj")):
+            experts, inputs, outputs = value.shape
+            blocks = torch.randint(0, 256, (experts, outputs, inputs // 32, 16), dtype=torch.uint8)
+            scales = torch.randint(122, 125, (experts, outputs, inputs // 32), dtype=torch.uint8)
+            packed |= {f"{key}_blocks": blocks, f"{key}_scales": scales}
+            value.data.copy_(convert_moe_packed_tensors(blocks, scales, dtype=torch.float32))
+    return packed
+
+
+def pack(path, packed):
+    """Puts blocks and scales in the place of the weights, as the published files have them."""
+    tensors = {key: value for key, value in load_file(path).items() if f"{key}_blocks" not in packed}
+    save_file(tensors | packed, path, metadata={"format": "pt"})
 
 
 def randomize(key, value):
