@@ -1,12 +1,17 @@
 //! Generation: a prompt's ids go in, sampled text comes out, with tools answered on the way.
 //!
-//! The key decision is that the engine knows token ids only. A model is anything that implements [`Model`]
-//! (a prefill of prompts, then one token a row at a time; [`GptModel`] wraps ours); text comes in and goes out through
-//! [`TextCodec`]. So the engine is tested with models whose every logit is known, depends on no tokenizer,
-//! and stays synchronous: the caller owns threads and channels.
+//! There are two engines over one sampler and one text stream. [`Generator`] answers known prompts in one call, for
+//! chat in the terminal, for grading and for training; tools are answered in the middle of a row. [`live`] serves:
+//! requests come and go while it runs, share memory, and are told of every token.
 //!
-//! Rejected: a scheduler that lets new prompts into a running batch. Chat has one row and grading knows all
-//! its prompts beforehand; rows only ever leave a batch ([`Rows::select`]).
+//! The key decision is that both know token ids only. A model is anything that implements [`Model`] (a prefill of
+//! prompts, then one token a row at a time; [`GptModel`] wraps ours) or [`live::StepModel`] (pieces of many sequences
+//! in one step, over pages); text goes through [`TextCodec`] or [`live::Codec`]. So the engines are tested with models
+//! whose every logit is known, depend on no tokenizer, and stay synchronous.
+//!
+//! Rejected: one engine for both. Grading knows all its prompts beforehand and wants its rows back together; pages,
+//! queues and a thread would only be in its way. And for the generator, a scheduler that lets new prompts into a
+//! running batch: its rows only ever leave it ([`Rows::select`]).
 //!
 //! A row draws from its own random stream, so it gives the same text alone and in any batch. A tool call is
 //! a state of the row ([`Part`]): the tokens of the result are forced in, count to the context, and are

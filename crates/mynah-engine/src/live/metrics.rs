@@ -32,6 +32,8 @@ pub struct Metrics {
     pub drafted_tokens: u64,
     /// Those of them that were right.
     pub accepted_tokens: u64,
+    /// Times the draft model failed; the step went on without its guesses.
+    pub draft_failures: u64,
     /// Steps of the model.
     pub steps: u64,
     /// Their times by [`STEP_BUCKETS_MS`].

@@ -100,7 +100,10 @@ impl Core {
             })
             .collect();
         // Without guesses everything goes on, only slower; the next step tries again.
-        let drafted = drafter.propose(&wants).unwrap_or_default();
+        let drafted = drafter.propose(&wants).unwrap_or_else(|_| {
+            self.metrics.draft_failures += 1;
+            Vec::new()
+        });
         for (number, drafts) in drafted {
             self.attach(&mut plan[number], &drafts);
         }

@@ -253,3 +253,28 @@ fn samples_of_one_prompt_share_its_pages_and_differ() {
     assert_eq!(seen.usage, Some(Usage { prompt_tokens: 42, cached_tokens: 0, completion_tokens: 48 }));
     check_pages(&mut core);
 }
+
+#[test]
+fn a_failing_draft_model_costs_only_time() {
+    let mut draft = Toy::new(64, 4);
+    draft.fails_at = Some(2);
+    let mut core = core(Toy::new(64, 4), EngineOptions::default());
+    core.drafter = Some(crate::live::draft::Drafter::new(Box::new(draft), super::toy::VOCAB, 64).unwrap());
+    let request = || Request { ignore_end: true, ..greedy("drafted", 30) };
+    let ticket = submit(&mut core, request());
+    finish(&mut core);
+    assert_eq!(ticket.seen().ids, alone(Toy::new(64, 4), request()).ids);
+    assert_eq!(core.metrics.draft_failures, 1);
+    // The draft model is the model itself here, so all its guesses are right.
+    assert!(core.metrics.accepted_tokens > 15 && core.metrics.steps < 15, "{:?}", core.metrics);
+    check_pages(&mut core);
+}
+
+#[test]
+fn draft_models_that_do_not_fit_are_refused() {
+    let refused = |model: Toy, vocab_size: usize| {
+        crate::live::draft::Drafter::new(Box::new(model), vocab_size, 64).map(|_| ()).unwrap_err().to_string()
+    };
+    assert!(refused(Toy::new(4, 4), 300).contains("the draft model has 260 token ids, the model 300"));
+    assert!(refused(Toy::new(4, 4).recurrent(2), super::toy::VOCAB).contains("recurrent"));
+}

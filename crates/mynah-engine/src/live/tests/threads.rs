@@ -207,3 +207,18 @@ fn a_constraint_that_cannot_be_enforced_is_refused_at_once() {
     assert!(error.to_string().contains("\"uniqueItems\""), "{error}");
     assert_eq!(engine.requests(), 0);
 }
+
+#[test]
+fn a_sink_that_panics_ends_its_request_only() {
+    let engine = start(Toy::new(64, 4));
+    let sink = |event: Event| {
+        assert!(matches!(event, Event::Prompt(_)), "this sink panics at the first piece");
+        ControlFlow::Continue(())
+    };
+    engine.submit_to(request("panics", 20), Box::new(sink)).unwrap();
+    let events: Vec<Event> = engine.submit(request("fine", 20)).unwrap().collect();
+    assert_eq!(Seen::of(1, &events).ids[0].len(), 20);
+    engine.drain();
+    engine.join();
+    assert_eq!((engine.metrics().cancellations, engine.health().state), (1, State::Stopped));
+}
