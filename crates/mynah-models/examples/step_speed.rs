@@ -65,7 +65,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kb| kb / 1024)
     };
     println!(
-        "{{\"load_s\": {load_s:.3}, \"prefill_512\": {prefill:.1}, \"decode\": {decode:.1}, \"rss_mb\": {}, \"rss_peak_mb\": {}}}",
+        "{{\"load_s\": {load_s:.3}, \"prefill_512\": {prefill:.1}, \"decode\": {decode:.1}, \"read_gb_s\": {:.2}, \
+         \"rss_mb\": {}, \"rss_peak_mb\": {}}}",
+        decode / f64::from(sequences) * decoder.step_bytes() as f64 / 1e9,
         memory("VmRSS").unwrap_or(0),
         memory("VmHWM").unwrap_or(0)
     );

@@ -218,6 +218,32 @@ impl Decoder {
         self.config.has_recurrent_state()
     }
 
+    /// Bytes of weights that a step of one token reads: divided by the memory's bandwidth, the least time it takes.
+    pub fn step_bytes(&self) -> usize {
+        self.per_token(|linear| linear.matrix.size_bytes())
+    }
+
+    /// Multiplications by weights that a token costs; attention comes on top.
+    pub fn multiplications_per_token(&self) -> usize {
+        self.per_token(|linear| linear.matrix.rows() * linear.matrix.cols())
+    }
+
+    /// A sum over the matrices that a token goes through.
+    fn per_token(&self, of: impl Fn(&Linear) -> usize) -> usize {
+        let parts = self.layers.iter().flatten().map(|part| match &part.op {
+            OpWeights::Attention(attention) => of(&attention.input) + of(&attention.output),
+            OpWeights::Mlp(mlp) => of(&mlp.input) + of(&mlp.output),
+            OpWeights::Mamba(mamba) => of(&mamba.input) + of(&mamba.output),
+            OpWeights::Experts(moe) => {
+                let all: usize = moe.experts.iter().map(|(input, output)| of(input) + of(output)).sum();
+                let shared = moe.shared.as_ref().map_or(0, |mlp| of(&mlp.input) + of(&mlp.output));
+                let gate = moe.shared_gate.as_ref().map_or(0, &of);
+                of(&moe.router) + all / moe.config.experts * moe.config.chosen + shared + gate
+            }
+        });
+        parts.sum::<usize>() + of(&self.head)
+    }
+
     /// Forgets the recurrent state of a slot. A segment that starts at position 0 does the same.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use common::{difference, golden, open, options, run, testdata};
 use mynah_base::Rng;
-use mynah_models::{Decoder, ErrorKind, KvFormat, LoadOptions, Logits, Quantize, Segment};
+use mynah_models::{Decoder, Embedder, ErrorKind, KvFormat, LoadOptions, Logits, Quantize, Segment};
 
 fn family(name: &str) -> std::path::PathBuf {
     testdata().join("families").join(name)
@@ -255,6 +255,55 @@ fn mutated_files_never_panic() {
             fs::write(&path, bytes).unwrap();
             check(&path, &format!("{name}.gguf, round {round}"));
         }
+    }
+}
+
+#[test]
+fn mutated_adapters_and_embedders_never_panic() {
+    let mut rng = Rng::new(4);
+    let folder = tempfile::tempdir().unwrap();
+    let mut decoder = open(&family("qwen3"));
+    let source = testdata().join("adapters/qwen3");
+    let files = ["adapter_config.json", "adapter_model.safetensors"];
+    let whole: Vec<Vec<u8>> = files.iter().map(|file| fs::read(source.join(file)).unwrap()).collect();
+    for round in 0..60 {
+        for (i, file) in files.iter().enumerate() {
+            let mut bytes = whole[i].clone();
+            if round % 2 == i {
+                mutate(&mut bytes, &mut rng);
+            }
+            fs::write(folder.path().join(file), bytes).unwrap();
+        }
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            if let Ok(adapter) = decoder.load_adapter(folder.path()) {
+                let (pages, mut logits) = ([0, 1], Vec::new());
+                let (adapter, logits_of) = (Some(adapter), Logits::All);
+                let segment =
+                    Segment { tokens: &[1, 2], start: 0, pages: &pages, slot: 0, adapter, logits: logits_of };
+                decoder.step(&[segment], &mut logits).unwrap();
+                decoder.unload_adapter(adapter.unwrap()).unwrap();
+            }
+        }));
+        assert!(outcome.is_ok(), "adapter, round {round}");
+    }
+    let source = testdata().join("embedders/bert");
+    let files = ["config.json", "modules.json", "1_Pooling/config.json", "model.safetensors"];
+    fs::create_dir(folder.path().join("1_Pooling")).unwrap();
+    let whole: Vec<Vec<u8>> = files.iter().map(|file| fs::read(source.join(file)).unwrap()).collect();
+    for round in 0..80 {
+        for (i, file) in files.iter().enumerate() {
+            let mut bytes = whole[i].clone();
+            if round % 4 == i {
+                mutate(&mut bytes, &mut rng);
+            }
+            fs::write(folder.path().join(file), bytes).unwrap();
+        }
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            if let Ok(mut embedder) = Embedder::open(folder.path().to_str().unwrap(), &options()) {
+                let _ = embedder.embed(&[&[3, 4, 5]], &mut Vec::new());
+            }
+        }));
+        assert!(outcome.is_ok(), "embedder, round {round}");
     }
 }
 
