@@ -11,7 +11,7 @@ use crate::compute::linear::Linear;
 use crate::compute::mamba::{MambaState, MambaWeights};
 use crate::compute::mlp::MlpWeights;
 use crate::compute::norm::NormWeights;
-use crate::config::{DecoderConfig, Op};
+use crate::config::{DecoderConfig, Op, Part};
 use crate::error::{Error, Result};
 use crate::extras::ExtraWeights;
 use crate::families::{self, Plan, ours};
@@ -43,6 +43,15 @@ enum OpWeights {
     Mamba(MambaWeights),
 }
 
+/// The residual stream and what becomes of it, kept from step to step.
+#[derive(Debug, Default)]
+struct Stream {
+    /// (rows, width), as all of these.
+    x: Vec<f32>,
+    normed: Vec<f32>,
+    out: Vec<f32>,
+}
+
 /// A model that is ready to run, with its cache.
 #[derive(Debug)]
 pub struct Decoder {
@@ -67,6 +76,9 @@ pub struct Decoder {
     adapters: Adapters,
     /// How many were ever loaded: the number of the last one.
     adapters_loaded: u32,
+    /// The place of the first part behind the last one that looks at other rows, if it is in the last layer.
+    last_mixer: Option<(usize, usize)>,
+    stream: Stream,
     scratch: Scratch,
 }
 
@@ -153,6 +165,7 @@ impl Decoder {
         loader.quantize = options.quantize.map(|_| Quantize::Q8);
         let head = if config.tied_head { names.embedding } else { names.head };
         let head = loader.linear(&[Piece::whole(head.to_string(), vocab_size)], width, config.head_bias)?;
+        let last_mixer = last_mixer(&config);
         let cache = Cache::new(&config, options.cache_format, pages, page_tokens)?;
         let states = config
             .parts()
@@ -178,6 +191,8 @@ impl Decoder {
             adapters: Adapters::new(),
             adapters_loaded: 0,
             slots: options.max_slots,
+            last_mixer,
+            stream: Stream::default(),
             scratch: Scratch::default(),
         })
     }
@@ -353,8 +368,8 @@ impl Decoder {
         let Self { config, layers, cache, states, adapters, scratch, .. } = self;
         let step = Step::new(segments, cache.page_tokens, &config.ropes, adapters);
         let width = config.width;
-        let mut x = embed(config, &self.embedding, self.positions.as_ref(), &step);
-        let (mut normed, mut out) = (Vec::new(), Vec::new());
+        let Stream { mut x, mut normed, mut out } = std::mem::take(&mut self.stream);
+        embed(config, &self.embedding, self.positions.as_ref(), &step, &mut x);
         if let Some(norm) = &self.embedding_norm {
             norm.apply(&x, width, &mut normed);
             std::mem::swap(&mut x, &mut normed);
@@ -363,9 +378,21 @@ impl Decoder {
         extras.smear(config, &self.embedding, self.embedding_norm.as_ref(), &step, cache, &mut x);
         let first = if extras.first_lambdas.is_some() { x.clone() } else { Vec::new() };
         let mut middle = Vec::new();
+        let wanted = wanted_rows(segments);
+        let narrow = Step::of_rows(wanted.len(), &config.ropes, adapters);
+        let mut step = &step;
         for (number, parts) in layers.iter().enumerate() {
             extras.mix(number, &mut x, &first);
-            for part in parts {
+            for (place, part) in parts.iter().enumerate() {
+                // Behind the last part that looks at other rows only the wanted rows go on.
+                if self.last_mixer == Some((number, place)) && segments.iter().all(|s| s.adapter.is_none()) {
+                    gather(&x, &wanted, width, &mut out);
+                    std::mem::swap(&mut x, &mut out);
+                    step = &narrow;
+                }
+                if step.tokens.is_empty() {
+                    continue;
+                }
                 let input = match &part.norm_in {
                     Some(norm) => {
                         norm.apply(&x, width, &mut normed);
@@ -376,12 +403,12 @@ impl Decoder {
                 match &part.op {
                     OpWeights::Attention(attention) => {
                         let cache = &mut cache.layers[attention.cache_layer];
-                        attention.forward(&step, input, cache, scratch, &mut out);
+                        attention.forward(step, input, cache, scratch, &mut out);
                     }
-                    OpWeights::Mlp(mlp) => mlp.forward(&step, input, scratch, &mut out),
-                    OpWeights::Experts(experts) => experts.forward(&step, input, scratch, &mut out),
+                    OpWeights::Mlp(mlp) => mlp.forward(step, input, scratch, &mut out),
+                    OpWeights::Experts(experts) => experts.forward(step, input, scratch, &mut out),
                     OpWeights::Mamba(mamba) => {
-                        mamba.forward(&step, input, &mut states[mamba.number], scratch, &mut out);
+                        mamba.forward(step, input, &mut states[mamba.number], scratch, &mut out);
                     }
                 }
                 if let Some(norm) = &part.norm_out {
@@ -397,25 +424,30 @@ impl Decoder {
         if let Some(share) = extras.backout {
             x.iter_mut().zip(&middle).for_each(|(x, middle)| *x -= share * middle);
         }
-        let wanted = wanted_rows(segments);
-        if wanted.is_empty() {
-            return;
+        if !wanted.is_empty() {
+            if step.tokens.len() > wanted.len() {
+                gather(&x, &wanted, width, &mut out);
+                std::mem::swap(&mut x, &mut out);
+            }
+            self.final_norm.apply(&x, width, &mut normed);
+            self.head.apply(&normed, wanted.len(), logits, &mut scratch.multiply);
+            if let Some(cap) = config.logit_softcap {
+                logits.iter_mut().for_each(|z| *z = cap * (*z / cap).tanh());
+            }
         }
-        fit(&mut out, wanted.len() * width);
-        for (out, &row) in out.chunks_exact_mut(width).zip(&wanted) {
-            out.copy_from_slice(&x[row * width..][..width]);
-        }
-        self.final_norm.apply(&out, width, &mut normed);
-        self.head.apply(&normed, wanted.len(), logits, &mut scratch.multiply);
-        if let Some(cap) = config.logit_softcap {
-            logits.iter_mut().for_each(|z| *z = cap * (*z / cap).tanh());
-        }
+        self.stream = Stream { x, normed, out };
     }
 }
 
+/// Rows `rows` of x one after the other.
+fn gather(x: &[f32], rows: &[usize], width: usize, out: &mut Vec<f32>) {
+    out.clear();
+    rows.iter().for_each(|&row| out.extend_from_slice(&x[row * width..][..width]));
+}
+
 /// The embeddings of the step's tokens, (rows, width).
-fn embed(config: &DecoderConfig, table: &Kept, positions: Option<&Kept>, step: &Step<'_>) -> Vec<f32> {
-    let mut x = vec![0.0; step.tokens.len() * config.width];
+fn embed(config: &DecoderConfig, table: &Kept, positions: Option<&Kept>, step: &Step<'_>, x: &mut Vec<f32>) {
+    fit(x, step.tokens.len() * config.width);
     let table = table.tensor();
     for (x, &token) in x.chunks_exact_mut(config.width).zip(&step.tokens) {
         table.read_row(token as usize, x);
@@ -431,7 +463,6 @@ fn embed(config: &DecoderConfig, table: &Kept, positions: Option<&Kept>, step: &
             x.iter_mut().zip(&row).for_each(|(x, p)| *x += p);
         }
     }
-    x
 }
 
 /// The rows whose logits are wanted.
@@ -448,6 +479,17 @@ fn wanted_rows(segments: &[Segment<'_>]) -> Vec<usize> {
         start = end;
     }
     rows
+}
+
+/// Behind which part of the last layer no row looks at another.
+fn last_mixer(config: &DecoderConfig) -> Option<(usize, usize)> {
+    let last = config.layers.len().checked_sub(1)?;
+    if config.extras.backout == Some(last) {
+        return None;
+    }
+    let mixes = |part: &Part| matches!(part.op, Op::Attention(_) | Op::Mamba(_));
+    let first = config.layers[last].parts.iter().rposition(mixes).map_or(0, |at| at + 1);
+    (first < config.layers[last].parts.len()).then_some((last, first))
 }
 
 /// Pages and their size, checked.

@@ -72,6 +72,13 @@ impl<'a> Step<'a> {
         Self { segments, paged, tokens, owners, positions, places, adapters, ropes, angles }
     }
 
+    /// Rows without sequences, for parts that look at each row alone. No adapter applies to them.
+    pub(crate) fn of_rows(count: usize, ropes: &'a [Rope], adapters: &'a Adapters) -> Self {
+        let (segments, paged, places) = (&[], Vec::new(), Vec::new());
+        let (tokens, owners, positions) = (vec![0; count], Vec::new(), Vec::new());
+        Self { segments, paged, tokens, owners, positions, places, adapters, ropes, angles: Vec::new() }
+    }
+
     /// y = layer(x) for all rows of the step, with the adapters of their segments.
     pub(crate) fn linear(&self, layer: &Linear, x: &[f32], y: &mut Vec<f32>, multiply: &mut Multiply) {
         layer.apply(x, self.tokens.len(), y, multiply);

@@ -4,8 +4,8 @@ mod common;
 
 use std::path::Path;
 
-use common::{difference, golden, open, run, testdata};
-use mynah_models::{Decoder, Logits, Segment};
+use common::{difference, golden, open, open_with, options, run, testdata};
+use mynah_models::{Decoder, LoadOptions, Logits, Segment};
 
 /// Largest difference to the golden logits.
 const CLOSE: f32 = 1e-4;
@@ -43,6 +43,23 @@ fn check(path: &Path) -> f32 {
     assert!(whole == single, "{name}: token by token differs by {}", difference(&whole, &single));
     let chunks = run(&mut decoder, tokens, &[5, 1, 9, 2, 4], &pages, 1);
     assert!(whole == chunks, "{name}: in chunks differs by {}", difference(&whole, &chunks));
+    let mut alone = open_with(path, &LoadOptions { threads: Some(1), ..options() });
+    let serial = run(&mut alone, tokens, &[9], &pages, 0);
+    assert!(whole == serial, "{name}: with one thread differs by {}", difference(&whole, &serial));
+    // Of tokens whose logits are not wanted only what others need is computed.
+    let (mut last, mut skipped) = (Vec::new(), Vec::new());
+    let segment = |range: std::ops::Range<usize>, logits: Logits| Segment {
+        tokens: &tokens[range.clone()],
+        start: range.start,
+        pages: &pages,
+        slot: 0,
+        adapter: None,
+        logits,
+    };
+    alone.step(&[segment(0..11, Logits::None)], &mut skipped).unwrap();
+    assert!(skipped.is_empty());
+    alone.step(&[segment(11..tokens.len(), Logits::Last)], &mut last).unwrap();
+    assert!(last == whole[whole.len() - last.len()..], "{name}: the last token's logits differ");
     let batch = in_batch(&mut decoder, tokens);
     assert!(whole == batch, "{name}: in a batch differs by {}", difference(&whole, &batch));
     difference(&whole, &golden.logits)

@@ -82,3 +82,40 @@ fn layers_of_older_files() {
     check("qwen3_moe", &["num_local_experts"], json!({"num_experts": 4}));
     check("gpt_oss_mxfp4", &[], json!({"quantization_config": {"quant_method": "mxfp4"}}));
 }
+
+/// Models for text and pictures hold the language model's settings and tensors one level down.
+#[test]
+fn the_language_model_of_a_larger_one() {
+    for (name, architecture, prefix) in [
+        ("gemma3", "Gemma3ForConditionalGeneration", "language_model."),
+        ("gemma3", "Gemma3ForConditionalGeneration", "model.language_model."),
+        ("mistral", "Mistral3ForConditionalGeneration", "language_model."),
+    ] {
+        let source = testdata().join("families").join(name);
+        let folder = tempfile::tempdir().unwrap();
+        let config: Value = serde_json::from_slice(&fs::read(source.join("config.json")).unwrap()).unwrap();
+        let outer = json!({"architectures": [architecture], "text_config": config, "vision_config": {}});
+        fs::write(folder.path().join("config.json"), outer.to_string()).unwrap();
+        let bytes = fs::read(source.join("model.safetensors")).unwrap();
+        let header_len = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        let header: Value = serde_json::from_slice(&bytes[8..8 + header_len]).unwrap();
+        let renamed: serde_json::Map<String, Value> = header
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(key, value)| match (key.strip_prefix("model."), prefix) {
+                (Some(rest), "model.language_model.") => (format!("{prefix}{rest}"), value.clone()),
+                (Some(_), _) => (format!("{prefix}{key}"), value.clone()),
+                (None, _) => (key.clone(), value.clone()),
+            })
+            .collect();
+        let text = serde_json::to_vec(&renamed).unwrap();
+        let mut file = (text.len() as u64).to_le_bytes().to_vec();
+        file.extend(text);
+        file.extend(&bytes[8 + header_len..]);
+        fs::write(folder.path().join("model.safetensors"), file).unwrap();
+        let golden = golden(&source.join("golden.safetensors"));
+        let logits = run(&mut open(folder.path()), &golden.tokens, &[24], &[0, 1], 0);
+        assert!(difference(&logits, &golden.logits) <= 1e-4, "{architecture} {prefix}");
+    }
+}

@@ -12,6 +12,8 @@ mod nemotron;
 mod others;
 pub(crate) mod ours;
 
+use serde_json::Value;
+
 use crate::config::DecoderConfig;
 use crate::error::{Error, Result};
 use crate::files::json::Json;
@@ -153,6 +155,7 @@ type Describe = fn(&Request<'_>) -> Result<(DecoderConfig, Names)>;
 const FAMILIES: &[(&str, Describe)] = &[
     ("LlamaForCausalLM", llama::llama),
     ("MistralForCausalLM", llama::mistral),
+    ("Mistral3ForConditionalGeneration", llama::mistral),
     ("MixtralForCausalLM", experts::mixtral),
     ("Qwen2ForCausalLM", llama::qwen2),
     ("Qwen2MoeForCausalLM", experts::qwen2_moe),
@@ -172,6 +175,20 @@ const FAMILIES: &[(&str, Describe)] = &[
     ("GPT2LMHeadModel", others::gpt2),
     ("GptOssForCausalLM", experts::gpt_oss),
 ];
+
+/// What the published files of models for text and pictures leave out, since it is their library's default.
+fn nested_defaults(architecture: &str) -> Vec<(&'static str, Value)> {
+    match architecture {
+        "Gemma3ForConditionalGeneration" => vec![
+            ("vocab_size", Value::from(262_208)),
+            ("num_attention_heads", Value::from(8)),
+            ("num_key_value_heads", Value::from(4)),
+            ("head_dim", Value::from(256)),
+            ("max_position_embeddings", Value::from(131_072)),
+        ],
+        _ => Vec::new(),
+    }
+}
 
 /// Describes the model of a `config.json`.
 ///
@@ -207,7 +224,7 @@ pub(crate) fn describe(
             ));
         }
     }
-    let nested = json.object_if("text_config")?;
+    let nested = json.object_if("text_config")?.map(|json| json.or(&nested_defaults(architecture)));
     let request = Request {
         json: nested.as_ref().unwrap_or(json),
         architecture,

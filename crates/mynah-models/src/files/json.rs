@@ -48,6 +48,14 @@ impl Json {
         Self { path: path.to_path_buf(), at: String::new(), values }
     }
 
+    /// The same with values for keys that are not there.
+    pub(crate) fn or(mut self, defaults: &[(&str, Value)]) -> Self {
+        for (key, value) in defaults {
+            self.values.entry(*key).or_insert_with(|| value.clone());
+        }
+        self
+    }
+
     /// The file.
     pub(crate) fn path(&self) -> &Path {
         &self.path
