@@ -175,7 +175,9 @@ fn multiply_adds() -> f64 {
 }
 
 /// Twelve independent chains: more than the latency of a multiply-add times two ports.
+#[cfg(target_arch = "x86_64")]
 const CHAINS: usize = 12;
+#[cfg(target_arch = "x86_64")]
 const STEPS: usize = 100_000;
 
 #[cfg(target_arch = "x86_64")]

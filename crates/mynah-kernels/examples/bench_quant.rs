@@ -54,7 +54,7 @@ pub fn run(arguments: &[String], mut output: impl Write) {
         let _ = writeln!(output, "{line}").and_then(|()| output.flush());
     };
     for format in Format::ALL.into_iter().filter(|format| wanted(format.name())) {
-        say(measure(format, &sizes, time, small));
+        say(measure(format, &sizes, time));
     }
     for format in [KvFormat::F32, KvFormat::F16, KvFormat::Bf16, KvFormat::Q8] {
         let name = format!("kv-{format:?}");
@@ -88,7 +88,7 @@ fn model(format: Format, sizes: &Sizes) -> Vec<Matrix> {
     all
 }
 
-fn measure(format: Format, sizes: &Sizes, time: Duration, small: bool) -> String {
+fn measure(format: Format, sizes: &Sizes, time: Duration) -> String {
     let model = model(format, sizes);
     let widest = model.iter().map(Matrix::rows).max().unwrap_or(0);
     let deepest = model.iter().map(Matrix::cols).max().unwrap_or(0);
@@ -101,9 +101,10 @@ fn measure(format: Format, sizes: &Sizes, time: Duration, small: bool) -> String
         }
     };
     let bytes: usize = model.iter().map(Matrix::size_bytes).sum();
-    // The two are measured in turns: what else the machine does changes from moment to moment.
+    // As many bytes as the model has, so that caches help both alike; and in turns, for what else the machine does
+    // changes from moment to moment.
     let (mut read, mut decode) = (0.0f64, [0.0f64; 3]);
-    let memory = Memory::new(if small { 1 << 16 } else { 1 << 28 }).expect("memory");
+    let memory = Memory::new(bytes).expect("memory");
     for _ in 0..3 {
         read = read.max(memory.bandwidth(time / 3));
         for (best, rows) in decode.iter_mut().zip([1, 4, 8]) {

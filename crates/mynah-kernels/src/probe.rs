@@ -1,7 +1,8 @@
 //! What this machine can do at most: the yardstick of benchmarks.
 
-use crate::cpu::{self, Isa};
+use crate::cpu;
 use crate::error::Result;
+use crate::nn::simd::{Simd, kernel};
 use crate::pool;
 use crate::quant::Buffer;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,12 +16,12 @@ const PIECE: usize = 1 << 20;
 pub struct Memory(Buffer);
 
 impl Memory {
-    /// `len` bytes; several times the caches, or the caches are what is measured.
+    /// `len` bytes, rounded up to 256; several times the caches, or the caches are what is measured.
     ///
     /// # Errors
     /// [`ErrorKind::Memory`](crate::ErrorKind::Memory) when there are not so many.
     pub fn new(len: usize) -> Result<Self> {
-        let mut buffer = Buffer::zeroed(len)?;
+        let mut buffer = Buffer::zeroed(len.saturating_add(255) & !255)?;
         // Written, so that each page has memory of its own.
         pool::run_chunks_mut(buffer.bytes_mut(), PIECE, |i, piece| piece.fill(i as u8));
         Ok(Self(buffer))
@@ -82,12 +83,106 @@ fn sum(bytes: &[u8]) -> u64 {
     match cpu::isa() {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: `isa` never names more than the processor has.
-        Isa::Avx512 => unsafe { avx512(bytes) },
+        cpu::Isa::Avx512 => unsafe { avx512(bytes) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
-        Isa::Avx2 => unsafe { avx2(bytes) },
+        cpu::Isa::Avx2 => unsafe { avx2(bytes) },
         _ => body(bytes),
     }
+}
+
+/// Operations a second on registers alone, all threads together; a multiply-add counts as two.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Operations {
+    /// In f32.
+    pub float: f64,
+    /// On bytes with sums in 32 bits; as `float` where there are no instructions for it.
+    pub byte: f64,
+}
+
+/// Measures [`Operations`] for about `time` each.
+pub fn operations(time: Duration) -> Operations {
+    let best = |work: fn() -> f64| {
+        let (start, mut best) = (Instant::now(), 0.0f64);
+        loop {
+            let begin = Instant::now();
+            let done: f64 = pool::run_map(pool::threads(), |_| work()).iter().sum();
+            best = best.max(done / begin.elapsed().as_secs_f64());
+            if start.elapsed() >= time {
+                return best;
+            }
+        }
+    };
+    let float = best(float_work);
+    Operations { float, byte: best(byte_work).max(float) }
+}
+
+/// Independent chains: more than the latency of a multiply-add times the ports that make them.
+const CHAINS: usize = 12;
+/// Steps of a measurement.
+const STEPS: usize = 50_000;
+
+kernel! { fn float_work() -> f64 = float_body }
+
+#[inline(always)]
+fn float_body<S: Simd>(s: S) -> f64 {
+    let factor = s.splat(std::hint::black_box(0.5));
+    let mut sums = [factor; CHAINS];
+    for _ in 0..STEPS {
+        for sum in &mut sums {
+            *sum = s.mul_add(*sum, factor, factor);
+        }
+    }
+    let mut total = 0.0;
+    for sum in sums {
+        total += s.sum(sum);
+    }
+    std::hint::black_box(total);
+    (STEPS * CHAINS * S::LANES * 2) as f64
+}
+
+/// Byte products; 0 operations where there are no instructions for them.
+fn byte_work() -> f64 {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::*;
+        #[target_feature(enable = "avx512f,avx512vnni")]
+        fn avx512() -> f64 {
+            let bytes = _mm512_set1_epi8(std::hint::black_box(1));
+            let mut sums = [bytes; CHAINS];
+            for _ in 0..STEPS {
+                for sum in &mut sums {
+                    *sum = _mm512_dpbusd_epi32(*sum, bytes, bytes);
+                }
+                // Or all steps are folded into one.
+                std::hint::black_box(&mut sums[0]);
+            }
+            std::hint::black_box(sums);
+            (STEPS * CHAINS * 64 * 2) as f64
+        }
+        #[target_feature(enable = "avx2,avxvnni")]
+        fn avx2() -> f64 {
+            let bytes = _mm256_set1_epi8(std::hint::black_box(1));
+            let mut sums = [bytes; CHAINS];
+            for _ in 0..STEPS {
+                for sum in &mut sums {
+                    *sum = _mm256_dpbusd_avx_epi32(*sum, bytes, bytes);
+                }
+                std::hint::black_box(&mut sums[0]);
+            }
+            std::hint::black_box(sums);
+            (STEPS * CHAINS * 32 * 2) as f64
+        }
+        if cpu::vnni() {
+            // SAFETY: the machine has the instructions.
+            return unsafe { avx512() };
+        }
+        if cpu::avx_vnni() {
+            // SAFETY: as above.
+            return unsafe { avx2() };
+        }
+    }
+    0.0
 }
 
 #[cfg(test)]
@@ -99,9 +194,17 @@ mod tests {
         let memory = Memory::new(3 * PIECE + 512).expect("memory");
         let words = |value: u8, bytes: usize| u64::from_le_bytes([value; 8]).wrapping_mul(bytes as u64 / 8);
         let want = words(1, PIECE).wrapping_add(words(2, PIECE)).wrapping_add(words(3, 512));
-        for &isa in Isa::available() {
+        for &isa in cpu::Isa::available() {
             assert_eq!(cpu::with_isa(isa, || memory.read()), want, "{}", isa.name());
         }
         assert!(memory.bandwidth(Duration::ZERO) > 0.0);
+    }
+
+    #[test]
+    fn operations_are_counted() {
+        for &isa in cpu::Isa::available() {
+            let Operations { float, byte } = cpu::with_isa(isa, || operations(Duration::ZERO));
+            assert!(float > 0.0 && byte >= float, "{float} and {byte} on {}", isa.name());
+        }
     }
 }

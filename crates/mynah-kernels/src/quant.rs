@@ -22,6 +22,8 @@ mod avx2;
 mod avx512;
 mod blocks;
 mod buffer;
+#[cfg(target_arch = "x86_64")]
+mod codes;
 mod format;
 mod layout;
 mod matrix;

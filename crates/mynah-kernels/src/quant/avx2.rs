@@ -6,9 +6,11 @@
 //! without AVX-512 but with AVX-VNNI make the products of four columns in one step.
 
 use super::activations::Left;
+use super::avx512::AHEAD;
 use super::blocks::{GROUP, Kind};
+use super::codes::{Codes, with_format};
 use super::format::Format;
-use super::layout::{FLOAT_ROWS, Layout, ROWS};
+use super::layout::{FLOAT_ROWS, ROWS, VECTOR};
 use super::multiply::{FloatLeft, Kernel, Panel, Target};
 use std::arch::x86_64::*;
 use std::ops::Range;
@@ -25,14 +27,7 @@ impl<const VNNI: bool> Kernel for Avx2<VNNI> {
 
     unsafe fn unpack(format: Format, block: &[u8], groups: Range<usize>, panel: Panel) {
         // SAFETY: the caller's promise.
-        unsafe {
-            match format {
-                Format::Q8_0 => unpack::<0>(format, block.as_ptr(), groups, panel),
-                Format::Q5K => unpack::<5>(format, block.as_ptr(), groups, panel),
-                Format::Q6K => unpack::<6>(format, block.as_ptr(), groups, panel),
-                _ => unpack::<4>(format, block.as_ptr(), groups, panel),
-            }
-        }
+        with_format!(format, C => unsafe { unpack::<C>(block.as_ptr(), groups, panel) })
     }
 
     unsafe fn tile(kind: Kind, panels: &[Panel], left: Left, groups: usize, target: Target) {
@@ -49,9 +44,20 @@ impl<const VNNI: bool> Kernel for Avx2<VNNI> {
         }
     }
 
-    unsafe fn few(_: Format, _: &[u8], _: Left, _: usize, _: Target) -> bool {
-        // Unpacking costs little beside the two steps of each product.
-        false
+    unsafe fn few(format: Format, block: &[u8], left: Left, groups: usize, target: Target) -> bool {
+        if target.rows > 1 {
+            // There are too few registers; what is unpacked serves all rows.
+            return false;
+        }
+        // SAFETY: the caller's promise.
+        with_format!(format, C => unsafe {
+            if VNNI {
+                one_vnni::<C>(block.as_ptr(), left, groups, target);
+            } else {
+                one_plain::<C>(block.as_ptr(), left, groups, target);
+            }
+        });
+        true
     }
 
     unsafe fn float_tile(format: Format, block: *const u8, left: FloatLeft, cols: usize, target: Target) {
@@ -69,73 +75,161 @@ impl<const VNNI: bool> Kernel for Avx2<VNNI> {
     }
 }
 
-/// `BITS` is 0 for Q8_0, else the bits of a code.
+/// The codes of quad `q` of a group for rows 8·h to 8·h + 7.
 ///
+/// # Safety
+/// The machine has the instructions; a group of codes begins at `codes`.
+#[inline(always)]
+unsafe fn quad<C: Codes>(codes: *const u8, q: usize, h: usize) -> __m256i {
+    // Vectors of the layout are two of ours: half h of its vector v.
+    // SAFETY: vector v is one of the group's (the caller's promise).
+    let load = |v: usize| unsafe { _mm256_loadu_si256(codes.add(v * VECTOR + h * WIDE).cast()) };
+    if C::FORMAT == Format::Q8_0 {
+        return load(q);
+    }
+    // SAFETY: the caller's promise.
+    unsafe {
+        let both = load(q % 4);
+        let half = if q < 4 { both } else { _mm256_srli_epi16::<4>(both) };
+        let low = _mm256_and_si256(half, _mm256_set1_epi8(15));
+        let above = |vector: usize, shift: usize, mask: i8| {
+            let bits = _mm256_srl_epi16(load(vector), _mm_cvtsi32_si128(shift as i32));
+            _mm256_slli_epi16::<4>(_mm256_and_si256(bits, _mm256_set1_epi8(mask)))
+        };
+        match C::FORMAT {
+            Format::Q5K => _mm256_or_si256(low, above(4, q, 1)),
+            Format::Q6K => _mm256_or_si256(low, above(4 + q / 4, q % 4 * 2, 3)),
+            _ => low,
+        }
+    }
+}
+
+/// The scales of rows 8·h to 8·h + 7 of a group, and those of its second half or the minima with their signs
+/// changed.
+///
+/// # Safety
+/// The machine has the instructions; a span begins at `span` and the scales of one of its groups at `scales`.
+#[inline(always)]
+unsafe fn scales<C: Codes>(span: *const u8, scales: *const u8, h: usize) -> [__m256; 2] {
+    // SAFETY: the caller's promise; a header has two lines of 16 halves.
+    unsafe {
+        let halves = |at: *const u8| _mm256_cvtph_ps(_mm_loadu_si128(at.add(16 * h).cast()));
+        let bytes = |at: *const u8| _mm_loadl_epi64(at.add(8 * h).cast());
+        match C::KIND {
+            Kind::Plain { .. } => [halves(scales); 2],
+            Kind::Min => {
+                let scale = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes(scales)));
+                let min = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes(scales.add(16))));
+                let negative = _mm256_xor_ps(halves(span.add(32)), _mm256_set1_ps(-0.0));
+                [_mm256_mul_ps(halves(span), scale), _mm256_mul_ps(negative, min)]
+            }
+            Kind::Halves => {
+                let d = halves(span);
+                let first = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes(scales)));
+                let second = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes(scales.add(16))));
+                [_mm256_mul_ps(d, first), _mm256_mul_ps(d, second)]
+            }
+        }
+    }
+}
+
 /// # Safety
 /// As [`Kernel::unpack`].
 #[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn unpack<const BITS: usize>(format: Format, block: *const u8, groups: Range<usize>, panel: Panel) {
-    let layout = Layout::of(format);
-    let low = _mm256_set1_epi8(15);
+unsafe fn unpack<C: Codes>(block: *const u8, groups: Range<usize>, panel: Panel) {
     for (i, g) in groups.enumerate() {
-        let from = block.wrapping_add(layout.codes_at(g));
-        let to = panel.codes(i).cast::<u8>();
-        // Vectors of the layout are two of ours; vector v of theirs, half h, is 2v + h of ours.
-        // SAFETY: vector v is one of the group's (the caller's promise).
-        let load = |v: usize| unsafe { _mm256_loadu_si256(from.add(v * WIDE).cast()) };
-        // SAFETY: as above, in the panel.
-        let store = |v: usize, codes: __m256i| unsafe { _mm256_storeu_si256(to.add(v * WIDE).cast(), codes) };
-        if BITS == 0 {
-            (0..16).for_each(|v| store(v, load(v)));
-        } else {
-            for v in 0..8 {
-                let both = load(v);
-                let mut pair =
-                    [_mm256_and_si256(both, low), _mm256_and_si256(_mm256_srli_epi16::<4>(both), low)];
-                for (upper, codes) in pair.iter_mut().enumerate() {
-                    let (q, h) = (v / 2 + 4 * upper, v % 2);
-                    if BITS == 5 {
-                        let high = _mm256_srl_epi16(load(8 + h), _mm_cvtsi32_si128(q as i32));
-                        let bit = _mm256_and_si256(high, _mm256_set1_epi8(1));
-                        *codes = _mm256_or_si256(*codes, _mm256_slli_epi16::<4>(bit));
-                    }
-                    if BITS == 6 {
-                        let shift = _mm_cvtsi32_si128((q % 4 * 2) as i32);
-                        let high = _mm256_srl_epi16(load(8 + q / 4 * 2 + h), shift);
-                        let bits = _mm256_and_si256(high, _mm256_set1_epi8(3));
-                        *codes = _mm256_or_si256(*codes, _mm256_slli_epi16::<4>(bits));
-                    }
-                    store(2 * q + h, *codes);
-                }
-            }
-        }
-        // SAFETY: the scales and the header of the group's span, and the panel's place for them.
+        // SAFETY: group g is in the block and i in the panel.
         unsafe {
-            let (span, scales) = (block.add(layout.span_at(g)), block.add(layout.scales_at(g)));
+            let codes = block.add(C::LAYOUT.codes_at(g));
+            for line in 0..C::LAYOUT.codes / VECTOR {
+                _mm_prefetch::<_MM_HINT_T1>(codes.wrapping_add(AHEAD + line * VECTOR).cast());
+            }
+            let to = panel.codes(i).cast::<u8>();
+            for q in 0..8 {
+                _mm256_storeu_si256(to.add(q * VECTOR).cast(), quad::<C>(codes, q, 0));
+                _mm256_storeu_si256(to.add(q * VECTOR + WIDE).cast(), quad::<C>(codes, q, 1));
+            }
+            let (span, from) = (block.add(C::LAYOUT.span_at(g)), block.add(C::LAYOUT.scales_at(g)));
             let to = panel.scales(i).cast::<f32>();
             for h in 0..2 {
-                let halves = |at: *const u8| _mm256_cvtph_ps(_mm_loadu_si128(at.add(16 * h).cast()));
-                let bytes = |at: *const u8| _mm_loadl_epi64(at.add(8 * h).cast());
-                let [first, second] = match Kind::of(format) {
-                    Kind::Plain { .. } => [halves(scales); 2],
-                    Kind::Min => {
-                        let scale = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes(scales)));
-                        let min = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes(scales.add(16))));
-                        let negative = _mm256_xor_ps(halves(span.add(32)), _mm256_set1_ps(-0.0));
-                        [_mm256_mul_ps(halves(span), scale), _mm256_mul_ps(negative, min)]
-                    }
-                    Kind::Halves => {
-                        let d = halves(span);
-                        let one = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes(scales)));
-                        let two = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes(scales.add(16))));
-                        [_mm256_mul_ps(d, one), _mm256_mul_ps(d, two)]
-                    }
-                };
+                let [first, second] = scales::<C>(span, from, h);
                 _mm256_storeu_ps(to.add(8 * h), first);
                 _mm256_storeu_ps(to.add(ROWS + 8 * h), second);
             }
         }
     }
+}
+
+/// # Safety
+/// As [`one`].
+#[target_feature(enable = "avx2,fma,f16c,avxvnni")]
+unsafe fn one_vnni<C: Codes>(block: *const u8, left: Left, groups: usize, target: Target) {
+    // SAFETY: the caller's promise.
+    unsafe { one::<C, true>(block, left, groups, target) }
+}
+
+/// # Safety
+/// As [`one`].
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn one_plain<C: Codes>(block: *const u8, left: Left, groups: usize, target: Target) {
+    // SAFETY: the caller's promise.
+    unsafe { one::<C, false>(block, left, groups, target) }
+}
+
+/// One row of x with a block as it is.
+///
+/// # Safety
+/// As [`Kernel::few`], and the machine has AVX-VNNI if `VNNI` says so.
+#[inline(always)]
+unsafe fn one<C: Codes, const VNNI: bool>(block: *const u8, left: Left, groups: usize, target: Target) {
+    // SAFETY: the machine has the instructions (the caller's promise).
+    let mut y = [unsafe { _mm256_setzero_ps() }; 2];
+    for g in 0..groups {
+        // SAFETY: group g is in the block and in the row of x.
+        unsafe {
+            let codes = block.add(C::LAYOUT.codes_at(g));
+            for line in 0..C::LAYOUT.codes / VECTOR {
+                _mm_prefetch::<_MM_HINT_T1>(codes.wrapping_add(AHEAD + line * VECTOR).cast());
+            }
+            let (span, from) = (block.add(C::LAYOUT.span_at(g)), block.add(C::LAYOUT.scales_at(g)));
+            let left = left.from(0, g, C::KIND);
+            let x_scale = _mm256_set1_ps(*left.scales);
+            for (h, y) in y.iter_mut().enumerate() {
+                let [first, second] = scales::<C>(span, from, h);
+                let mut sums = [_mm256_setzero_si256(); 2];
+                // Without VNNI the codes of Q8_0 are made signed, and there is nothing to take off.
+                if C::KIND != Kind::Min && (VNNI || C::FORMAT != Format::Q8_0) {
+                    sums[0] = _mm256_set1_epi32(*left.starts);
+                }
+                if C::KIND == Kind::Halves {
+                    sums[1] = _mm256_set1_epi32(*left.starts.add(1));
+                }
+                for q in 0..8 {
+                    let x = _mm256_set1_epi32(left.codes.add(4 * q).cast::<i32>().read_unaligned());
+                    let w = quad::<C>(codes, q, h);
+                    let sum = &mut sums[q / 4];
+                    *sum = match C::FORMAT {
+                        Format::Q8_0 => dot::<VNNI, 0>(*sum, w, x),
+                        _ => dot::<VNNI, 1>(*sum, w, x),
+                    };
+                }
+                let factor = _mm256_mul_ps(first, x_scale);
+                if C::KIND == Kind::Halves {
+                    *y = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums[0]), factor, *y);
+                    let factor = _mm256_mul_ps(second, x_scale);
+                    *y = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums[1]), factor, *y);
+                } else {
+                    let sum = _mm256_add_epi32(sums[0], sums[1]);
+                    *y = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), factor, *y);
+                }
+                if C::KIND == Kind::Min {
+                    *y = _mm256_fmadd_ps(second, _mm256_set1_ps(*left.mins), *y);
+                }
+            }
+        }
+    }
+    // SAFETY: the row is inside the target.
+    unsafe { store(&target, y) };
 }
 
 /// sums + the products of four codes and four x in each lane.
@@ -299,6 +393,9 @@ unsafe fn float_rows<const F: usize, const M: usize>(
         // SAFETY: column k is in the block and in the rows of x.
         unsafe {
             let column = block.add(k * FLOAT_ROWS * width);
+            for line in 0..FLOAT_ROWS * width / VECTOR {
+                _mm_prefetch::<_MM_HINT_T1>(column.wrapping_add(AHEAD + line * VECTOR).cast());
+            }
             let mut w = [_mm256_setzero_ps(); 4];
             match F {
                 0 => (0..4).for_each(|v| w[v] = _mm256_loadu_ps(column.add(v * WIDE).cast())),

@@ -1,4 +1,4 @@
-//! Zeroed memory for weights, aligned to a cache line.
+//! Zeroed memory for weights and caches, aligned to a cache line.
 //!
 //! A decoding step reads all weights in order, and with pages of 4 KiB it waits for address translations half of
 //! the time. So the matrices of a model share chunks of memory that the system can back with large pages
@@ -34,7 +34,8 @@ unsafe impl Sync for Chunk {}
 
 impl Chunk {
     fn new(len: usize) -> Result<Self> {
-        let refused = |_| Error::new(ErrorKind::Memory, format!("no memory for {len} bytes of weights"));
+        let refused =
+            |_| Error::new(ErrorKind::Memory, format!("no memory for {len} bytes of weights or cache"));
         // Room to begin at a large page.
         let mut map = MmapMut::map_anon(len.saturating_add(LARGE)).map_err(refused)?;
         #[cfg(target_os = "linux")]
@@ -66,7 +67,8 @@ impl Buffer {
     /// `len` zeros.
     pub(crate) fn zeroed(len: usize) -> Result<Self> {
         static CURRENT: Mutex<Weak<Chunk>> = Mutex::new(Weak::new());
-        let too_large = || Error::new(ErrorKind::Memory, format!("no memory for {len} bytes of weights"));
+        let too_large =
+            || Error::new(ErrorKind::Memory, format!("no memory for {len} bytes of weights or cache"));
         if len > CHUNK / 2 {
             let chunk = Arc::new(Chunk::new(len)?);
             return chunk.take(len).ok_or_else(too_large);

@@ -17,7 +17,7 @@ use std::ops::Range;
 use super::portable::Portable;
 #[cfg(target_arch = "x86_64")]
 use super::{avx2::Avx2, avx512::Avx512};
-use crate::cpu::{self, Isa};
+use crate::cpu;
 
 /// Rows of weights of a unit of work.
 const UNIT: usize = 32;
@@ -87,11 +87,11 @@ impl Matrix {
             unsafe {
                 match isa {
                     #[cfg(target_arch = "x86_64")]
-                    Isa::Avx512 if vnni => work.units::<Avx512>(units),
+                    cpu::Isa::Avx512 if vnni => work.units::<Avx512>(units),
                     #[cfg(target_arch = "x86_64")]
-                    Isa::Avx512 | Isa::Avx2 if avx_vnni => work.units::<Avx2<true>>(units),
+                    cpu::Isa::Avx512 | cpu::Isa::Avx2 if avx_vnni => work.units::<Avx2<true>>(units),
                     #[cfg(target_arch = "x86_64")]
-                    Isa::Avx512 | Isa::Avx2 => work.units::<Avx2<false>>(units),
+                    cpu::Isa::Avx512 | cpu::Isa::Avx2 => work.units::<Avx2<false>>(units),
                     _ => work.units::<Portable>(units),
                 }
             }
