@@ -319,3 +319,21 @@ fn a_constraint_that_fails_or_panics_fails_its_request_only() {
     assert_eq!(good.seen().texts, ["fine"]);
     check_pages(&mut core);
 }
+
+#[test]
+fn a_token_that_is_named_by_its_number_is_forced_whether_special_or_not() {
+    let codec = Arc::new(PieceCodec::new());
+    let compiler = GrammarCompiler::new(codec.clone()).unwrap();
+    let the = codec.encode("the")[0];
+    for id in [the, 257] {
+        let grammar = format!("start: <[{id}]> \"x-\" /[0-9]/");
+        let mut constraint = compiler.compile(ConstraintSource::Lark(grammar)).unwrap();
+        let mut mask = TokenMask::new(codec.vocab_size());
+        constraint.mask(&mut mask).unwrap();
+        let allowed: Vec<u32> = (0..codec.vocab_size() as u32).filter(|&id| mask.allows(id)).collect();
+        assert_eq!(allowed, [id]);
+        constraint.commit(id).unwrap();
+        let text = write(constraint.as_mut(), codec.as_ref(), &mut Rng::new(3)).unwrap();
+        assert!(text.starts_with("x-") && text.len() == 3, "{text}");
+    }
+}
