@@ -337,3 +337,14 @@ fn a_token_that_is_named_by_its_number_is_forced_whether_special_or_not() {
         assert!(text.starts_with("x-") && text.len() == 3, "{text}");
     }
 }
+
+#[test]
+fn properties_come_in_the_order_of_the_schema() {
+    let schema = r#"{"type": "object", "properties": {"z": {"const": 1}, "a": {"const": 2}, "m": {"const": 3}},
+        "required": ["a", "m", "z"], "additionalProperties": false}"#;
+    let source = ConstraintSource::JsonSchema(serde_json::from_str(schema).unwrap());
+    let mut constraint = compiler().unwrap().compile(source).unwrap();
+    let text = write(constraint.as_mut(), &ToyCodec::new(), &mut Rng::new(4)).unwrap();
+    let packed: String = text.split_whitespace().collect();
+    assert_eq!(packed, r#"{"z":1,"a":2,"m":3}"#);
+}
