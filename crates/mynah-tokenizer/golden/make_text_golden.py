@@ -5,8 +5,10 @@
 """
 
 import base64
+import collections
 import io
 import json
+import math
 import pathlib
 from importlib.metadata import version
 
@@ -107,7 +109,8 @@ def qwen2():
 
 
 def o200k():
-    tokenizer = byte_level_bpe(pre.Sequence([split(O200K), pre.ByteLevel(**BYTE_LEVEL)]))
+    """With the split written as what is to stay, as converters from tiktoken do."""
+    tokenizer = byte_level_bpe(pre.Sequence([split(O200K, "removed", True), pre.ByteLevel(**BYTE_LEVEL)]))
     tokenizer.add_special_tokens(special("<|end|>"))
     return tokenizer
 
@@ -230,18 +233,29 @@ def charsmap():
     return parsed.normalizer_spec.precompiled_charsmap
 
 
+def pieces_of(words, longest, count):
+    """Characters, and the substrings that cover most. (The trainers for Unigram and WordPiece draw lots.)"""
+    found = collections.Counter(
+        word[start:end] for word in words for start in range(len(word)) for end in range(start + 1, len(word) + 1)
+        if end - start <= longest)
+    characters = sorted(piece for piece in found if len(piece) == 1)
+    longer = [piece for piece in found if len(piece) > 1 and found[piece] > 1]
+    longer.sort(key=lambda piece: (-found[piece] * (len(piece) - 1), piece))
+    return characters + longer[:count], found
+
+
 def unigram(normalizer, pre_tokenizer, byte_fallback=False):
-    tokenizer = Tokenizer(models.Unigram())
-    tokenizer.pre_tokenizer = pre_tokenizer
-    trainer = trainers.UnigramTrainer(vocab_size=260, unk_token="<unk>", special_tokens=["<pad>", "</s>", "<unk>", "<s>"],
-                                      show_progress=False)
-    tokenizer.train_from_iterator(STORY, trainer)
-    parts = json.loads(tokenizer.to_str())
+    words = ["▁" + word for text in STORY for word in text.split()]
+    pieces, counts = pieces_of(words, 6, 140)
+    total = sum(counts[piece] for piece in pieces)
+    vocab = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("<s>", 0.0)]
+    vocab += [(piece, round(math.log(counts[piece] / total), 4)) for piece in pieces]
     if byte_fallback:
-        parts["model"]["byte_fallback"] = True
-        parts["model"]["vocab"] += [[f"<0x{byte:02X}>", -20.0] for byte in range(256)]
-    for entry in parts["model"]["vocab"]:
-        entry[1] = round(entry[1], 4)
+        vocab += [(f"<0x{byte:02X}>", -20.0) for byte in range(256)]
+    tokenizer = Tokenizer(models.Unigram(vocab, 2, byte_fallback))
+    tokenizer.add_special_tokens(special("<pad>", "</s>", "<unk>", "<s>"))
+    tokenizer.pre_tokenizer = pre_tokenizer
+    parts = json.loads(tokenizer.to_str())
     parts["normalizer"] = normalizer
     tokenizer = Tokenizer.from_str(json.dumps(parts))
     tokenizer.decoder = decoders.Metaspace()
@@ -267,12 +281,17 @@ def xlm_roberta():
 
 
 def word_piece(lowercase):
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
-    tokenizer.pre_tokenizer = pre.BertPreTokenizer()
+    normalizer = normalizers.BertNormalizer(lowercase=lowercase)
     names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    tokenizer.train_from_iterator(
-        STORY, trainers.WordPieceTrainer(vocab_size=400, special_tokens=names, show_progress=False))
+    words = [word for text in STORY
+             for word, _ in pre.BertPreTokenizer().pre_tokenize_str(normalizer.normalize_str(text))]
+    pieces, _ = pieces_of(words, 6, 100)
+    whole = [word for word, count in sorted(collections.Counter(words).items()) if count > 1]
+    listed = dict.fromkeys(names + pieces + ["##" + piece for piece in pieces] + whole)
+    tokenizer = Tokenizer(models.WordPiece({name: index for index, name in enumerate(listed)}, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizer
+    tokenizer.pre_tokenizer = pre.BertPreTokenizer()
+    tokenizer.add_special_tokens(special(*names))
     tokenizer.decoder = decoders.WordPiece()
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])

@@ -27,6 +27,7 @@ mod merge;
 pub mod pattern;
 mod special;
 mod split;
+mod tailed;
 pub mod text;
 mod threads;
 mod tokenizer;

@@ -10,6 +10,7 @@ use fancy_regex::Regex;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::split;
+use crate::tailed::Tailed;
 
 /// GPT-4's pattern with numbers of at most two digits: the default, since it leaves more of a small
 /// vocabulary to words.
@@ -36,7 +37,31 @@ enum Kind {
         trailing: bool,
     },
     Gpt2,
-    Custom(Arc<Regex>),
+    Custom(Arc<Custom>),
+    /// As `Custom`, but what lies between two matches is left out.
+    Matches(Arc<Custom>),
+}
+
+/// A pattern that a user brought.
+struct Custom {
+    regex: Regex,
+    /// The same without backtracking, for patterns of the usual form.
+    tailed: Option<Tailed>,
+}
+
+impl Custom {
+    /// Calls `found(start, end)` for each match in order.
+    fn for_each_match(&self, text: &str, mut found: impl FnMut(usize, usize)) {
+        if let Some(tailed) = &self.tailed {
+            return tailed.for_each_match(text, found);
+        }
+        for matched in self.regex.find_iter(text) {
+            // The engine gives up on a match that backtracks too long. Then the rest is one chunk: the
+            // ids stay decodable, and a text that is not worth its time does not take it.
+            let Ok(matched) = matched else { break };
+            found(matched.start(), matched.end());
+        }
+    }
 }
 
 const fn gpt4_kind(digits: u8) -> Kind {
@@ -83,11 +108,26 @@ pub fn custom(source: &str) -> Result<Pattern> {
     if let Some((_, kind)) = KNOWN.iter().find(|(known, _)| *known == source) {
         return Ok(Pattern { kind: kind.clone() });
     }
-    engine(source)
+    compile(source, true)
+}
+
+/// As [`custom`], but text between two matches is left out, as in Hugging Face's inverted `Removed` splits.
+pub(crate) fn matches_only(source: &str) -> Result<Pattern> {
+    let pattern = custom(source)?;
+    // The named patterns match everything.
+    Ok(match pattern.kind {
+        Kind::Custom(regex) => Pattern { kind: Kind::Matches(regex) },
+        _ => pattern,
+    })
 }
 
 /// As [`custom`], but always through the engine: the oracle of the hand-written splitter.
+#[cfg(test)]
 pub(crate) fn engine(source: &str) -> Result<Pattern> {
+    compile(source, false)
+}
+
+fn compile(source: &str, may_be_tailed: bool) -> Result<Pattern> {
     if source.is_empty() || source.len() > SOURCE_BYTES_MAX {
         return Err(Error::new(
             ErrorKind::Pattern,
@@ -95,7 +135,10 @@ pub(crate) fn engine(source: &str) -> Result<Pattern> {
         ));
     }
     match Regex::new(source) {
-        Ok(regex) => Ok(Pattern { kind: Kind::Custom(Arc::new(regex)) }),
+        Ok(regex) => {
+            let tailed = if may_be_tailed { Tailed::new(source) } else { None };
+            Ok(Pattern { kind: Kind::Custom(Arc::new(Custom { regex, tailed })) })
+        }
         Err(error) => {
             Err(Error::new(ErrorKind::Pattern, format!("the split pattern does not compile: {error}")))
         }
@@ -139,7 +182,7 @@ impl Pattern {
             Kind::Gpt4 { trailing: true, .. } => CL100K_SOURCE,
             Kind::Gpt4 { .. } => GPT4_SOURCE,
             Kind::Gpt2 => GPT2_SOURCE,
-            Kind::Custom(regex) => regex.as_str(),
+            Kind::Custom(custom) | Kind::Matches(custom) => custom.regex.as_str(),
         }
     }
 
@@ -156,7 +199,8 @@ impl Pattern {
         match &self.kind {
             Kind::Gpt4 { digits, trailing } => split::gpt4(text, usize::from(*digits), *trailing, chunk),
             Kind::Gpt2 => split::gpt2(text, chunk),
-            Kind::Custom(regex) => split_by_engine(regex, text, chunk),
+            Kind::Custom(custom) => with_gaps(custom, text, chunk),
+            Kind::Matches(custom) => matches_alone(custom, text, chunk),
         }
     }
 
@@ -167,7 +211,7 @@ impl Pattern {
     /// white-space chunk of one character cannot depend on what follows. Of a pattern that the user
     /// brought we know nothing: then the answer is the end.
     pub(crate) fn safe_cut(&self, text: &str, from: usize) -> usize {
-        if matches!(self.kind, Kind::Custom(_)) || from >= text.len() {
+        if matches!(self.kind, Kind::Custom(_) | Kind::Matches(_)) || from >= text.len() {
             return text.len();
         }
         let is_cut = |w: &[u8]| w[0].is_ascii_graphic() && w[1] == b'\n' && w[2].is_ascii_alphanumeric();
@@ -177,23 +221,28 @@ impl Pattern {
     }
 }
 
-fn split_by_engine(regex: &Regex, text: &str, mut chunk: impl FnMut(usize, usize)) {
-    let mut end = 0;
-    for found in regex.find_iter(text) {
-        // The engine gives up on a match that backtracks too long. Then the rest is one chunk: the ids
-        // stay decodable, and a text that is not worth its time does not take it.
-        let Ok(found) = found else { break };
-        if found.start() > end {
-            chunk(end, found.start());
+fn with_gaps(custom: &Custom, text: &str, mut chunk: impl FnMut(usize, usize)) {
+    let mut done = 0;
+    custom.for_each_match(text, |start, end| {
+        if start > done {
+            chunk(done, start);
         }
-        if found.end() > found.start() {
-            chunk(found.start(), found.end());
+        if end > start {
+            chunk(start, end);
         }
-        end = found.end();
+        done = end;
+    });
+    if done < text.len() {
+        chunk(done, text.len());
     }
-    if end < text.len() {
-        chunk(end, text.len());
-    }
+}
+
+fn matches_alone(custom: &Custom, text: &str, mut chunk: impl FnMut(usize, usize)) {
+    custom.for_each_match(text, |start, end| {
+        if end > start {
+            chunk(start, end);
+        }
+    });
 }
 
 impl Default for Pattern {
@@ -213,6 +262,25 @@ impl Eq for Pattern {}
 impl fmt::Debug for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Pattern({})", self.name().unwrap_or(self.source()))
+    }
+}
+
+/// Patterns of other people's models that take the way without backtracking, for the tests.
+#[cfg(test)]
+pub(crate) const TAILED: &[&str] = &[
+    // o200k (GPT-4o, GPT-OSS), Tekken (Mistral), DeepSeek V3, Qwen 3.5.
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+    r##"[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"##,
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+    r" {4}|\w+|\s+(?!\S)|\s+",
+];
+
+#[cfg(test)]
+impl Pattern {
+    /// Whether it takes the way without backtracking.
+    pub(crate) fn is_tailed(&self) -> bool {
+        matches!(&self.kind, Kind::Custom(custom) if custom.tailed.is_some())
     }
 }
 

@@ -252,8 +252,20 @@ mod tests {
     /// By hand and by engine, for every spelling of every known pattern. Compiled once: that is slow.
     static PAIRS: LazyLock<Vec<(Pattern, Pattern)>> = LazyLock::new(|| {
         let pair = |source| (pattern::custom(source).unwrap(), pattern::engine(source).unwrap());
-        pattern::known_sources().map(pair).collect()
+        let mut pairs: Vec<_> = pattern::known_sources().map(pair).collect();
+        pairs.extend(pattern::TAILED.iter().copied().map(pair));
+        pairs
     });
+
+    #[test]
+    fn patterns_of_the_usual_form_do_not_backtrack() {
+        for source in pattern::TAILED {
+            assert!(pattern::custom(source).unwrap().is_tailed(), "{source}");
+        }
+        for source in [r"\w+|\W", r"(\w|\s+(?!\S)|\s+)", r"\w*|\s+(?!\S)|\s+", r"a(?=b)|\s+(?!\S)|\s+"] {
+            assert!(!pattern::custom(source).unwrap().is_tailed(), "{source}");
+        }
+    }
 
     fn check(text: &str) {
         for (by_hand, by_engine) in PAIRS.iter() {

@@ -205,17 +205,16 @@ fn read_cuts(pre_tokenizer: &Value) -> Result<Option<Vec<Pattern>>> {
     for step in before {
         match type_of(step) {
             "Split" => {
-                let is_plain =
-                    step["behavior"].as_str() == Some("Isolated") && step["invert"].as_bool() != Some(true);
                 let source = match (&step["pattern"]["Regex"], &step["pattern"]["String"]) {
                     (Value::String(regex), Value::Null) => regex.clone(),
                     (Value::Null, Value::String(text)) if !text.is_empty() => regex_syntax::escape(text),
                     _ => return Ok(None),
                 };
-                if !is_plain {
-                    return Ok(None);
-                }
-                cuts.push(pattern::custom(&source)?);
+                cuts.push(match (step["behavior"].as_str(), step["invert"].as_bool()) {
+                    (Some("Isolated"), _) => pattern::custom(&source)?,
+                    (Some("Removed"), Some(true)) => pattern::matches_only(&source)?,
+                    _ => return Ok(None),
+                });
             }
             "Digits" if step["individual_digits"].as_bool() == Some(true) => {
                 cuts.push(pattern::custom(r"\p{N}")?);
