@@ -48,6 +48,8 @@ impl Core {
         let drafts = sequence.take_drafts();
         sequence.computed += planned.count;
         if planned.logits == Logits::None {
+            // A request with the same beginning that is admitted now need not wait for the end of the prompt.
+            self.share(sequence);
             return Ok(());
         }
         if sequence.scores_prompt() {

@@ -278,3 +278,19 @@ fn draft_models_that_do_not_fit_are_refused() {
     assert!(refused(Toy::new(4, 4), 300).contains("the draft model has 260 token ids, the model 300"));
     assert!(refused(Toy::new(4, 4).recurrent(2), super::toy::VOCAB).contains("recurrent"));
 }
+
+#[test]
+fn a_prompt_that_is_still_being_read_is_shared_already() {
+    let options = EngineOptions { step_tokens: 16, ..EngineOptions::default() };
+    let mut core = core(Toy::new(100, 4), options);
+    let prompt = "one long beginning of two requests that come at the same time";
+    let tickets = [1, 2].map(|number| submit(&mut core, greedy(&format!("{prompt} {number}"), 3)));
+    finish(&mut core);
+    // All but the last step of the first one's prompt.
+    assert_eq!(tickets[1].seen().usage.unwrap().cached_tokens, prompt.len() / 16 * 16);
+    for (number, ticket) in (1..).zip(tickets) {
+        let expect = alone(Toy::new(100, 4), greedy(&format!("{prompt} {number}"), 3));
+        assert_eq!(ticket.seen().ids, expect.ids);
+    }
+    check_pages(&mut core);
+}
