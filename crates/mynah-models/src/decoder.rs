@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use mynah_kernels::nn;
+
 use crate::adapter::{Adapter, Adapters, Modules, missing};
 use crate::cache::Cache;
 use crate::compute::attention::AttentionWeights;
@@ -432,7 +434,10 @@ impl Decoder {
             self.final_norm.apply(&x, width, &mut normed);
             self.head.apply(&normed, wanted.len(), logits, &mut scratch.multiply);
             if let Some(cap) = config.logit_softcap {
-                logits.iter_mut().for_each(|z| *z = cap * (*z / cap).tanh());
+                logits.iter_mut().for_each(|z| *z /= cap);
+                fit(&mut out, logits.len());
+                nn::tanh(logits, &mut out);
+                logits.iter_mut().zip(&out).for_each(|(z, tanh)| *z = cap * tanh);
             }
         }
         self.stream = Stream { x, normed, out };

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use half::f16;
 use mynah_kernels::pool;
 use mynah_kernels::quant::{Format, Matrix};
 
@@ -437,6 +438,11 @@ fn build(
         },
         _ => exact,
     };
+    if quantize.is_some()
+        && let Some(bytes) = four_bits_as_eight(piece, tensor, inputs)
+    {
+        return Matrix::from_bytes(Format::Q8_0, piece.outputs, inputs, &bytes);
+    }
     if piece.transposed || tensor.dtype.format().is_none() {
         let mut values = vec![0.0f32; piece.outputs * inputs];
         fill(piece, tensor, inputs, &mut values);
@@ -464,6 +470,33 @@ fn build(
             }
         }
     }
+}
+
+/// MXFP4 as Q8_0, which holds its values exactly: twice a four-bit float is a whole number up to 12, and the
+/// scale, a power of two, is halved. `None` for other tensors, and for scales beyond those of f16.
+fn four_bits_as_eight(piece: &Piece, tensor: &Tensor<'_>, inputs: usize) -> Option<Vec<u8>> {
+    if tensor.dtype != DType::Mxfp4 || piece.transposed {
+        return None;
+    }
+    const TWICE: [i8; 16] = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12];
+    let blocks = inputs / 32;
+    let first = piece.stacked.map_or(0, |(at, _)| at) * piece.tensor_outputs;
+    let mut bytes = Vec::with_capacity(piece.outputs * blocks * 34);
+    for output in 0..piece.outputs {
+        let row = (first + piece.output(output)) * blocks;
+        for block in row..row + blocks {
+            let exponent = i32::from(tensor.scales[block]) - 127 - 1;
+            // What f16 has without rounding.
+            if !(-24..=15).contains(&exponent) {
+                return None;
+            }
+            bytes.extend(f16::from_f32(2f32.powi(exponent)).to_le_bytes());
+            for pair in &tensor.bytes[block * 16..][..16] {
+                bytes.extend([pair & 15, pair >> 4].map(|q| TWICE[usize::from(q)] as u8));
+            }
+        }
+    }
+    Some(bytes)
 }
 
 /// Reads the rows of a piece, in parallel.
@@ -509,4 +542,30 @@ pub(crate) fn check_layers(weights: &Weights, prefix: &str, expected: usize, ext
         )));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn four_bit_floats_are_exact_in_eight_bits() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/families/gpt_oss_mxfp4");
+        let weights = Weights::open_folder(&path).unwrap();
+        let name = "model.layers.0.mlp.experts.gate_up_proj";
+        let tensor = weights.get(name).unwrap();
+        assert_eq!((tensor.dtype, &tensor.shape[..]), (DType::Mxfp4, &[2, 64, 32][..]));
+        let whole = Piece::whole(name.to_string(), 64);
+        let piece = Piece { outputs: 32, order: Order::Alternate(1), stacked: Some((1, 2)), ..whole };
+        let exact = build(&piece, &tensor, 32, None).unwrap();
+        let eight = build(&piece, &tensor, 32, Some(Quantize::Q4)).unwrap();
+        assert_eq!((exact.format(), eight.format()), (Format::Bf16, Format::Q8_0));
+        let (mut a, mut b, mut c) = ([0.0; 32], [0.0; 32], [0.0; 32]);
+        for row in 0..32 {
+            exact.row(row, &mut a);
+            eight.row(row, &mut b);
+            tensor.read_row(64 + 2 * row + 1, &mut c);
+            assert!(a == b && a == c && a.iter().any(|x| *x != 0.0), "row {row}");
+        }
+    }
 }

@@ -3,7 +3,8 @@
 use mynah_kernels::paged::KvFormat;
 use mynah_kernels::pool;
 
-/// What float weights are rounded to while they are loaded; weights that are in blocks already stay as they are.
+/// What float weights are rounded to while they are loaded. Weights in the blocks of GGUF stay as they are, and the
+/// four-bit floats of GPT-OSS are held exactly in 8 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quantize {
     /// 8.5 bits a weight (ggml's Q8_0).
