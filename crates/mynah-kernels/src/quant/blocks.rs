@@ -86,6 +86,7 @@ impl Kind {
 }
 
 /// Group `g` of a row in a block format.
+#[inline(always)]
 pub(super) fn group(format: Format, row: &[u8], g: usize) -> Group {
     let per_block = format.block_len() / GROUP;
     let block = &row[g / per_block * format.block_bytes()..][..format.block_bytes()];
@@ -155,11 +156,13 @@ pub(super) fn float_at(format: Format, row: &[u8], i: usize) -> f32 {
     }
 }
 
+#[inline(always)]
 fn widen<const N: usize>(row: &[[u8; N]], out: &mut [f32], wide: impl Fn([u8; N]) -> f32) {
     out.iter_mut().zip(row).for_each(|(out, bytes)| *out = wide(*bytes));
 }
 
 /// The values of a row in any format.
+#[inline(always)]
 pub(super) fn row_values(format: Format, row: &[u8], out: &mut [f32]) {
     if format.is_float() {
         match format {

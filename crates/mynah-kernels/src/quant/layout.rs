@@ -88,6 +88,7 @@ impl Layout {
 }
 
 /// Writes group `g` of row `r` into a zeroed block.
+#[inline(always)]
 pub(super) fn put_group(format: Format, block: &mut [u8], r: usize, g: usize, group: &Group) {
     let layout = Layout::of(format);
     let (span, scales) = (layout.span_at(g), layout.scales_at(g));
