@@ -120,3 +120,28 @@ fn a_value_that_is_no_number_shows() {
     let tiny = Matrix::from_f32(Format::Q8_0, 1, 32, &[1.0; 32]).expect("a matrix");
     assert_eq!(product(&tiny, &[1e-40; 32]), [0.0], "too small to have a scale");
 }
+
+/// A corrupt file may hold anything, scales that are no numbers among it.
+#[test]
+fn any_bytes_are_weights() {
+    let mut rng = mynah_base::Rng::new(77);
+    for format in Format::ALL {
+        let (rows, cols) = (35, 512);
+        let len = format.matrix_bytes(rows, cols).expect("a size");
+        let bytes: Vec<u8> = (0..len).map(|_| rng.next_u64() as u8).collect();
+        let matrix = Matrix::from_bytes(format, rows, cols, &bytes).expect("a matrix");
+        for m in [1, 10] {
+            let x = normal(8, m * cols);
+            let mut want = vec![0.0; m * rows];
+            reference::matmul(format, &bytes, cols, &x, &mut want);
+            for &isa in Isa::available().iter().filter(|&&isa| isa > Isa::Portable) {
+                let got = cpu::with_isa(isa, || product(&matrix, &x));
+                for (got, want) in got.iter().zip(&want) {
+                    let same = got.to_bits() == want.to_bits() || got.is_nan() && want.is_nan();
+                    assert!(same, "{got} for {want}, {} on {}", format.name(), isa.name());
+                }
+            }
+            cpu::with_isa(Isa::Portable, || product(&matrix, &x));
+        }
+    }
+}
