@@ -23,6 +23,9 @@ pub const GPT2: Pattern = Pattern { kind: Kind::Gpt2 };
 /// Longest expression accepted; those in use have about 150 bytes.
 const SOURCE_BYTES_MAX: usize = 16_384;
 
+/// Deepest nesting accepted, escaped brackets counted too; those in use have about 10.
+const NESTING_MAX: usize = 200;
+
 /// A split pattern. Cheap to clone.
 #[derive(Clone)]
 pub struct Pattern {
@@ -127,13 +130,36 @@ pub(crate) fn engine(source: &str) -> Result<Pattern> {
     compile(source, false)
 }
 
-fn compile(source: &str, may_be_tailed: bool) -> Result<Pattern> {
+/// Refuses expressions that no tokenizer has: empty, too long, or nested so deeply that compiling one
+/// could exhaust the stack.
+pub(crate) fn check_source(source: &str) -> Result<()> {
     if source.is_empty() || source.len() > SOURCE_BYTES_MAX {
         return Err(Error::new(
             ErrorKind::Pattern,
             format!("a split pattern of {} bytes: give one of 1 to {SOURCE_BYTES_MAX} bytes", source.len()),
         ));
     }
+    let mut depth = 0usize;
+    let mut deepest = 0;
+    for byte in source.bytes() {
+        match byte {
+            b'(' | b'[' => depth += 1,
+            b')' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    if deepest > NESTING_MAX {
+        return Err(Error::new(
+            ErrorKind::Pattern,
+            format!("a split pattern nested {deepest} deep: at most {NESTING_MAX} are supported"),
+        ));
+    }
+    Ok(())
+}
+
+fn compile(source: &str, may_be_tailed: bool) -> Result<Pattern> {
+    check_source(source)?;
     match Regex::new(source) {
         Ok(regex) => {
             let tailed = if may_be_tailed { Tailed::new(source) } else { None };

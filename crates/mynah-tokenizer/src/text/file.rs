@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::format::MergeText;
+use crate::pattern;
 use crate::vocabulary::VOCABULARY_SIZE_MAX;
 
 /// Most added tokens; the largest in use have about seven thousand.
@@ -174,7 +175,21 @@ impl Parts {
                 )));
             }
         }
+        let parts = [&self.normalizer, &self.pre_tokenizer, &self.post_processor, &self.decoder];
+        parts.into_iter().try_for_each(check_expressions)?;
         self.model.vocab.check()
+    }
+}
+
+/// Refuses regular expressions of absurd length anywhere in a part; `pattern` says what absurd is.
+fn check_expressions(part: &Value) -> Result<()> {
+    match part {
+        Value::Array(entries) => entries.iter().try_for_each(check_expressions),
+        Value::Object(entries) => entries.iter().try_for_each(|(key, entry)| match entry {
+            Value::String(source) if key == "Regex" => pattern::check_source(source),
+            entry => check_expressions(entry),
+        }),
+        _ => Ok(()),
     }
 }
 

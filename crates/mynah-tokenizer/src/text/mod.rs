@@ -150,9 +150,12 @@ impl TextTokenizer {
         self.inner.added.iter().map(|(name, &id)| (name.as_str(), id))
     }
 
-    /// The ids of text that others wrote. No special token comes out of it; names of added tokens that
+    /// The ids of text that others wrote. Names of special tokens are text in it; those of added tokens that
     /// are not special (such as a long run of spaces) are recognised, as they are in Hugging Face's
     /// `tokenizers` with `encode_special_tokens`.
+    ///
+    /// With BPE and WordPiece no special token but the unknown one comes out of it. Unigram models, none of
+    /// which chats, look for all their pieces in text, and T5's have `</s>` among them.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] when the model has no token for something in the text.

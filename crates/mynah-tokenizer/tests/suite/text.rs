@@ -126,6 +126,23 @@ fn tokens_say_what_they_are() {
 }
 
 #[test]
+fn threads_may_share_one() {
+    fn check<T: Clone + Send + Sync + 'static>(_: &T) {}
+    let (tokenizer, _) = golden("llama2");
+    check(&tokenizer);
+    let expected = tokenizer.encode("The mynah sang.").unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..20 {
+                    assert_eq!(tokenizer.encode("The mynah sang.").unwrap(), expected);
+                }
+            });
+        }
+    });
+}
+
+#[test]
 fn ours_is_one_of_them() {
     let ours = small(pattern::GPT4_2);
     let text: TextTokenizer = ours.clone().into();
@@ -312,6 +329,19 @@ fn hostile_files_are_refused() {
     check(&step, ErrorKind::Unsupported, "normalizer");
     let decoder = changed("llama2", &|parts| parts["decoder"] = json!(7));
     check(&decoder, ErrorKind::Unsupported, "decoder");
+    for (kind, part) in [("llama3", "pre_tokenizer"), ("gemma", "normalizer")] {
+        for source in ["(".repeat(4_000) + &")".repeat(4_000), "x".repeat(100_000)] {
+            let deep = changed(kind, &|parts| {
+                let step = if part == "normalizer" {
+                    json!({"type": "Replace", "pattern": {"Regex": source}, "content": "y"})
+                } else {
+                    json!({"type": "Split", "pattern": {"Regex": source}, "behavior": "Isolated", "invert": false})
+                };
+                parts[part] = step;
+            });
+            check(&deep, ErrorKind::Pattern, "a split pattern");
+        }
+    }
     let unknown = changed("bert", &|parts| parts["model"]["unk_token"] = json!("[NONE]"));
     // Found out by encoding something at load, or else by the first text that needs it.
     if let Ok(tokenizer) = TextTokenizer::from_hugging_face(&unknown) {
