@@ -60,7 +60,7 @@ pub fn close_json(text: &str) -> Option<String> {
     }
     let mut closed = text.trim_end().to_string();
     closed.extend(open.into_iter().rev());
-    serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&closed).is_ok().then_some(closed)
+    is_object(&closed).then_some(closed)
 }
 
 /// Arguments that were given as text holding a JSON object, as that object.
@@ -73,7 +73,30 @@ pub fn arguments_in_text(arguments: &str) -> Option<String> {
     if text.is_empty() {
         return Some("{}".to_string());
     }
-    serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).is_ok().then(|| text.to_string())
+    is_object(text).then(|| text.to_string())
+}
+
+/// Arguments nested deeper are refused: JSON readers stop at 128.
+const DEPTH_MAX: usize = 120;
+
+/// Whether a text is a JSON object that any reader can take. Numbers too large for a float pass, as they do in JSON: their
+/// text is handed on unread.
+pub(crate) fn is_object(text: &str) -> bool {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => depth += 1,
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > DEPTH_MAX {
+            return false;
+        }
+    }
+    text.trim_start().starts_with('{') && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
 }
 
 #[cfg(test)]
@@ -109,6 +132,17 @@ mod tests {
         assert_eq!(close_json("{\"a\": ").as_deref(), None);
         assert_eq!(close_json("{\"a\": 1]").as_deref(), None);
         assert_eq!(close_json("[1").as_deref(), None);
+    }
+
+    #[test]
+    fn objects_are_known_by_their_form() {
+        for text in ["{}", " {\"a\": [1e999]}", "{\"a\": \"[[[\"}"] {
+            assert!(is_object(text), "{text}");
+        }
+        for text in ["[]", "{", "{'a': 1}", "{\"a\": 01}", "{} x", ""] {
+            assert!(!is_object(text), "{text}");
+        }
+        assert!(!is_object(&format!("{{\"a\": {}{}}}", "[".repeat(200), "]".repeat(200))));
     }
 
     #[test]

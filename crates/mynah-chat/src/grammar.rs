@@ -419,9 +419,16 @@ fn bare_parameters(schema: &Value, has_types: bool) -> Option<Vec<Parameter>> {
     properties.iter().map(parameter).collect()
 }
 
-/// Any text is a value.
+/// Any text is a value, or any text and null: a bare `null` then reads as null, which fits as well.
 fn is_free_text(schema: &Value) -> bool {
-    let is_text = schema.get("type").and_then(Value::as_str) == Some("string");
+    let is_text = match schema.get("type") {
+        Some(Value::String(kind)) => kind == "string",
+        Some(Value::Array(kinds)) => {
+            kinds.iter().all(|kind| kind == "string" || kind == "null")
+                && kinds.iter().any(|kind| kind == "string")
+        }
+        _ => false,
+    };
     let rules = [
         "enum",
         "const",

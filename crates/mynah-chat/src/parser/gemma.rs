@@ -69,9 +69,9 @@ fn fenced(text: &str, at: usize, scan: &mut Scan, context: &Context) -> Next {
 fn known_calls(value: &str, context: &Context) -> Option<Vec<RawCall>> {
     let calls = if value.starts_with('[') {
         let items: Vec<&serde_json::value::RawValue> = serde_json::from_str(value).ok()?;
-        items.into_iter().map(|item| json::call(item.get())).collect::<Option<Vec<_>>>()?
+        items.into_iter().map(|item| json::bare_call(item.get())).collect::<Option<Vec<_>>>()?
     } else {
-        vec![json::call(value)?]
+        vec![json::bare_call(value)?]
     };
     (!calls.is_empty() && calls.iter().all(|call| context.is_known(&call.name))).then_some(calls)
 }
@@ -89,10 +89,11 @@ fn known_json(text: &str, at: usize, scan: &mut Scan, context: &Context) -> Next
 /// `call:NAME{…}` and the closing mark.
 fn native_call(native: &Native, text: &str, start: usize, scan: &mut Scan, context: &Context) -> Next {
     let at = skip_space(text, start);
-    let name_start = match literal(text, at, "call:") {
-        Literal::Yes(end) => end,
-        Literal::Maybe => return context.more(),
-        Literal::No => return Next::No,
+    // Small models leave `call` out, but not the colon.
+    let name_start = match (literal(text, at, "call:"), literal(text, at, ":")) {
+        (Literal::Yes(end), _) | (_, Literal::Yes(end)) => end,
+        (Literal::Maybe, _) | (_, Literal::Maybe) => return context.more(),
+        _ => return Next::No,
     };
     // The closing mark may stand inside a text, where marks of texts surround it; it ends the call where what is before
     // it reads as one.

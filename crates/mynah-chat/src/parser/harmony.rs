@@ -123,8 +123,9 @@ impl Harmony {
 
     fn header(&mut self, text: &str, is_end: bool) -> Option<usize> {
         const MESSAGE: &str = "<|message|>";
-        match text.find(MESSAGE) {
-            Some(at) if at <= HEADER_BYTES_MAX => {
+        let near = text.floor_char_boundary(HEADER_BYTES_MAX + MESSAGE.len());
+        match text[..near].find(MESSAGE) {
+            Some(at) => {
                 let header = &text[..at];
                 let kind = self.kind(header, &text[..at + MESSAGE.len()]);
                 self.enter(State::Body(kind), at + MESSAGE.len())
@@ -168,10 +169,7 @@ impl Harmony {
 
     fn body(&mut self, text: &str, kind: &Kind, is_end: bool, found: &mut Vec<Found>) -> Option<usize> {
         let from = text.floor_char_boundary(self.searched.min(text.len()));
-        let end = BODY_ENDS
-            .iter()
-            .filter_map(|mark| text[from..].find(mark).map(|at| (from + at, mark.len())))
-            .min();
+        let end = body_end(text, from);
         if let Kind::Call(name, header) = kind {
             let Some((at, length)) = end.or_else(|| is_end.then_some((text.len(), 0))) else {
                 self.searched = text.len().saturating_sub("<|channel|>".len());
@@ -219,6 +217,13 @@ impl Harmony {
             }
         }
     }
+}
+
+/// The first mark from `from` that ends a body, and its length.
+fn body_end(text: &str, from: usize) -> Option<(usize, usize)> {
+    let ending =
+        |at: usize| BODY_ENDS.iter().find(|mark| text[at..].starts_with(**mark)).map(|mark| (at, mark.len()));
+    text[from..].match_indices("<|").find_map(|(at, _)| ending(from + at))
 }
 
 /// How much of an ending mark is done with: one that begins the next header is left for it.

@@ -1,8 +1,7 @@
 //! Readers of calls written as JSON: Hermes, Nemotron, Llama 3, Mistral, Kimi.
 
 use serde::Deserialize;
-use serde_json::Map;
-use serde_json::value::{RawValue, Value};
+use serde_json::value::RawValue;
 
 use super::scan::{Literal, Quotes, Scan, ValueEnd, literal, skip_space};
 use super::{Context, Next, RawCall};
@@ -39,6 +38,14 @@ pub(super) fn call(text: &str) -> Option<RawCall> {
     Some(RawCall { id, name: some_name(&name)?, arguments: arguments_object(arguments.map(RawValue::get))? })
 }
 
+/// As [`call`], for JSON without marks: it must give its arguments, or `{"name": "Ann"}` would be one.
+pub(super) fn bare_call(text: &str) -> Option<RawCall> {
+    let written: Written = serde_json::from_str(text).ok()?;
+    let has_arguments =
+        written.arguments.is_some() || written.function.is_some_and(|inner| inner.get().starts_with('{'));
+    if has_arguments { call(text) } else { None }
+}
+
 /// A name that a function can have.
 pub(super) fn some_name(name: &str) -> Option<String> {
     let name = name.trim();
@@ -57,9 +64,7 @@ pub(super) fn arguments_object(arguments: Option<&str>) -> Option<String> {
     }
 }
 
-pub(super) fn is_object(text: &str) -> bool {
-    serde_json::from_str::<Map<String, Value>>(text).is_ok()
-}
+pub(super) use crate::fixes::is_object;
 
 /// The calls of a list of them; nothing when one of them is none.
 fn calls(text: &str) -> Option<Vec<RawCall>> {
@@ -150,10 +155,12 @@ pub(super) fn llama(text: &str, at: usize, is_first: bool, scan: &mut Scan, cont
                 Literal::No => return Next::No,
             }
             match scan.value_end(text, at, Quotes::Double) {
-                ValueEnd::At(end) => match call(&text[at..end]).filter(|call| context.is_known(&call.name)) {
-                    Some(call) => Next::Calls(vec![call], end),
-                    None => Next::No,
-                },
+                ValueEnd::At(end) => {
+                    match bare_call(&text[at..end]).filter(|call| context.is_known(&call.name)) {
+                        Some(call) => Next::Calls(vec![call], end),
+                        None => Next::No,
+                    }
+                }
                 ValueEnd::Broken(_) => Next::No,
                 ValueEnd::Open => context.more(),
             }

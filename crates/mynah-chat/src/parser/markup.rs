@@ -6,6 +6,17 @@ use super::{Context, Next, RawCall};
 use crate::conversation::Tool;
 use crate::schema;
 
+/// Whether line breaks between a value and its tags are part of the value.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lines {
+    /// A value stands on lines of its own: one line break on either side is not part of it.
+    Own,
+    /// A value stands between its tags; line breaks on both sides are an imitation of the other style.
+    Pair,
+    /// Every line break is part of the value.
+    All,
+}
+
 /// The tags of one format.
 pub(super) struct Tags {
     /// Begins a function; its name and `>` follow.
@@ -16,8 +27,7 @@ pub(super) struct Tags {
     parameter_end: &'static str,
     /// End the block of functions.
     block_ends: &'static [&'static str],
-    /// A value stands on lines of its own: one line break on either side is not part of it.
-    has_lines: bool,
+    lines: Lines,
 }
 
 pub(super) const QWEN: Tags = Tags {
@@ -26,7 +36,7 @@ pub(super) const QWEN: Tags = Tags {
     parameter: "<parameter=",
     parameter_end: "</parameter>",
     block_ends: &["</tool_call>"],
-    has_lines: true,
+    lines: Lines::Own,
 };
 
 pub(super) const MINIMAX: Tags = Tags {
@@ -35,7 +45,7 @@ pub(super) const MINIMAX: Tags = Tags {
     parameter: "<parameter name=",
     parameter_end: "</parameter>",
     block_ends: &["</minimax:tool_call>"],
-    has_lines: true,
+    lines: Lines::Pair,
 };
 
 pub(super) const DSML: Tags = Tags {
@@ -44,7 +54,7 @@ pub(super) const DSML: Tags = Tags {
     parameter: "<｜DSML｜parameter name=",
     parameter_end: "</｜DSML｜parameter>",
     block_ends: &["</｜DSML｜function_calls>", "</｜DSML｜tool_calls>"],
-    has_lines: false,
+    lines: Lines::All,
 };
 
 /// A tag's name and attributes are no longer than this.
@@ -135,7 +145,12 @@ fn function(
                 };
                 let (end, after) = value_end(tags, text, start, &is_open, scan, context)?;
                 let value = &text[start..end];
-                let value = if tags.has_lines { without_line_breaks(value) } else { value };
+                let is_pair = value.starts_with(['\r', '\n']) && value.ends_with('\n');
+                let value = match tags.lines {
+                    Lines::Own => without_line_breaks(value),
+                    Lines::Pair if is_pair => without_line_breaks(value),
+                    Lines::Pair | Lines::All => value,
+                };
                 let json = match () {
                     () if parameter_head.contains("string=\"true\"") => schema::quoted(value),
                     () if parameter_head.contains("string=\"false\"") => {

@@ -349,27 +349,33 @@ impl<'a> Reader<'a> {
     fn escape(&mut self, text: &mut String) -> Option<()> {
         let c = self.rest().chars().next()?;
         self.at += c.len_utf8();
-        let digits = match c {
-            'n' => return Some(text.push('\n')),
-            't' => return Some(text.push('\t')),
-            'r' => return Some(text.push('\r')),
-            'b' => return Some(text.push('\u{8}')),
-            'f' => return Some(text.push('\u{c}')),
-            'a' => return Some(text.push('\u{7}')),
-            'v' => return Some(text.push('\u{b}')),
-            '0' => return Some(text.push('\0')),
-            '\\' | '\'' | '"' => return Some(text.push(c)),
+        let plain = match c {
+            'n' => '\n',
+            't' => '\t',
+            'r' => '\r',
+            'b' => '\u{8}',
+            'f' => '\u{c}',
+            'a' => '\u{7}',
+            'v' => '\u{b}',
+            '0' => '\0',
+            // JSON's `\/` is none of Python's escapes, but forced calls may have it.
+            '\\' | '\'' | '"' | '/' => c,
+            'x' => return self.code(text, 2),
+            'u' => return self.code(text, 4),
+            'U' => return self.code(text, 8),
             '\n' => return Some(()),
-            'x' => 2,
-            'u' => 4,
-            'U' => 8,
-            // Python keeps the backslash of an escape it does not know; JSON's `\/` is one of these.
-            '/' => return Some(text.push('/')),
+            // Python keeps the backslash of an escape it does not know.
             _ => {
                 text.push('\\');
-                return Some(text.push(c));
+                c
             }
         };
+        text.push(plain);
+        Some(())
+    }
+
+    /// A character by its code; of a surrogate pair both.
+    fn code(&mut self, text: &mut String, digits: usize) -> Option<()> {
         let code = self.hex(digits)?;
         let is_high = (0xD800..0xDC00).contains(&code);
         let code = if is_high && self.takes("\\u") {
@@ -378,7 +384,8 @@ impl<'a> Reader<'a> {
         } else {
             code
         };
-        Some(text.push(char::from_u32(code)?))
+        text.push(char::from_u32(code)?);
+        Some(())
     }
 
     fn hex(&mut self, digits: usize) -> Option<u32> {

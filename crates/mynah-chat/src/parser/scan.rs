@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn values_end_outside_their_texts() {
         let end = |text: &str, quotes| Scan::default().value_end(text, 0, quotes);
-        assert_eq!(end("{\"a\": \"}\\\"}\"} x", Quotes::Double), ValueEnd::At(14));
+        assert_eq!(end("{\"a\": \"}\\\"}\"} x", Quotes::Double), ValueEnd::At(13));
         assert_eq!(end("{\"a\": [1", Quotes::Double), ValueEnd::Open);
         assert_eq!(end("{\"a\"</tool_call>", Quotes::Double), ValueEnd::Broken(4));
         assert_eq!(end("[f(a=']')]", Quotes::Both), ValueEnd::At(10));

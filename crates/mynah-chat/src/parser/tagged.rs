@@ -109,7 +109,7 @@ fn next(
 const FAR_BYTES: usize = 4_096;
 /// After so many such failures the rest of the answer is text: an answer made of beginnings of calls would otherwise
 /// cost the square of its length.
-const FAR_FAILURES_MAX: usize = 256;
+const FAR_FAILURES_MAX: usize = 64;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -127,6 +127,8 @@ pub(super) struct Tagged {
     tools: Vec<Tool>,
     thinking: Option<Thinking>,
     is_reasoning: bool,
+    /// The model opened this reasoning itself. (Where the prompt did, models may open it once more.)
+    has_opened: bool,
     /// Nothing but white space has come since the answer, or its last call or reasoning, began.
     is_fresh: bool,
     /// Nothing but white space and reasoning has come at all.
@@ -155,6 +157,7 @@ impl Tagged {
             tools: tools.to_vec(),
             thinking,
             is_reasoning,
+            has_opened: false,
             is_fresh: true,
             is_start: true,
             drops_space: is_reasoning,
@@ -233,7 +236,7 @@ impl Tagged {
                 wanted.push((&thinking.close, Hit::Close(thinking.close.len()), false));
             }
             // Text that speaks of the mark in its middle does not begin reasoning.
-            if self.is_fresh {
+            if self.is_fresh && !(self.is_reasoning && self.has_opened) {
                 wanted.push((&thinking.open, Hit::Open(thinking.open.len()), true));
             }
         }
@@ -257,6 +260,7 @@ impl Tagged {
             }
             Some((0, hit @ (Hit::Open(_) | Hit::Close(_)))) => {
                 self.is_reasoning = matches!(hit, Hit::Open(_));
+                self.has_opened = self.is_reasoning;
                 self.drops_space = true;
                 self.is_fresh = true;
                 self.space.clear();
@@ -285,6 +289,14 @@ impl Tagged {
         match next(self.format, text, at, is_first, &mut self.scan, &context) {
             Next::More if !is_end => None,
             Next::Calls(calls, end) => {
+                // Line breaks set a call apart from the text before it; blanks alone may belong to the text.
+                if !self.is_fresh
+                    && !self.is_reasoning
+                    && !self.space.is_empty()
+                    && !self.space.contains('\n')
+                {
+                    found.push(Found::Text(std::mem::take(&mut self.space)));
+                }
                 found.extend(
                     calls.into_iter().filter(|call: &RawCall| !call.name.is_empty()).map(Found::Call),
                 );

@@ -24,6 +24,8 @@ use crate::error::{Error, ErrorKind, Result};
 const SOURCE_BYTES_MAX: usize = 1 << 20;
 /// Steps of the template's program. A turn takes some hundred, so this is enough for 10,000 of them.
 const STEPS_MAX: u64 = 20_000_000;
+/// Steps for each of the small conversations at load.
+const PROBE_STEPS_MAX: u64 = 200_000;
 /// Nesting of macros (which count ten) and blocks.
 const DEPTH_MAX: usize = 400;
 /// The longest prompt text a template may write.
@@ -134,7 +136,7 @@ impl Compiled {
         environment.set_syntax(syntax.map_err(|error| syntax_error(&error))?);
         environment.set_undefined_behavior(UndefinedBehavior::Lenient);
         environment.set_recursion_limit(DEPTH_MAX);
-        environment.set_fuel(Some(STEPS_MAX));
+        environment.set_fuel(Some(PROBE_STEPS_MAX));
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         python::install(&mut environment);
         environment
@@ -143,6 +145,7 @@ impl Compiled {
         let mut compiled =
             Self { source: source.to_string(), environment, capabilities: Capabilities::default() };
         compiled.capabilities = probe::probe(&compiled, tokens);
+        compiled.environment.set_fuel(Some(STEPS_MAX));
         Ok(compiled)
     }
 

@@ -13,6 +13,8 @@ const JSON_DEPTH_MAX: usize = 128;
 pub(super) fn install(environment: &mut Environment<'static>) {
     environment.add_filter("tojson", to_json);
     environment.add_filter("trim", trim);
+    environment.add_filter("int", to_int);
+    environment.add_filter("float", to_float);
     environment.add_function("raise_exception", raise_exception);
     environment.add_test("sequence", is_sequence);
     environment.add_test("iterable", is_iterable);
@@ -59,6 +61,33 @@ fn trim(value: &Value, chars: Option<String>) -> String {
         Some(chars) => text.trim_matches(|c| chars.contains(c)).to_string(),
         None => text.trim_matches(is_python_space).to_string(),
     }
+}
+
+/// Jinja's `int`: what is no number becomes the default.
+fn to_int(value: &Value, default: Option<Value>) -> Value {
+    let text = value.to_string();
+    let text = text.trim();
+    let number = match value.kind() {
+        ValueKind::Bool => Some(i64::from(value.is_true())),
+        ValueKind::Number | ValueKind::String => {
+            // The cast saturates, as no template counts that far.
+            text.parse::<i64>()
+                .ok()
+                .or_else(|| text.parse::<f64>().ok().filter(|n| n.is_finite()).map(|n| n as i64))
+        }
+        _ => None,
+    };
+    number.map(Value::from).or(default).unwrap_or_else(|| Value::from(0))
+}
+
+/// Jinja's `float`, likewise.
+fn to_float(value: &Value, default: Option<Value>) -> Value {
+    let number = match value.kind() {
+        ValueKind::Bool => Some(f64::from(u8::from(value.is_true()))),
+        ValueKind::Number | ValueKind::String => value.to_string().trim().parse::<f64>().ok(),
+        _ => None,
+    };
+    number.map(Value::from).or(default).unwrap_or_else(|| Value::from(0.0))
 }
 
 /// `str.isspace` of Python: Unicode white space and the four separators of ASCII.
