@@ -37,7 +37,7 @@ TEXTS = [
     "<mask>", "wordly word sword", "Word WORD", "    indented\n        more", "a" * 70, "ab" * 40, "=" * 40, " " * 40 + "x",
     "_under_score_", "▁meta▁space", "a▁b", "Ġbyte", "<0x41><0x0A>", "http://example.org/a?b=c&d=%20", "don't DON'T don’t",
     "singing singer sings", "unaffable", "naïve coöperation", "A\u030a ring", "\u1e9b\u0323 long", "½cup", "tab\tand\u000bvt\u000cff",
-    "end of line \r\n\r\n next", "mixed 中a文1字!", "...!?!...", "$100 €50 £20 ^ ` ~ |", "the<|end|>mynah <think>", "day long all day",
+    "end of line \r\n\r\n next", "mixed 中a文1字!", "...!?!...", "$100 €50 £20 ^ ` ~ |", "the<|end|>mynah <think>", "day long all day", "Monday days _day day, day",
 ]
 PAIRS = [["The mynah sang.", "Who sang?"], ["", "b"], ["a <mask> b", ""], ["é", "日本"]]
 BYTE_LEVEL = dict(add_prefix_space=False, use_regex=False)
