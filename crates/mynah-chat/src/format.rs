@@ -7,7 +7,8 @@ use crate::error::{Error, ErrorKind, Result};
 pub enum ToolFormat {
     /// `<tool_call>{"name":…,"arguments":{…}}</tool_call>`: Hermes 2 and 3, Qwen 2.5 and 3.
     Hermes,
-    /// `<tool_call><function=NAME><parameter=KEY>…</parameter></function></tool_call>`: Qwen3-Coder, Nemotron 3.
+    /// `<tool_call><function=NAME><parameter=KEY>…</parameter></function></tool_call>`: Qwen3-Coder, Nemotron 3, and with
+    /// `<seed:tool_call>` Seed-OSS.
     Qwen3Coder,
     /// `{"name":…,"parameters":{…}}`, perhaps after `<|python_tag|>`: Llama 3.1, 3.2, 3.3.
     Llama3Json,

@@ -153,6 +153,7 @@ fn qwen3_coder() {
     check(format, of(&city).strip_prefix("<tool_call>\n").unwrap(), &[WEATHER]);
     check(format, &format!("{}\n{}", of(&city), of(&city)), &[WEATHER, WEATHER]);
     check(format, "<tool_call>\n<function=noop>\n</function>\n</tool_call>", &["call noop {}"]);
+    check(format, &of(&city).replace("tool_call>", "seed:tool_call>"), &[WEATHER]);
     // Two functions in one block, and JSON as Hermes has it.
     check(
         format,

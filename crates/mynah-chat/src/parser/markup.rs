@@ -35,7 +35,7 @@ pub(super) const QWEN: Tags = Tags {
     function_end: "</function>",
     parameter: "<parameter=",
     parameter_end: "</parameter>",
-    block_ends: &["</tool_call>"],
+    block_ends: &["</tool_call>", "</seed:tool_call>"],
     lines: Lines::Own,
 };
 

@@ -33,7 +33,9 @@ const fn first(text: &'static str) -> Mark {
 fn marks(format: ToolFormat) -> &'static [Mark] {
     match format {
         ToolFormat::Hermes => &const { [mark("<tool_call>")] },
-        ToolFormat::Qwen3Coder => &const { [mark("<tool_call>"), part("<function=")] },
+        ToolFormat::Qwen3Coder => {
+            &const { [mark("<tool_call>"), mark("<seed:tool_call>"), part("<function=")] }
+        }
         ToolFormat::Llama3Json => &const { [mark("<|python_tag|>"), part("<function="), part("{")] },
         ToolFormat::Pythonic => &const { [mark("<|python_start|>"), mark("<|python_tag|>"), first("[")] },
         ToolFormat::Mistral => &const { [mark("[TOOL_CALLS]")] },

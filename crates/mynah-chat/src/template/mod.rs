@@ -1,6 +1,11 @@
 //! Chat templates, rendered as transformers' `apply_chat_template` renders them.
 //!
-//! A template is a program that came with the weights, so it runs with a budget of steps, of depth and of output.
+//! A template is a program that came with the weights, so it runs with a budget of steps, of depth and of output. Texts
+//! that it builds without printing them are not counted: a template that doubles a text in a loop can still take all
+//! memory, as it can under transformers.
+//!
+//! Known differences: a loop over `none` runs zero times where Jinja fails, and text joined to a value marked `safe` is
+//! not escaped.
 
 mod options;
 mod prepare;
