@@ -78,7 +78,9 @@ enum Machine {
 
 impl Parser {
     /// A parser for one answer. `tools` are those of the request: their schemas give untyped arguments a type, and their
-    /// names tell bare calls from text that looks like one. `thinking` is `None` for models without reasoning.
+    /// names tell bare calls from text that looks like one. For a request without tools, or with the choice `none`, give
+    /// [`ToolFormat::None`], so that JSON the user asked for stays text; [`ToolFormat::GptOss`] stays as it is, since its
+    /// channels carry the reasoning. `thinking` is `None` for models without reasoning.
     pub fn new(format: ToolFormat, tools: &[Tool], thinking: Option<Thinking>) -> Self {
         let machine = match format {
             ToolFormat::GptOss => Machine::Harmony(harmony::Harmony::new(tools)),
