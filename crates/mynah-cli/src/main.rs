@@ -56,6 +56,8 @@ enum Command {
     Speedrun(Box<commands::speedrun::Arguments>),
     /// Talk to a model
     Chat(commands::chat::Arguments),
+    /// Serve a model to OpenAI's and Anthropic's clients
+    Serve(Box<commands::serve::Serve>),
     /// Let a model continue a text
     Sample(commands::sample::Arguments),
     /// Train a base model, or fine-tune one on conversations
@@ -118,6 +120,7 @@ fn run(command: Command) -> Result<()> {
         Command::Eval(command) => commands::eval::run(&command),
         Command::Tok(command) => commands::tok::run(&command),
         Command::Data(command) => commands::data::run(&command),
+        Command::Serve(arguments) => commands::serve::run(&arguments),
         Command::Flow(command) => commands::flow::run(&command),
         Command::Runs(command) => commands::runs::run(&command),
     }

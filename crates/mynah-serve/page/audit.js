@@ -32,8 +32,10 @@ export class AuditView {
     this.tell(await get("/api/mynah/audit/verify", { last: true }));
   }
 
+  // Of two questions under way the later one counts: an answer to the earlier would take its rows away.
   async load() {
     const found = await this.page();
+    if (!found) return;
     this.paged = false;
     this.body.replaceChildren(...found.events.map(row));
     if (!found.events.length) this.body.append(el("tr", {}, el("td", { colSpan: 7, class: "quiet" }, found.next ? "Nothing that fits among the newest events; ask for older ones." : "No event fits.")));
@@ -41,12 +43,15 @@ export class AuditView {
 
   async more() {
     const found = await this.page(this.next);
+    if (!found) return;
     this.paged = true;
     this.body.append(...found.events.map(row));
   }
 
   async page(before) {
+    const asked = (this.asked = (this.asked ?? 0) + 1);
     const found = await get("/api/mynah/audit", { before, subject: state.id || undefined, kind: this.kind || undefined });
+    if (asked !== this.asked) return undefined;
     this.next = found.next ?? undefined;
     this.older.hidden = this.next === undefined;
     this.head.replaceChildren(el("strong", {}, `${found.size} events`), ", root ", el("code", {}, found.root), ` of ${found.origin}`);

@@ -42,7 +42,7 @@ impl Code {
     }
 
     /// The status that MLflow's server answers with for this name.
-    fn status(self) -> StatusCode {
+    pub(crate) fn status(self) -> StatusCode {
         match self {
             Code::InvalidParameterValue | Code::BadRequest | Code::ResourceAlreadyExists => {
                 StatusCode::BAD_REQUEST
@@ -88,7 +88,10 @@ impl ApiError {
         self.code == Code::InternalError
     }
 
-    #[cfg(test)]
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     pub(crate) fn code(&self) -> Code {
         self.code
     }

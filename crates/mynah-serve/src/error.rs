@@ -13,6 +13,8 @@ pub enum ErrorKind {
     Setting,
     /// The address is taken or may not be used.
     Bind,
+    /// A model that cannot be loaded.
+    Model,
     /// The system refused threads, signals or sockets.
     System,
 }

@@ -101,11 +101,12 @@ fn presents(token: &str, headers: &HeaderMap) -> bool {
 }
 
 /// Equality whose time depends on lengths alone, so that a token cannot be guessed byte by byte.
-fn same(a: &[u8], b: &[u8]) -> bool {
+pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |all, (x, y)| all | (x ^ y)) == 0
 }
 
-fn is_loopback_name(host: &str) -> bool {
+/// Whether a `Host` is this machine itself.
+pub(crate) fn is_loopback_name(host: &str) -> bool {
     let name = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((inside, _)) => inside,
         None => host.rsplit_once(':').map_or(host, |(name, _)| name),

@@ -38,6 +38,11 @@ const LAYERS: &[(&str, u32)] = &[
 const ONLY: &[(&str, &str)] = &[
     ("rusqlite", "mynah-ledger"),
     ("postgres", "mynah-ledger"),
+    // Before `tokio`, whose prefix it has: the first that fits counts.
+    ("tokio-postgres", "mynah-ledger"),
+    ("llguidance", "mynah-engine"),
+    ("minijinja", "mynah-chat"),
+    ("tokenizers", "mynah-tokenizer"),
     ("parquet", "mynah-data"),
     ("arrow", "mynah-data"),
     ("safetensors", "mynah-nn"),

@@ -6,6 +6,7 @@ pub mod eval;
 pub mod flow;
 pub mod runs;
 pub mod sample;
+pub mod serve;
 pub mod speedrun;
 pub mod tok;
 pub mod train;

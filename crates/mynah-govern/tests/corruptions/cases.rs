@@ -563,8 +563,8 @@ pub const CASES: &[Case] = &[
             let sql = s.sql();
             sql.execute_batch(
                 "PRAGMA writable_schema = ON;
-             UPDATE sqlite_schema SET sql = 'CREATE INDEX latest_by_value ON latest_metrics (key, step, run)'
-             WHERE name = 'latest_by_value'; PRAGMA writable_schema = RESET;",
+             UPDATE sqlite_schema SET sql = 'CREATE INDEX latest_by_key ON latest_metrics (key, step, run)'
+             WHERE name = 'latest_by_key'; PRAGMA writable_schema = RESET;",
             )
             .unwrap();
         },

@@ -1,0 +1,149 @@
+//! `mynah serve`: a model behind OpenAI's and Anthropic's APIs.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use mynah_engine::live::{EngineOptions, PromptLookup};
+use mynah_models::{LoadOptions, Quantize};
+use mynah_serve::{LlmConfig, LlmServer, ModelSource};
+
+use crate::failure::{Failure, Result};
+use crate::home;
+
+#[derive(Args)]
+#[command(after_help = "Examples:
+  mynah serve                                        the model of the last speedrun, at http://127.0.0.1:8000
+  mynah serve --model Qwen/Qwen3-0.6B --quantize q8  from the Hugging Face cache
+  mynah serve --model model.gguf --port 0            prints the port it found
+  curl http://127.0.0.1:8000/v1/chat/completions -H 'Content-Type: application/json' \\
+      -d '{\"messages\": [{\"role\": \"user\", \"content\": \"hello\"}]}'
+
+Clients: OPENAI_BASE_URL=http://127.0.0.1:8000/v1, ANTHROPIC_BASE_URL=http://127.0.0.1:8000. Other machines are served only
+with an API key (--api-key, or MYNAH_API_KEY). Nothing is downloaded.")]
+pub struct Serve {
+    /// A folder, a GGUF file, or org/name in the Hugging Face cache (default: the last speedrun)
+    #[arg(long, value_name = "DIR_OR_ID")]
+    model: Option<String>,
+    /// Folder of the tokenizer, where it is not beside the weights
+    #[arg(long, value_name = "DIR")]
+    tokenizer: Option<PathBuf>,
+    /// What clients call the model (default: the name of its folder or file)
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Address to listen on
+    #[arg(long, value_name = "H", default_value = "127.0.0.1")]
+    host: String,
+    /// Port to listen on (0: any free one)
+    #[arg(long, value_name = "N", default_value_t = 8000)]
+    port: u16,
+    /// Round the weights while they are loaded
+    #[arg(long, value_name = "FORMAT")]
+    quantize: Option<Rounding>,
+    /// A key that clients must present (may be given several times; also MYNAH_API_KEY, with commas)
+    #[arg(long, value_name = "K")]
+    api_key: Vec<String>,
+    /// Longest prompt and answer together, in tokens (default: what the model allows)
+    #[arg(long, value_name = "N")]
+    max_context: Option<usize>,
+    /// Tokens that the cache holds for all requests together
+    #[arg(long, value_name = "N")]
+    cache_tokens: Option<usize>,
+    /// A small model of the same vocabulary that guesses tokens
+    #[arg(long, value_name = "D")]
+    draft_model: Option<String>,
+    /// Guess tokens from what the prompt repeats
+    #[arg(long)]
+    prompt_lookup: bool,
+    /// Requests that are computed at once
+    #[arg(long, value_name = "N")]
+    max_running: Option<usize>,
+    /// How the model writes tool calls (default: what its chat template shows)
+    #[arg(long, value_name = "NAME")]
+    tool_parser: Option<String>,
+    /// Requests a minute and client
+    #[arg(long, value_name = "N")]
+    requests_per_minute: Option<u32>,
+    /// Web pages of this origin may call (may be given several times; * for all)
+    #[arg(long, value_name = "ORIGIN")]
+    cors_origin: Vec<String>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Rounding {
+    /// 8 bits a weight
+    Q8,
+    /// 4 bits a weight
+    Q4,
+}
+
+/// Keys may come by the environment: a command line can be read by everybody on the machine.
+const KEY_VARIABLE: &str = "MYNAH_API_KEY";
+
+pub fn run(arguments: &Serve) -> Result<()> {
+    let (model, tokenizer) = find(arguments)?;
+    let page_tokens = LoadOptions::default().page_tokens;
+    let load = LoadOptions {
+        context_length: arguments.max_context,
+        cache_pages: arguments.cache_tokens.map(|tokens| tokens.div_ceil(page_tokens)),
+        quantize: arguments.quantize.map(|rounding| match rounding {
+            Rounding::Q8 => Quantize::Q8,
+            Rounding::Q4 => Quantize::Q4,
+        }),
+        max_slots: arguments.max_running.unwrap_or(LoadOptions::default().max_slots),
+        ..LoadOptions::default()
+    };
+    let engine = EngineOptions {
+        running_max: arguments.max_running.unwrap_or(EngineOptions::default().running_max),
+        prompt_lookup: arguments.prompt_lookup.then(PromptLookup::default),
+        ..EngineOptions::default()
+    };
+    let mut api_keys = arguments.api_key.clone();
+    if let Ok(keys) = std::env::var(KEY_VARIABLE) {
+        api_keys.extend(keys.split(',').map(str::trim).filter(|key| !key.is_empty()).map(str::to_string));
+    }
+    let config = LlmConfig {
+        host: arguments.host.clone(),
+        port: arguments.port,
+        api_keys,
+        requests_per_minute: arguments.requests_per_minute,
+        cors_origins: arguments.cors_origin.clone(),
+        ..LlmConfig::default()
+    };
+    // Before minutes of loading: a port that is taken is known at once.
+    config.check()?;
+    eprintln!("loading {model} …");
+    let started = std::time::Instant::now();
+    let source = ModelSource {
+        model,
+        name: arguments.name.clone(),
+        tokenizer,
+        tool_parser: arguments.tool_parser.clone(),
+        draft_model: arguments.draft_model.clone(),
+        load,
+        engine,
+    };
+    let served = source.load()?;
+    let (name, context) = (served.name.clone(), served.engine.context_length());
+    let server = LlmServer::bind(config, vec![served])?;
+    eprintln!(
+        "{name}: context of {context} tokens, loaded in {:.1} s; Ctrl-C ends",
+        started.elapsed().as_secs_f64()
+    );
+    println!("http://{}", server.address());
+    server.run()?;
+    Ok(())
+}
+
+/// The model and, for a run of ours, its tokenizer.
+fn find(arguments: &Serve) -> Result<(String, Option<PathBuf>)> {
+    let named = arguments.model.as_ref().map(PathBuf::from);
+    // A folder of a run of ours, or nothing named: the model is inside it.
+    let is_run = named.as_ref().is_none_or(|path| path.join("model/config.json").is_file());
+    if !is_run {
+        return Ok((arguments.model.clone().unwrap_or_default(), arguments.tokenizer.clone()));
+    }
+    let folders = home::find_model(named.as_deref(), arguments.tokenizer.as_deref())?;
+    let model = folders.model.to_str().map(str::to_string);
+    let model = model.ok_or_else(|| Failure::new("the path is not valid UTF-8").at_path(&folders.model))?;
+    Ok((model, Some(folders.tokenizer)))
+}

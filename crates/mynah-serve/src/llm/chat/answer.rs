@@ -1,0 +1,205 @@
+//! Writing a chat answer: whole, or as a stream of chunks.
+
+use axum::body::Body;
+use axum::http::Response;
+use mynah_engine::live::{Finish, PieceToken};
+use serde_json::{Map, Value, json};
+
+use super::ask::{Plan, read};
+use crate::llm::failure::{Dialect, Failure, Outcome};
+use crate::llm::generation::{finish_reason, usage_json};
+use crate::llm::input::Input;
+use crate::llm::model::Tokens;
+use crate::llm::stream::{EventWriter, Gone};
+use crate::llm::turn::{Call, Part, Turn, Turns};
+use crate::llm::{App, json_response, stream};
+
+/// Answers a request.
+pub(crate) async fn answer(app: &App, mut body: Input, client: String) -> Outcome<Response<Body>> {
+    let model = app.model(&mut body)?;
+    let (plan, turns) = app
+        .work(move || {
+            let (plan, ask) = read(body, &model, client)?;
+            Ok((plan, ask.start(&model)?))
+        })
+        .await?;
+    if plan.stream {
+        return Ok(stream::respond(move |writer| async move {
+            if let Err(Stopped::Failed(failure)) = write(&writer, &plan, turns).await {
+                // The client reads it where it reads everything else; nobody is left to tell when it has gone.
+                let _ = writer.data(&failure.body(Dialect::OpenAi)).await;
+            }
+        }));
+    }
+    whole(&plan, turns).await
+}
+
+/// What one sample has come to.
+#[derive(Default)]
+struct Message {
+    text: String,
+    reasoning: String,
+    calls: Vec<Call>,
+    scores: Vec<Value>,
+    reason: &'static str,
+}
+
+async fn whole(plan: &Plan, mut turns: Turns) -> Outcome<Response<Body>> {
+    let mut messages: Vec<Message> = (0..plan.samples).map(|_| Message::default()).collect();
+    let model = turns.model().clone();
+    let usage = loop {
+        match turns.next().await? {
+            Turn::Prompt { .. } => {}
+            Turn::Parts { sample, parts, tokens } => {
+                let message = &mut messages[sample];
+                if plan.logprobs {
+                    message.scores.extend(scores(&tokens, model.tokens.as_ref()));
+                }
+                for part in parts {
+                    match part {
+                        Part::Text(text) => message.text.push_str(&text),
+                        Part::Reasoning(text) => message.reasoning.push_str(&text),
+                        Part::Call(call) => message.calls.push(call),
+                    }
+                }
+            }
+            Turn::Finished { sample, finish } => {
+                messages[sample].reason = reason(&finish, !messages[sample].calls.is_empty());
+            }
+            Turn::Done(usage) => break usage,
+        }
+    };
+    let choices: Vec<Value> = messages
+        .into_iter()
+        .enumerate()
+        .map(|(index, message)| {
+            let mut fields = Map::new();
+            fields.insert("role".to_string(), json!("assistant"));
+            let has_calls = !message.calls.is_empty();
+            // No text at all beside calls is null, as OpenAI has it.
+            let content =
+                if has_calls && message.text.is_empty() { Value::Null } else { json!(message.text) };
+            fields.insert("content".to_string(), content);
+            fields.insert("refusal".to_string(), Value::Null);
+            if !message.reasoning.is_empty() {
+                fields.insert("reasoning_content".to_string(), json!(message.reasoning));
+            }
+            if has_calls {
+                fields.insert("tool_calls".to_string(), message.calls.iter().map(call_json).collect());
+            }
+            let logprobs = plan.logprobs.then(|| json!({"content": message.scores, "refusal": null}));
+            json!({"index": index, "message": fields, "logprobs": logprobs, "finish_reason": message.reason})
+        })
+        .collect();
+    Ok(json_response(&json!({
+        "id": plan.id, "object": "chat.completion", "created": plan.created_s, "model": model.name, "choices": choices,
+        "usage": usage_json(&[usage]), "system_fingerprint": null,
+    })))
+}
+
+fn reason(finish: &Finish, has_calls: bool) -> &'static str {
+    match finish {
+        Finish::Stop(_) if has_calls => "tool_calls",
+        other => finish_reason(other),
+    }
+}
+
+fn call_json(call: &Call) -> Value {
+    json!({"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}})
+}
+
+/// Log probabilities of tokens.
+fn scores<'a>(tokens: &'a [PieceToken], codec: &'a dyn Tokens) -> impl Iterator<Item = Value> + 'a {
+    let one = |id: u32, logprob: f32| {
+        let bytes = codec.bytes(id);
+        json!({"token": String::from_utf8_lossy(bytes), "logprob": logprob, "bytes": bytes})
+    };
+    tokens.iter().filter_map(move |token| {
+        let found = token.logprobs.as_ref()?;
+        let mut value = one(found.id, found.logprob);
+        value["top_logprobs"] = found.top.iter().map(|(id, logprob)| one(*id, *logprob)).collect();
+        Some(value)
+    })
+}
+
+/// Why a stream ends before its end.
+enum Stopped {
+    Gone,
+    Failed(Failure),
+}
+
+impl From<Failure> for Stopped {
+    fn from(failure: Failure) -> Stopped {
+        Stopped::Failed(failure)
+    }
+}
+
+impl From<Gone> for Stopped {
+    fn from(_: Gone) -> Stopped {
+        Stopped::Gone
+    }
+}
+
+async fn write(writer: &EventWriter, plan: &Plan, mut turns: Turns) -> Result<(), Stopped> {
+    let model = turns.model().clone();
+    let chunk = |choices: Value, usage: Option<Value>| {
+        let mut chunk = json!({
+            "id": plan.id, "object": "chat.completion.chunk", "created": plan.created_s, "model": model.name,
+            "choices": choices, "system_fingerprint": null,
+        });
+        if plan.stream_usage {
+            chunk["usage"] = usage.unwrap_or(Value::Null);
+        }
+        chunk
+    };
+    let choice = |sample: usize, delta: Value, scores: Option<Value>, reason: Option<&str>| {
+        chunk(json!([{"index": sample, "delta": delta, "logprobs": scores, "finish_reason": reason}]), None)
+    };
+    for sample in 0..plan.samples {
+        writer.data(&choice(sample, json!({"role": "assistant", "content": ""}), None, None)).await?;
+    }
+    let mut calls = vec![0; plan.samples];
+    loop {
+        let turn = tokio::select! {
+            turn = turns.next() => turn?,
+            () = writer.gone() => return Err(Stopped::Gone),
+        };
+        match turn {
+            Turn::Prompt { .. } => {}
+            Turn::Parts { sample, parts, tokens } => {
+                let scores = plan.logprobs.then(|| {
+                    json!({"content": scores(&tokens, model.tokens.as_ref()).collect::<Vec<_>>(), "refusal": null})
+                });
+                let mut scores = scores.filter(|_| !tokens.is_empty());
+                if parts.is_empty() && scores.is_some() {
+                    // The text is held back, its tokens are not: they come with an empty piece.
+                    writer.data(&choice(sample, json!({"content": ""}), scores.take(), None)).await?;
+                }
+                for part in parts {
+                    let delta = match part {
+                        Part::Text(text) => json!({"content": text}),
+                        Part::Reasoning(text) => json!({"reasoning_content": text}),
+                        Part::Call(call) => {
+                            let mut value = call_json(&call);
+                            value["index"] = json!(calls[sample]);
+                            calls[sample] += 1;
+                            json!({"tool_calls": [value]})
+                        }
+                    };
+                    writer.data(&choice(sample, delta, scores.take(), None)).await?;
+                }
+            }
+            Turn::Finished { sample, finish } => {
+                let reason = reason(&finish, calls[sample] > 0);
+                writer.data(&choice(sample, json!({}), None, Some(reason))).await?;
+            }
+            Turn::Done(usage) => {
+                if plan.stream_usage {
+                    writer.data(&chunk(json!([]), Some(usage_json(&[usage])))).await?;
+                }
+                writer.done().await?;
+                return Ok(());
+            }
+        }
+    }
+}

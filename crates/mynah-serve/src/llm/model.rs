@@ -1,0 +1,68 @@
+//! The models that a server answers with.
+
+use std::sync::Arc;
+
+use mynah_chat::{Conversation, RenderOptions, Thinking, ToolFormat};
+use mynah_engine::live::{Codec, EngineHandle};
+
+/// Text into ids and back, as the model's tokenizer does it.
+pub trait Tokens: Codec {
+    /// The ids of a text in which special tokens may be written by their names: what a chat template gives.
+    fn encode_with_special(&self, text: &str) -> Vec<u32>;
+
+    /// The id of a special token by its name.
+    fn id_of(&self, name: &str) -> Option<u32>;
+
+    /// The ids of a bare prompt: with what the tokenizer puts before every text (a beginning-of-text token).
+    fn prompt_of_text(&self, text: &str) -> Vec<u32>;
+}
+
+/// How a conversation becomes the model's prompt.
+pub trait Prompter: Send + Sync {
+    /// The prompt, ending where the answer begins.
+    ///
+    /// # Errors
+    /// One line that says what the model's format cannot express.
+    fn prompt(
+        &self,
+        conversation: &Conversation,
+        options: &RenderOptions,
+    ) -> std::result::Result<Prompt, String>;
+}
+
+/// A prompt, ready for the engine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Prompt {
+    /// Its ids.
+    pub ids: Vec<u32>,
+    /// Whether it ends inside the model's reasoning, which the answer then goes on with.
+    pub in_reasoning: bool,
+}
+
+/// A model with everything that an answer needs.
+#[derive(Clone)]
+pub struct ServedModel {
+    /// What clients call it, or one of its adapters.
+    pub name: String,
+    /// When it was loaded, seconds since the Unix epoch.
+    pub created_s: i64,
+    /// Who computes.
+    pub engine: EngineHandle,
+    /// Its tokenizer.
+    pub tokens: Arc<dyn Tokens>,
+    /// Its chat format; none for a model that only continues text.
+    pub prompter: Option<Arc<dyn Prompter>>,
+    /// How it writes tool calls.
+    pub tool_format: ToolFormat,
+    /// How it writes what it thinks; none for a model that does not.
+    pub thinking: Option<Thinking>,
+    /// The adapter that the name stands for.
+    pub adapter: Option<u32>,
+}
+
+impl ServedModel {
+    /// Whether its answers have marks that must be seen to take them apart.
+    pub(crate) fn has_marks(&self) -> bool {
+        self.tool_format != ToolFormat::None || self.thinking.is_some()
+    }
+}

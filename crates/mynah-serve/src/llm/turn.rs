@@ -1,0 +1,241 @@
+//! One answer of a model in a conversation: text, reasoning and tool calls, whatever API asked for it.
+
+use std::collections::VecDeque;
+
+use mynah_chat::{
+    Choice as CallChoice, Conversation, Event, GrammarOptions, Parser, RenderOptions, Thinking, Tool, grammar,
+};
+use mynah_engine::live::{ConstraintSource, Finish, PieceToken, Request, Usage};
+
+use super::failure::{Failure, Outcome};
+use super::generation::{Generation, Step, fresh_seed};
+use super::model::{Prompt, ServedModel};
+
+/// Which tools an answer may or must call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Choice {
+    Auto,
+    None,
+    Required,
+    Named(String),
+}
+
+/// A question to a model, read from some API's request.
+pub(crate) struct Ask {
+    pub(crate) conversation: Conversation,
+    pub(crate) options: RenderOptions,
+    pub(crate) choice: Choice,
+    /// At most one call in the answer.
+    pub(crate) one_call: bool,
+    /// What the text must match, and the field that says so.
+    pub(crate) format: Option<(&'static str, ConstraintSource)>,
+    /// Everything for the engine but the prompt and the constraint.
+    pub(crate) request: Request,
+}
+
+impl Ask {
+    /// Renders the prompt and hands it to the engine. Templates and grammars take time: call it on a thread that may
+    /// wait.
+    ///
+    /// # Errors
+    /// What the template, the grammar or the engine refuses.
+    pub(crate) fn start(self, model: &ServedModel) -> Outcome<Turns> {
+        let Ask { mut conversation, options, choice, one_call, format, mut request } = self;
+        let is_forced = matches!(choice, Choice::Required | Choice::Named(_));
+        if let (true, Some((field, _))) = (is_forced, &format) {
+            let message = format!(
+                "a forced tool call and {field} exclude each other: the answer can be only one of them"
+            );
+            return Err(Failure::field(*field, message));
+        }
+        if choice == Choice::None {
+            // The model is not told of tools that it must not call.
+            conversation.tools.clear();
+        }
+        let prompt = prompt(&conversation, &options, model)?;
+        request.prompt = prompt.ids;
+        // Under a schema the answer begins with the value itself: nothing of it is reasoning.
+        let thinking = model.thinking.clone().filter(|_| format.is_none()).map(|mut thinking| {
+            thinking.is_open = prompt.in_reasoning;
+            thinking
+        });
+        request.constraint =
+            match forced_calls(&choice, &conversation.tools, one_call, thinking.as_ref(), model)? {
+                Some(grammar) => Some(grammar),
+                None => format.map(|(_, source)| source),
+            };
+        // The marks of calls and reasoning are special tokens in many models.
+        request.show_special |= model.has_marks();
+        let samples = request.samples;
+        let parser = || Parser::new(model.tool_format, &conversation.tools, thinking.clone());
+        let parsers = (0..samples).map(|_| Some(parser())).collect();
+        let prompt_tokens = request.prompt.len();
+        let generation = Generation::start(&model.engine, request)?;
+        Ok(Turns {
+            generation,
+            parsers,
+            ready: VecDeque::new(),
+            calls: vec![0; samples],
+            calls_before: conversation.messages.iter().map(|message| message.tool_calls.len()).sum(),
+            calls_max: if one_call { 1 } else { usize::MAX },
+            prompt_tokens,
+            model: model.clone(),
+        })
+    }
+}
+
+/// The prompt of a conversation.
+pub(crate) fn prompt(
+    conversation: &Conversation,
+    options: &RenderOptions,
+    model: &ServedModel,
+) -> Outcome<Prompt> {
+    let prompter = model.prompter.as_ref().ok_or_else(|| {
+        let message = format!("{} has no chat template; it continues text with /v1/completions", model.name);
+        Failure::field("model", message)
+    })?;
+    prompter.prompt(conversation, options).map_err(|why| Failure::field("messages", why))
+}
+
+/// The grammar of calls that must come.
+fn forced_calls(
+    choice: &Choice,
+    tools: &[Tool],
+    one_call: bool,
+    thinking: Option<&Thinking>,
+    model: &ServedModel,
+) -> Outcome<Option<ConstraintSource>> {
+    let choice = match choice {
+        Choice::Auto | Choice::None => return Ok(None),
+        Choice::Required => CallChoice::Required,
+        Choice::Named(name) => CallChoice::Named(name),
+    };
+    let token_id = |text: &str| model.tokens.id_of(text);
+    let options = GrammarOptions { parallel: !one_call, reasoning: thinking, token_id: &token_id };
+    let grammar = grammar(model.tool_format, tools, choice, &options)
+        .map_err(|error| Failure::field("tool_choice", error.to_string()))?;
+    Ok(Some(ConstraintSource::Lark(grammar)))
+}
+
+/// What happens in an answer, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// More of what is said.
+    Text(String),
+    /// More of what is thought.
+    Reasoning(String),
+    /// A call of a tool, complete.
+    Call(Call),
+}
+
+/// A tool call with its name for the result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Call {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    /// JSON text.
+    pub(crate) arguments: String,
+}
+
+/// What a step of a generation means for one of its samples.
+#[derive(Debug)]
+pub(crate) enum Turn {
+    /// The prompt has been read.
+    Prompt {
+        cached_tokens: usize,
+    },
+    Parts {
+        sample: usize,
+        parts: Vec<Part>,
+        tokens: Vec<PieceToken>,
+    },
+    Finished {
+        sample: usize,
+        finish: Finish,
+    },
+    Done(Usage),
+}
+
+/// A generation whose text is taken apart.
+pub(crate) struct Turns {
+    generation: Generation,
+    parsers: Vec<Option<Parser>>,
+    /// What comes before the next step is asked for.
+    ready: VecDeque<Turn>,
+    /// Calls so far, by sample.
+    calls: Vec<usize>,
+    calls_max: usize,
+    /// Calls in the conversation so far: some formats number them.
+    calls_before: usize,
+    prompt_tokens: usize,
+    model: ServedModel,
+}
+
+impl Turns {
+    /// Tokens of the prompt.
+    pub(crate) fn prompt_tokens(&self) -> usize {
+        self.prompt_tokens
+    }
+
+    /// The model that answers.
+    pub(crate) fn model(&self) -> &ServedModel {
+        &self.model
+    }
+
+    /// The next that is worth telling.
+    pub(crate) async fn next(&mut self) -> Outcome<Turn> {
+        loop {
+            if let Some(turn) = self.ready.pop_front() {
+                return Ok(turn);
+            }
+            match self.generation.next().await? {
+                Step::Prompt(read) => return Ok(Turn::Prompt { cached_tokens: read.cached_tokens }),
+                Step::Piece(piece) => {
+                    let parser = self.parsers[piece.sample].as_mut();
+                    let events = parser.map(|parser| parser.push(&piece.text)).unwrap_or_default();
+                    let parts = self.parts(piece.sample, events);
+                    if !parts.is_empty() || !piece.tokens.is_empty() {
+                        return Ok(Turn::Parts { sample: piece.sample, parts, tokens: piece.tokens });
+                    }
+                }
+                Step::Finished(sample, finish) => {
+                    let events =
+                        self.parsers[sample].take().map(|mut parser| parser.finish()).unwrap_or_default();
+                    let parts = self.parts(sample, events);
+                    if !parts.is_empty() {
+                        self.ready.push_back(Turn::Parts { sample, parts, tokens: Vec::new() });
+                    }
+                    self.ready.push_back(Turn::Finished { sample, finish });
+                }
+                Step::Done(usage) => return Ok(Turn::Done(usage)),
+            }
+        }
+    }
+
+    /// A call is told when it is whole: clients that expect complete arguments in one piece get them.
+    fn parts(&mut self, sample: usize, events: Vec<Event>) -> Vec<Part> {
+        let mut parts = Vec::new();
+        let mut id = None;
+        for event in events {
+            match event {
+                Event::Text(text) => parts.push(Part::Text(text)),
+                Event::Reasoning(text) => parts.push(Part::Reasoning(text)),
+                Event::CallStart { id: given, .. } => id = given,
+                Event::CallArguments { .. } => {}
+                Event::CallEnd { name, arguments, .. } => {
+                    self.calls[sample] += 1;
+                    // One call was asked for, and one is given; a model that writes more is not obeyed.
+                    if self.calls[sample] <= self.calls_max {
+                        let format = self.model.tool_format;
+                        let made = || {
+                            format.call_id(&name, self.calls_before + self.calls[sample] - 1, fresh_seed())
+                        };
+                        let id = id.take().unwrap_or_else(made);
+                        parts.push(Part::Call(Call { id, name, arguments }));
+                    }
+                }
+            }
+        }
+        parts
+    }
+}
