@@ -81,13 +81,19 @@ def main():
 
     connection = http.client.HTTPConnection(*address)
 
+    def reconnect():
+        # Its server closes a connection that was silent for some seconds; the next request opens a new one.
+        connection.close()
+
     def rest_metric():
+        reconnect()
         count, first = few(60, 3), next(step)
         for i in range(count):
             post("log-metric", {"run_id": run, "key": "rest", "value": 0.5, "timestamp": 1, "step": first + i})
         return count, "metric"
 
     def rest_batch():
+        reconnect()
         calls = few(5, 1)
         for _ in range(calls):
             first = next(step)
@@ -96,6 +102,7 @@ def main():
         return calls * BATCH, "point"
 
     def rest_search():
+        reconnect()
         found = post("search", {"experiment_ids": [experiment], "filter": filter_text, "order_by": order, "max_results": 1})
         assert len(found["runs"]) == 1
         return chosen.runs, "run"
