@@ -93,7 +93,7 @@ def tools(request):
         pytest.skip("no --tools: the model has no tool format")
     schema = {
         "type": "object",
-        "properties": {"city": {"type": "string"}, "days": {"type": "integer", "minimum": 1, "maximum": 7}},
+        "properties": {"city": {"type": "string", "maxLength": 12}, "days": {"type": "integer", "minimum": 1, "maximum": 7}},
         "required": ["city", "days"],
         "additionalProperties": False,
     }

@@ -1,6 +1,7 @@
 """What every server and every model must do. Frozen: new expectations go into new files."""
 
 import json
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -153,14 +154,16 @@ def test_three_at_once(server):
 
 
 def test_a_prompt_that_was_read_before_is_found(server):
-    text = "The old bird sat on the fence and looked at the field. " * 20
+    # New at every run: what an earlier one asked is found, too.
+    text, another = uuid.uuid4().hex, uuid.uuid4().hex
+    text += " The old bird sat on the fence and looked at the field." * 20
     first = server.chat(text, temperature=0, max_tokens=4)
     if first.status == 400:
         pytest.skip("the model's context is too short for this")
     second = server.chat(text, temperature=0, max_tokens=4).json
     assert second["choices"][0]["message"]["content"] == first.json["choices"][0]["message"]["content"]
     assert second["usage"]["prompt_tokens_details"]["cached_tokens"] > 0
-    other = server.chat("Something else altogether: " + text[::-1], temperature=0, max_tokens=4).json
+    other = server.chat(another + text[::-1], temperature=0, max_tokens=4).json
     assert other["usage"]["prompt_tokens_details"]["cached_tokens"] < second["usage"]["prompt_tokens_details"]["cached_tokens"]
 
 

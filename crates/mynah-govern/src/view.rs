@@ -368,10 +368,11 @@ fn load_runs(ledger: &Ledger, view: &mut StoreView) -> Result<()> {
     }
 }
 
-/// Versions, and the log up to them: when a model changes in between, both are read again.
+/// Versions, and the log up to them: when a model changes in between, both are read again. One that never holds still is
+/// left out: nobody can say of which moment its rows are.
 fn load_versions(ledger: &Ledger, view: &mut StoreView) -> Result<()> {
     const TRIES_MAX: usize = 5;
-    for _ in 0..TRIES_MAX {
+    for round in 1.. {
         view.versions.clear();
         let mut search = SearchModels { max_results: 10_000, ..SearchModels::default() };
         loop {
@@ -384,7 +385,10 @@ fn load_versions(ledger: &Ledger, view: &mut StoreView) -> Result<()> {
         }
         let known = view.events.len();
         load_log(ledger, view)?;
-        if !view.events[known..].iter().any(|event| event.subject.starts_with("model:")) {
+        let changed = |event: &Event| event.subject.strip_prefix("model:").map(str::to_string);
+        let changed: HashSet<String> = view.events[known..].iter().filter_map(changed).collect();
+        if changed.is_empty() || round == TRIES_MAX {
+            view.versions.retain(|version| !changed.contains(&version.name));
             break;
         }
     }

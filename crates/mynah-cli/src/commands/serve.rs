@@ -1,14 +1,19 @@
 //! `mynah serve`: a model behind OpenAI's and Anthropic's APIs.
 
 use std::path::PathBuf;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use mynah_engine::live::{EngineOptions, PromptLookup};
+use mynah_engine::live::{EngineHandle, EngineOptions, PromptLookup};
 use mynah_models::{LoadOptions, Quantize};
 use mynah_serve::{LlmConfig, LlmServer, ModelSource};
+use serde_json::{Value, json};
 
 use crate::failure::{Failure, Result};
 use crate::home;
+use crate::recording::{RecordOptions, RecordedRun, Recording};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -66,9 +71,11 @@ pub struct Serve {
     /// Web pages of this origin may call (may be given several times; * for all)
     #[arg(long, value_name = "ORIGIN")]
     cors_origin: Vec<String>,
+    #[command(flatten)]
+    record: RecordOptions,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, Debug, ValueEnum)]
 enum Rounding {
     /// 8 bits a weight
     Q8,
@@ -111,6 +118,7 @@ pub fn run(arguments: &Serve) -> Result<()> {
     };
     // Before minutes of loading: a port that is taken is known at once.
     config.check()?;
+    let recording = arguments.record.open("serve")?;
     eprintln!("loading {model} …");
     let started = std::time::Instant::now();
     let source = ModelSource {
@@ -124,14 +132,74 @@ pub fn run(arguments: &Serve) -> Result<()> {
     };
     let served = source.load()?;
     let (name, context) = (served.name.clone(), served.engine.context_length());
+    let settings = json!({
+        "model": name, "source": source.model, "context": context,
+        "quantize": arguments.quantize.map(|rounding| format!("{rounding:?}").to_lowercase()),
+        "draft_model": source.draft_model, "prompt_lookup": arguments.prompt_lookup,
+    });
+    let engine = served.engine.clone();
     let server = LlmServer::bind(config, vec![served])?;
     eprintln!(
         "{name}: context of {context} tokens, loaded in {:.1} s; Ctrl-C ends",
         started.elapsed().as_secs_f64()
     );
     println!("http://{}", server.address());
-    server.run()?;
-    Ok(())
+    let watch = recording.map(|recording| Watch::start(&recording, engine, settings));
+    let outcome = server.run().map_err(Failure::from);
+    if let Some(watch) = watch {
+        watch.end(&outcome);
+    }
+    outcome
+}
+
+/// How often a server's figures are recorded.
+const RECORD_EVERY: Duration = Duration::from_secs(30);
+
+/// Records what a server does, as a run that lasts as long as it.
+struct Watch {
+    stop: mpsc::Sender<()>,
+    thread: thread::JoinHandle<RecordedRun>,
+}
+
+impl Watch {
+    fn start(recording: &Recording, engine: EngineHandle, settings: Value) -> Watch {
+        let mut run = recording.begin(None, "serve", false, Vec::new());
+        run.params(&settings);
+        let (stop, stopped) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            for round in 0.. {
+                // Nobody sends but the end; a figure at the end, too.
+                let ended = stopped.recv_timeout(RECORD_EVERY) != Err(mpsc::RecvTimeoutError::Timeout);
+                let found = engine.metrics();
+                let figures = [
+                    ("requests_completed", found.completed as f64),
+                    ("requests_failed", found.failures as f64),
+                    ("requests_cancelled", found.cancellations as f64),
+                    ("requests_running", found.running as f64),
+                    ("requests_queued", found.queued as f64),
+                    ("prompt_tokens", found.prompt_tokens as f64),
+                    ("prefix_hit_tokens", found.prefix_hit_tokens as f64),
+                    ("completion_tokens", found.completion_tokens as f64),
+                    ("cache_pages_used", found.pages_used as f64),
+                    ("weights_version", found.weights_version as f64),
+                ];
+                run.metrics(round, &figures);
+                if ended {
+                    break;
+                }
+            }
+            run
+        });
+        Watch { stop, thread }
+    }
+
+    fn end(self, outcome: &Result<()>) {
+        // The thread ends also when the sender is gone.
+        let _ = self.stop.send(());
+        if let Ok(mut run) = self.thread.join() {
+            run.end(outcome, false);
+        }
+    }
 }
 
 /// The model and, for a run of ours, its tokenizer.
