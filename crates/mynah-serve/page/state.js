@@ -4,13 +4,20 @@ const listeners = new Set();
 
 export const state = { view: "runs", id: "", experiment: "", filter: "", order: "", columns: null, selected: new Set(), goals: [], baseline: "" };
 
+// MLflow's clients print links of their own page: experiments/1 and experiments/1/runs/3f2a….
+function ours(parts) {
+  const [first, experiment, second, run] = parts;
+  if (first !== "experiments") return parts.slice(0, 2);
+  return second === "runs" && run ? ["run", run, experiment] : ["runs", "", experiment];
+}
+
 export function read() {
   const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
-  const [view = "", id = ""] = path.split("/");
+  const [view = "", id = "", ...rest] = ours(path.split("/"));
   const fields = new URLSearchParams(query);
   state.view = view || "runs";
   state.id = decodeURIComponent(id);
-  state.experiment = fields.get("e") ?? "";
+  state.experiment = fields.get("e") ?? rest[0] ?? "";
   state.filter = fields.get("f") ?? "";
   state.order = fields.get("o") ?? "";
   state.columns = fields.has("c") ? fields.get("c").split("\n").filter(Boolean) : null;

@@ -167,6 +167,10 @@ fn a_browser_shows_the_runs() {
     stands_out(&mut page);
     governs(&mut page, &server, &runs[0]);
     proves(&mut page, &runs[0]);
+
+    // The links that MLflow's clients print lead to the run.
+    page.run(&format!("location.hash = '#/experiments/0/runs/{}'", runs[0]));
+    page.wait_for("document.querySelectorAll('.card').length >= 1 && document.querySelector('details.near')");
     assert_eq!(page.value("document.querySelectorAll('p.error:not([hidden])').length"), json!(0));
     assert_eq!(page.complaints(), Vec::<String>::new(), "the page's console is clean");
 }
