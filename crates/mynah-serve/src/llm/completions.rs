@@ -10,7 +10,7 @@ use super::failure::{Dialect, Failure, Outcome};
 use super::generation::{Generation, Step, finish_reason, fresh_id, now_s, usage_json};
 use super::input::{Input, shown};
 use super::model::{ServedModel, Tokens};
-use super::stream::{EventWriter, Gone};
+use super::stream::{EventWriter, Stopped};
 use super::{json_response, sampling, stream};
 
 /// Prompts of one request.
@@ -35,10 +35,10 @@ struct Plan {
 
 pub(crate) async fn answer(app: &App, mut body: Input, client: String) -> Outcome<Response<Body>> {
     let model = app.model(&mut body)?;
+    let request = app.request(&model, client);
     let (plan, generations, model) = app
         .work(move || {
-            let (plan, mut request) = read(&mut body, &model)?;
-            request.client = client;
+            let (plan, request) = read(&mut body, &model, request)?;
             body.finish()?;
             let start = |prompt: &Vec<u32>| Generation::start(&model.engine, request_for(&request, prompt));
             let generations = plan.prompts.iter().map(start).collect::<Outcome<Vec<_>>>()?;
@@ -66,9 +66,7 @@ pub(crate) async fn answer(app: &App, mut body: Input, client: String) -> Outcom
     })))
 }
 
-fn read(body: &mut Input, model: &ServedModel) -> Outcome<(Plan, Request)> {
-    let mut request = Request::new(Vec::new());
-    request.adapter = model.adapter;
+fn read(body: &mut Input, model: &ServedModel, mut request: Request) -> Outcome<(Plan, Request)> {
     sampling::read(body, &mut request)?;
     request.max_tokens = Some(body.count("max_tokens", 0, u64::from(u32::MAX))?.unwrap_or(MAX_TOKENS));
     let samples = body.count("n", 1, SAMPLES_MAX as u64)?.unwrap_or(1);
@@ -117,15 +115,15 @@ fn prompts(body: &mut Input, tokens: &dyn Tokens) -> Outcome<Vec<Vec<u32>>> {
     let bad = |message: String| Failure::field("prompt", message);
     let wanted = "a string, a list of strings, a list of token ids, or a list of such lists";
     let value = body.take("prompt").ok_or_else(|| body.absent("prompt"))?;
-    let encode = |text: &str| tokens.prompt_of_text(text);
+    let encode = |text: &str| tokens.prompt_of_text(text).map_err(bad);
     let prompts = match value {
-        Value::String(text) => vec![encode(&text)],
+        Value::String(text) => vec![encode(&text)?],
         Value::Array(items) if items.is_empty() => return Err(bad("prompt is an empty list".to_string())),
         Value::Array(items) if items[0].is_number() => vec![ids(&items, tokens)?],
         Value::Array(items) => items
             .iter()
             .map(|item| match item {
-                Value::String(text) => Ok(encode(text)),
+                Value::String(text) => encode(text),
                 Value::Array(inner) => ids(inner, tokens),
                 other => Err(bad(format!("prompt has {}; it must be {wanted}", shown(other)))),
             })
@@ -207,24 +205,6 @@ async fn whole(
                 return Ok((choices.collect(), usage));
             }
         }
-    }
-}
-
-/// Why a stream ends before its end.
-enum Stopped {
-    Gone,
-    Failed(Failure),
-}
-
-impl From<Failure> for Stopped {
-    fn from(failure: Failure) -> Stopped {
-        Stopped::Failed(failure)
-    }
-}
-
-impl From<Gone> for Stopped {
-    fn from(_: Gone) -> Stopped {
-        Stopped::Gone
     }
 }
 

@@ -33,6 +33,7 @@ mod tokens;
 mod turn;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -41,6 +42,7 @@ use axum::http::header::{CONTENT_TYPE, ORIGIN};
 use axum::http::{HeaderValue, Method, Response, StatusCode};
 use axum::middleware::{self, Next};
 use axum::routing::{get, post};
+use mynah_engine::live::Request as EngineRequest;
 use serde_json::Value;
 
 pub use config::LlmConfig;
@@ -49,6 +51,7 @@ pub use model::{Prompt, Prompter, ServedModel, Tokens};
 pub use server::LlmServer;
 
 use crate::body::Pieces;
+use crate::config::ServerConfig;
 use access::Access;
 use failure::{Dialect, Failure, Kind, Outcome};
 use input::Input;
@@ -56,6 +59,8 @@ use input::Input;
 /// What all requests share.
 pub(crate) struct App {
     config: LlmConfig,
+    /// The part of it that connections and bodies go by.
+    listening: ServerConfig,
     access: Access,
     models: Vec<ServedModel>,
 }
@@ -70,6 +75,16 @@ impl App {
             },
             None if self.engines().count() == 1 => Ok(self.models[0].clone()),
             None => Err(body.absent("model")),
+        }
+    }
+
+    /// What every request to the engine begins with.
+    pub(crate) fn request(&self, model: &ServedModel, client: String) -> EngineRequest {
+        EngineRequest {
+            client,
+            adapter: model.adapter,
+            deadline: self.config.request_seconds_max.map(Duration::from_secs),
+            ..EngineRequest::new(Vec::new())
         }
     }
 
@@ -164,8 +179,7 @@ fn client(request: &Request) -> String {
 
 /// The body of a request as JSON.
 async fn body(app: &App, request: Request) -> Outcome<Input> {
-    let config = app.config.listening();
-    let (limit, silence_ms) = (config.body_size_bytes_max as u64, config.body_silence_ms_max);
+    let (limit, silence_ms) = (app.listening.body_size_bytes_max as u64, app.listening.body_silence_ms_max);
     let bytes = async { Pieces::new(request.into_body(), limit, silence_ms)?.all().await }.await;
     let bytes = bytes.map_err(|error| {
         let kind = match error.code().status() {

@@ -7,14 +7,14 @@ use mynah_engine::live::{Codec, EngineHandle};
 
 /// Text into ids and back, as the model's tokenizer does it.
 pub trait Tokens: Codec {
-    /// The ids of a text in which special tokens may be written by their names: what a chat template gives.
-    fn encode_with_special(&self, text: &str) -> Vec<u32>;
-
     /// The id of a special token by its name.
     fn id_of(&self, name: &str) -> Option<u32>;
 
     /// The ids of a bare prompt: with what the tokenizer puts before every text (a beginning-of-text token).
-    fn prompt_of_text(&self, text: &str) -> Vec<u32>;
+    ///
+    /// # Errors
+    /// One line, when the tokenizer has no token for something in the text.
+    fn prompt_of_text(&self, text: &str) -> std::result::Result<Vec<u32>, String>;
 }
 
 /// How a conversation becomes the model's prompt.
@@ -61,8 +61,13 @@ pub struct ServedModel {
 }
 
 impl ServedModel {
-    /// Whether its answers have marks that must be seen to take them apart.
-    pub(crate) fn has_marks(&self) -> bool {
-        self.tool_format != ToolFormat::None || self.thinking.is_some()
+    /// How an answer is taken apart. Without tools, what looks like a call is text; the channels of GPT-OSS are there all
+    /// the same.
+    pub(crate) fn format(&self, has_tools: bool) -> ToolFormat {
+        match self.tool_format {
+            ToolFormat::GptOss => ToolFormat::GptOss,
+            other if has_tools => other,
+            _ => ToolFormat::None,
+        }
     }
 }

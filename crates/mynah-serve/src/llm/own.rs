@@ -44,10 +44,6 @@ impl Codec for OwnTokens {
 }
 
 impl Tokens for OwnTokens {
-    fn encode_with_special(&self, text: &str) -> Vec<u32> {
-        self.tokenizer.encode_with_special(text)
-    }
-
     fn id_of(&self, name: &str) -> Option<u32> {
         match self.tokenizer.encode_with_special(name).as_slice() {
             [id] if self.tokenizer.is_special(*id) => Some(*id),
@@ -55,10 +51,10 @@ impl Tokens for OwnTokens {
         }
     }
 
-    fn prompt_of_text(&self, text: &str) -> Vec<u32> {
+    fn prompt_of_text(&self, text: &str) -> std::result::Result<Vec<u32>, String> {
         let mut ids = vec![self.tokenizer.special(Special::Bos)];
         ids.extend(self.tokenizer.encode_ordinary(text));
-        ids
+        Ok(ids)
     }
 }
 

@@ -294,16 +294,12 @@ impl Codec for TextTokens {
 }
 
 impl Tokens for TextTokens {
-    fn encode_with_special(&self, text: &str) -> Vec<u32> {
-        self.tokenizer.encode_with_special(text).unwrap_or_default()
-    }
-
     fn id_of(&self, name: &str) -> Option<u32> {
         self.tokenizer.id_of(name)
     }
 
-    fn prompt_of_text(&self, text: &str) -> Vec<u32> {
-        self.tokenizer.encode_document(text).unwrap_or_default()
+    fn prompt_of_text(&self, text: &str) -> std::result::Result<Vec<u32>, String> {
+        self.tokenizer.encode_document(text).map_err(|error| error.to_string())
     }
 }
 
@@ -319,6 +315,9 @@ impl Prompter for TemplatePrompter {
         conversation: &Conversation,
         options: &RenderOptions,
     ) -> std::result::Result<Prompt, String> {
+        if !conversation.tools.is_empty() && !self.template.capabilities(true).tools {
+            return Err("this model's chat template knows no tools; send none".to_string());
+        }
         let text = self.template.render(conversation, options).map_err(|error| error.to_string())?;
         let ids = self.tokens.tokenizer.encode_with_special(&text).map_err(|error| error.to_string())?;
         let in_reasoning = Thinking::detect(self.template.source())

@@ -2,7 +2,6 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::access::Access;
 use super::config::LlmConfig;
@@ -35,9 +34,9 @@ impl LlmServer {
                 return Err(Error::new(ErrorKind::Setting, message));
             }
         }
-        let (listener, address) = listen(&config.listening())?;
-        let access = Access::new(&config);
-        Ok(LlmServer { app: Arc::new(App { config, access, models }), listener, address })
+        let (listening, access) = (config.listening(), Access::new(&config));
+        let (listener, address) = listen(&listening)?;
+        Ok(LlmServer { app: Arc::new(App { config, listening, access, models }), listener, address })
     }
 
     /// The address it listens on, with the port that the system chose if it was asked to.
@@ -51,11 +50,10 @@ impl LlmServer {
     /// # Errors
     /// `System` when the system refuses threads, sockets or signal handlers.
     pub fn run(self) -> Result<()> {
-        let (config, app) = (self.app.config.listening(), Arc::clone(&self.app));
-        let grace = Duration::from_millis(config.shutdown_grace_ms);
-        let drained = Arc::clone(&app);
-        run_until_signal(&config, router(app), self.listener, move || drain(&drained))?;
-        stop(&self.app, grace);
+        let drained = Arc::clone(&self.app);
+        let router = router(Arc::clone(&self.app));
+        run_until_signal(&self.app.listening, router, self.listener, move || drain(&drained))?;
+        stop(&self.app);
         Ok(())
     }
 
@@ -64,8 +62,8 @@ impl LlmServer {
     /// # Errors
     /// `System` when the system refuses threads or sockets.
     pub fn start(self) -> Result<RunningServer> {
-        let config = self.app.config.listening();
-        start_in_thread(&config, router(self.app), self.listener, self.address)
+        let router = router(Arc::clone(&self.app));
+        start_in_thread(&self.app.listening, router, self.listener, self.address)
     }
 }
 
@@ -74,7 +72,7 @@ fn drain(app: &App) {
 }
 
 /// What is still running after the connections have been closed ends.
-fn stop(app: &App, _: Duration) {
+fn stop(app: &App) {
     for model in app.engines() {
         model.engine.shutdown();
         model.engine.join();

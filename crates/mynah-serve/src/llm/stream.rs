@@ -11,6 +11,8 @@ use http_body::{Body as HttpBody, Frame};
 use serde_json::Value;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
+use super::failure::Failure;
+
 /// Events that wait for a slow client before the writing task does.
 const WAITING_MAX: usize = 32;
 
@@ -59,6 +61,25 @@ impl EventWriter {
     /// Ends when the client has gone; for waiting beside the engine.
     pub(crate) async fn gone(&self) {
         self.0.closed().await;
+    }
+}
+
+/// Why a stream ends before its end.
+#[derive(Debug)]
+pub(crate) enum Stopped {
+    Gone,
+    Failed(Failure),
+}
+
+impl From<Failure> for Stopped {
+    fn from(failure: Failure) -> Stopped {
+        Stopped::Failed(failure)
+    }
+}
+
+impl From<Gone> for Stopped {
+    fn from(_: Gone) -> Stopped {
+        Stopped::Gone
     }
 }
 

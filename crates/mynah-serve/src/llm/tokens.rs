@@ -20,7 +20,9 @@ pub(crate) async fn tokenize(app: &App, mut body: Input) -> Outcome<Response<Bod
         } else {
             let text = body.text_needed("prompt")?;
             match body.flag("add_special_tokens")?.unwrap_or(true) {
-                true => model.tokens.prompt_of_text(&text),
+                true => {
+                    model.tokens.prompt_of_text(&text).map_err(|why| Failure::field("prompt", why))?
+                }
                 false => model.tokens.encode(&text),
             }
         };

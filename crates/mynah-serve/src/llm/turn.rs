@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use mynah_chat::{
-    Choice as CallChoice, Conversation, Event, GrammarOptions, Parser, RenderOptions, Thinking, Tool, grammar,
+    Choice as CallChoice, Conversation, Event, GrammarOptions, Parser, RenderOptions, Thinking, Tool,
+    ToolFormat, grammar,
 };
 use mynah_engine::live::{ConstraintSource, Finish, PieceToken, Request, Usage};
 
@@ -65,9 +66,10 @@ impl Ask {
                 None => format.map(|(_, source)| source),
             };
         // The marks of calls and reasoning are special tokens in many models.
-        request.show_special |= model.has_marks();
+        let format = model.format(!conversation.tools.is_empty());
+        request.show_special |= format != ToolFormat::None || thinking.is_some();
         let samples = request.samples;
-        let parser = || Parser::new(model.tool_format, &conversation.tools, thinking.clone());
+        let parser = || Parser::new(format, &conversation.tools, thinking.clone());
         let parsers = (0..samples).map(|_| Some(parser())).collect();
         let prompt_tokens = request.prompt.len();
         let generation = Generation::start(&model.engine, request)?;

@@ -121,16 +121,12 @@ impl Codec for Bytes {
 }
 
 impl Tokens for Bytes {
-    fn encode_with_special(&self, text: &str) -> Vec<u32> {
-        self.encode(text)
-    }
-
     fn id_of(&self, _: &str) -> Option<u32> {
         None
     }
 
-    fn prompt_of_text(&self, text: &str) -> Vec<u32> {
-        self.encode(text)
+    fn prompt_of_text(&self, text: &str) -> Result<Vec<u32>, String> {
+        Ok(self.encode(text))
     }
 }
 

@@ -109,3 +109,11 @@ fn other_origins_and_names_are_refused_without_a_key() {
         call(&allowed, "POST", "/v1/chat/completions", "origin: https://app.example\r\n", text.as_bytes());
     assert_eq!(answer.status, 200);
 }
+
+#[test]
+fn an_answer_that_takes_too_long_is_given_up() {
+    let server = serve(LlmConfig { request_seconds_max: Some(0), ..LlmConfig::default() });
+    let body = json!({"messages": [{"role": "user", "content": "x"}], "max_tokens": 400});
+    let answer = post(&server, "/v1/chat/completions", &body);
+    assert_eq!((answer.status, &answer.json()["error"]["type"]), (504, &json!("server_error")));
+}

@@ -6,20 +6,21 @@ use mynah_engine::live::{Finish, PieceToken};
 use serde_json::{Map, Value, json};
 
 use super::ask::{Plan, read};
-use crate::llm::failure::{Dialect, Failure, Outcome};
+use crate::llm::failure::{Dialect, Outcome};
 use crate::llm::generation::{finish_reason, usage_json};
 use crate::llm::input::Input;
 use crate::llm::model::Tokens;
-use crate::llm::stream::{EventWriter, Gone};
+use crate::llm::stream::{EventWriter, Stopped};
 use crate::llm::turn::{Call, Part, Turn, Turns};
 use crate::llm::{App, json_response, stream};
 
 /// Answers a request.
 pub(crate) async fn answer(app: &App, mut body: Input, client: String) -> Outcome<Response<Body>> {
     let model = app.model(&mut body)?;
+    let request = app.request(&model, client);
     let (plan, turns) = app
         .work(move || {
-            let (plan, ask) = read(body, &model, client)?;
+            let (plan, ask) = read(body, request)?;
             Ok((plan, ask.start(&model)?))
         })
         .await?;
@@ -120,24 +121,6 @@ fn scores<'a>(tokens: &'a [PieceToken], codec: &'a dyn Tokens) -> impl Iterator<
         value["top_logprobs"] = found.top.iter().map(|(id, logprob)| one(*id, *logprob)).collect();
         Some(value)
     })
-}
-
-/// Why a stream ends before its end.
-enum Stopped {
-    Gone,
-    Failed(Failure),
-}
-
-impl From<Failure> for Stopped {
-    fn from(failure: Failure) -> Stopped {
-        Stopped::Failed(failure)
-    }
-}
-
-impl From<Gone> for Stopped {
-    fn from(_: Gone) -> Stopped {
-        Stopped::Gone
-    }
 }
 
 async fn write(writer: &EventWriter, plan: &Plan, mut turns: Turns) -> Result<(), Stopped> {

@@ -7,7 +7,6 @@ use serde_json::{Map, Value};
 use crate::llm::failure::{Failure, Outcome};
 use crate::llm::generation::{fresh_id, now_s};
 use crate::llm::input::{Input, shown};
-use crate::llm::model::ServedModel;
 use crate::llm::turn::{Ask, Choice};
 use crate::llm::{sampling, stream_usage};
 
@@ -29,10 +28,7 @@ pub(crate) struct Plan {
 }
 
 /// Reads all fields; what is unknown or cannot be honoured is refused.
-pub(crate) fn read(mut body: Input, model: &ServedModel, client: String) -> Outcome<(Plan, Ask)> {
-    let mut request = Request::new(Vec::new());
-    request.client = client;
-    request.adapter = model.adapter;
+pub(crate) fn read(mut body: Input, mut request: Request) -> Outcome<(Plan, Ask)> {
     sampling::read(&mut body, &mut request)?;
     let longest = u64::from(u32::MAX);
     let older = body.count("max_tokens", 1, longest)?;

@@ -6,18 +6,19 @@ use mynah_engine::live::{Finish, Request, StopCause, Usage};
 use serde_json::{Value, json};
 
 use super::ask::{Plan, conversation, read};
-use crate::llm::failure::{Dialect, Failure, Outcome};
+use crate::llm::failure::{Dialect, Outcome};
 use crate::llm::input::Input;
-use crate::llm::stream::{EventWriter, Gone};
+use crate::llm::stream::{EventWriter, Gone, Stopped};
 use crate::llm::turn::{self, Call, Part, Turn, Turns};
 use crate::llm::{App, json_response, stream};
 
 /// Answers a request.
 pub(crate) async fn answer(app: &App, mut body: Input, client: String) -> Outcome<Response<Body>> {
     let model = app.model(&mut body)?;
+    let request = app.request(&model, client);
     let (plan, turns) = app
         .work(move || {
-            let (plan, ask) = read(body, &model, client)?;
+            let (plan, ask) = read(body, request)?;
             Ok((plan, ask.start(&model)?))
         })
         .await?;
@@ -125,24 +126,6 @@ async fn whole(plan: &Plan, mut turns: Turns) -> Outcome<Response<Body>> {
         "content": blocks.0.iter().map(Block::json).collect::<Vec<_>>(), "stop_reason": reason,
         "stop_sequence": sequence, "usage": usage(&usage_found),
     })))
-}
-
-/// Why a stream ends before its end.
-enum Stopped {
-    Gone,
-    Failed(Failure),
-}
-
-impl From<Failure> for Stopped {
-    fn from(failure: Failure) -> Stopped {
-        Stopped::Failed(failure)
-    }
-}
-
-impl From<Gone> for Stopped {
-    fn from(_: Gone) -> Stopped {
-        Stopped::Gone
-    }
 }
 
 /// The block that is being written.

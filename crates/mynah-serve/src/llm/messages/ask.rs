@@ -8,7 +8,6 @@ use serde_json::{Map, Value};
 use crate::llm::failure::{Failure, Outcome};
 use crate::llm::generation::{fresh_id, fresh_seed, now_s};
 use crate::llm::input::{Input, object_at, shown};
-use crate::llm::model::ServedModel;
 use crate::llm::sampling;
 use crate::llm::turn::{Ask, Choice};
 
@@ -24,12 +23,9 @@ pub(crate) struct Plan {
 }
 
 /// Reads all fields; what is unknown or cannot be honoured is refused.
-pub(crate) fn read(mut body: Input, model: &ServedModel, client: String) -> Outcome<(Plan, Ask)> {
+pub(crate) fn read(mut body: Input, mut request: Request) -> Outcome<(Plan, Ask)> {
     let max_tokens =
         body.count("max_tokens", 1, u64::from(u32::MAX))?.ok_or_else(|| body.absent("max_tokens"))?;
-    let mut request = Request::new(Vec::new());
-    request.client = client;
-    request.adapter = model.adapter;
     request.max_tokens = Some(max_tokens);
     request.sampling.options = SamplingOptions {
         temperature: body.number("temperature", 0.0, 1.0)?.unwrap_or(1.0),
