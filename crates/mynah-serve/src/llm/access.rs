@@ -13,6 +13,7 @@ use axum::http::{HeaderMap, HeaderValue, Method};
 use super::config::LlmConfig;
 use super::failure::{Failure, Kind, Outcome};
 use crate::guard;
+use crate::llm::page;
 
 /// Paths that monitors call without a key.
 const OPEN_PATHS: [&str; 2] = ["/health", "/v1/health"];
@@ -45,7 +46,7 @@ impl Access {
 
     /// Lets a request in, and gives the name under which it is scheduled.
     pub(crate) fn check(&self, method: &Method, path: &str, headers: &HeaderMap) -> Outcome<String> {
-        if OPEN_PATHS.contains(&path) {
+        if OPEN_PATHS.contains(&path) || page::has(path) {
             return Ok(String::new());
         }
         self.check_origin(method, headers)?;

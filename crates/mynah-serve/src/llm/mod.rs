@@ -25,6 +25,7 @@ mod messages;
 mod model;
 mod observe;
 mod own;
+mod page;
 mod parts;
 mod sampling;
 mod server;
@@ -111,7 +112,7 @@ impl App {
 
 /// Everything that is answered.
 pub(crate) fn router(app: Arc<App>) -> Router {
-    Router::new()
+    page::routes()
         .route("/v1/chat/completions", post(chat_completions))
         .route("/v1/completions", post(text_completions))
         .route("/v1/messages", post(one_message))

@@ -10,9 +10,9 @@ use axum::routing::get;
 
 use crate::app::App;
 
-const HTML: &str = "text/html; charset=utf-8";
-const CSS: &str = "text/css; charset=utf-8";
-const SCRIPT: &str = "text/javascript; charset=utf-8";
+pub(crate) const HTML: &str = "text/html; charset=utf-8";
+pub(crate) const CSS: &str = "text/css; charset=utf-8";
+pub(crate) const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Path, kind, text.
 const FILES: &[(&str, &str, &str)] = &[
@@ -40,15 +40,16 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 
 pub(crate) fn routes() -> Router<Arc<App>> {
     FILES.iter().fold(Router::new(), |router, &(path, kind, text)| {
-        router.route(path, get(async move || file(kind, text)))
+        router.route(path, get(async move || file(kind, text, POLICY)))
     })
 }
 
-fn file(kind: &'static str, text: &'static str) -> Response<Body> {
+/// A file of a page, with what the page may load and run.
+pub(crate) fn file(kind: &'static str, text: &'static str, policy: &'static str) -> Response<Body> {
     let mut response = Response::new(Body::from(text));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response
 }

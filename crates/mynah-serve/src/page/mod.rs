@@ -14,7 +14,7 @@ use crate::fields::Fields;
 use crate::governance::Caller;
 use crate::router::{Endpoint, Handler};
 
-pub(crate) use assets::routes as asset_routes;
+pub(crate) use assets::{CSS, HTML, SCRIPT, file, routes as asset_routes};
 
 type Plain = fn(&Ledger, Fields) -> Reply;
 type Governed = fn(&Caller<'_>, Fields) -> Reply;
