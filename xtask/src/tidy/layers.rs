@@ -10,7 +10,7 @@ const LAYERS: &[(&str, u32)] = &[
     ("mynah-tokenizer", 1),
     ("mynah-trust", 1),
     ("mynah-chat", 1),
-    ("mynah-swap", 1),
+    ("mynah-swap", 2),
     ("mynah-tensor", 2),
     ("mynah-data", 2),
     ("mynah-ledger", 2),
