@@ -1,7 +1,7 @@
 # Operators, comparison, truthiness, dunder protocols, range, slice, unpacking.
 
 # === bool_values
-print(True + True, True * 5, -True, ~True if False else -2, True / 2, True == 1, False < True, True & False, True | False, True ^ True, not 0, bool("a"), bool([]))
+print(True + True, True * 5, -True, True / 2, True == 1, False < True, True & False, True | False, True ^ True, not 0, bool("a"), bool([]))
 
 # === bool_types
 print(type(True & True).__name__, type(True & 1).__name__, type(True + 0).__name__, isinstance(True, int), issubclass(bool, int), bool.__mro__)
@@ -301,7 +301,7 @@ except TypeError as e:
 class A:
     pass
 f = lambda: 0
-for src in ("A()[0]", "A()[0] = 1", "del A()[0]", "None[0]", "5[0]", "len[0]", "A[0]", "f[1]"):
+for src in ("A()[0]", "A()[0] = 1", "del A()[0]", "n = None; n[0]", "n = 5; n[0]", "len[0]", "A[0]", "f[1]"):
     try:
         exec(src)
     except TypeError as e:
