@@ -13,6 +13,7 @@
 //!
 //! This crate knows no HTTP, no MPI, no model and no tensor arithmetic: it moves bytes and decides.
 
+pub mod delta;
 mod dtype;
 mod error;
 mod hash;
