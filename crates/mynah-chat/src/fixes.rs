@@ -77,7 +77,7 @@ pub fn arguments_in_text(arguments: &str) -> Option<String> {
 }
 
 /// Arguments nested deeper are refused: JSON readers stop at 128.
-const DEPTH_MAX: usize = 120;
+pub(crate) const DEPTH_MAX: usize = 120;
 
 /// Whether a text is a JSON object that any reader can take. Numbers too large for a float pass, as they do in JSON: their
 /// text is handed on unread.

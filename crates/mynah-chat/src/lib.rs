@@ -12,6 +12,13 @@
 //! none cannot be taken back from a client, and text that speaks about tool calls is as common as calls. So the parser
 //! waits for the end of the call, and whatever is no call comes out as text, to the last byte.
 //!
+//! Where a client waits for long arguments (a file that is written), [`Parser::incremental`] passes them on once the call
+//! is certain: the events are the same, in smaller pieces ([`Event::CallStart`], several [`Event::CallArguments`],
+//! [`Event::CallEnd`]), for the formats whose arguments are plain JSON; others come whole as ever. A call that breaks off
+//! then has a start and no end, and the server should end the answer as one cut off.
+//!
+//! The example `parse_lines` runs the parser over JSON Lines.
+//!
 //! # What was rejected
 //!
 //! - A table of model names. Fine-tunes keep the name and change the format, so [`Capabilities`] are found by rendering

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{characters, parse, random_pieces};
+use common::{characters, parse, parse_incremental, random_pieces};
 use mynah_base::Rng;
 use mynah_chat::{Thinking, ToolFormat};
 
@@ -13,9 +13,18 @@ fn check_with(format: ToolFormat, thinking: Option<Thinking>, answer: &str, expe
     assert_eq!(parse(format, thinking.clone(), &[answer]), expect, "whole: {answer}");
     assert_eq!(parse(format, thinking.clone(), &characters(answer)), expect, "by character: {answer}");
     let mut rng = Rng::new(answer.len() as u64);
+    // Told of early, calls are the same unless they turn out to be none.
+    let early = parse_incremental(format, thinking.clone(), &[answer]);
+    assert!(early == expect || early.iter().any(|line| line.starts_with("cut ")), "early: {early:?}");
+    assert_eq!(parse_incremental(format, thinking.clone(), &characters(answer)), early, "early: {answer}");
     for _ in 0..8 {
         let pieces = random_pieces(answer, &mut rng);
         assert_eq!(parse(format, thinking.clone(), &pieces), expect, "in pieces: {pieces:?}");
+        assert_eq!(
+            parse_incremental(format, thinking.clone(), &pieces),
+            early,
+            "early in pieces: {pieces:?}"
+        );
     }
 }
 
@@ -521,6 +530,11 @@ fn random_answers_do_not_depend_on_the_pieces() {
             );
             let pieces = random_pieces(&answer, &mut rng);
             assert_eq!(parse(format, thinking.clone(), &pieces), whole, "{format:?} seed {seed}: {pieces:?}");
+            let early = parse_incremental(format, thinking.clone(), &[&answer]);
+            for pieces in [pieces, characters(&answer)] {
+                let cut = parse_incremental(format, thinking.clone(), &pieces);
+                assert_eq!(cut, early, "early: {format:?} seed {seed}: {pieces:?}");
+            }
             if !whole.iter().any(|line| line.starts_with("call ")) && format != ToolFormat::GptOss {
                 let squeeze = |text: &str| {
                     text.replace("<think>", "").replace("</think>", "").replace(char::is_whitespace, "")

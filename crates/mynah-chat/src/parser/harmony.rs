@@ -7,6 +7,7 @@
 //! ```
 
 use super::json::{is_object, some_name};
+use super::progress::{Progress, Reached};
 use super::scan::partial_suffix;
 use super::{Found, RawCall};
 use crate::conversation::Tool;
@@ -32,6 +33,8 @@ enum Kind {
     Reasoning,
     /// A call of this function; the second is its header, for the case that it is none.
     Call(String, String),
+    /// After the arguments of a call that was told of already.
+    CallRest,
 }
 
 #[derive(Debug)]
@@ -42,12 +45,24 @@ pub(super) struct Harmony {
     is_first: bool,
     /// Bytes of the buffer in which no end of the body begins.
     searched: usize,
+    /// Calls are told of before they are whole.
+    is_incremental: bool,
+    /// How far the arguments of such a call were read.
+    live: Option<Progress>,
 }
 
 impl Harmony {
-    pub(super) fn new(tools: &[Tool]) -> Self {
+    pub(super) fn new(tools: &[Tool], is_incremental: bool) -> Self {
         let tools = tools.iter().map(|tool| tool.name().to_string()).collect();
-        Self { tools, state: State::Between, buffer: String::new(), is_first: true, searched: 0 }
+        Self {
+            tools,
+            state: State::Between,
+            buffer: String::new(),
+            is_first: true,
+            searched: 0,
+            is_incremental,
+            live: None,
+        }
     }
 
     pub(super) fn push(&mut self, text: &str) -> Vec<Found> {
@@ -170,6 +185,19 @@ impl Harmony {
     fn body(&mut self, text: &str, kind: &Kind, is_end: bool, found: &mut Vec<Found>) -> Option<usize> {
         let from = text.floor_char_boundary(self.searched.min(text.len()));
         let end = body_end(text, from);
+        if let Kind::Call(name, _) = kind
+            && self.is_incremental
+        {
+            let brace = text.len() - text.trim_start().len();
+            if self.live.is_none() && text[brace..].starts_with('{') {
+                found.push(Found::Begin(None, name.clone()));
+                self.live = Some(Progress::new());
+                return Some(brace);
+            }
+            if self.live.is_some() {
+                return self.arguments(text, end, is_end, found);
+            }
+        }
         if let Kind::Call(name, header) = kind {
             let Some((at, length)) = end.or_else(|| is_end.then_some((text.len(), 0))) else {
                 self.searched = text.len().saturating_sub("<|channel|>".len());
@@ -188,6 +216,18 @@ impl Harmony {
             }
             self.state = State::Between;
             return Some(at + consumed(text, at, length));
+        }
+        if *kind == Kind::CallRest {
+            let space = text.len() - text.trim_start().len();
+            let rest = &text[space..];
+            let is_mark = end.is_some_and(|(at, _)| at == space);
+            if !is_mark && !is_end && BODY_ENDS.iter().any(|mark| mark.starts_with(rest)) {
+                return None;
+            }
+            self.state = if is_mark { State::Between } else { State::Body(Kind::Text) };
+            return Some(
+                space + end.filter(|_| is_mark).map_or(0, |(at, length)| consumed(text, at, length)),
+            );
         }
         let said = |text: &str| match kind {
             Kind::Reasoning => Found::Reasoning(text.to_string()),
@@ -216,6 +256,41 @@ impl Harmony {
                 Some(sure)
             }
         }
+    }
+
+    /// More of the arguments of a call that was told of: what continues a JSON object is passed on.
+    fn arguments(
+        &mut self,
+        text: &str,
+        end: Option<(usize, usize)>,
+        is_end: bool,
+        found: &mut Vec<Found>,
+    ) -> Option<usize> {
+        let held = || BODY_ENDS.iter().map(|mark| partial_suffix(text, mark)).max().unwrap_or(0);
+        let sure = match end {
+            Some((at, _)) => at,
+            None if is_end => text.len(),
+            None => text.len() - held(),
+        };
+        let reached = self.live.as_mut()?.read(&text[..sure]);
+        let bytes = match reached {
+            Reached::End => sure,
+            Reached::Whole(bytes) | Reached::Broken(bytes) => bytes,
+        };
+        if bytes > 0 {
+            found.push(Found::Piece(text[..bytes].to_string()));
+        }
+        match reached {
+            Reached::End if end.is_none() => return (bytes > 0).then_some(bytes),
+            Reached::Whole(_) => {
+                found.push(Found::End);
+                self.state = State::Body(Kind::CallRest);
+            }
+            // Cut off by a mark, or not JSON: the rest is text.
+            Reached::End | Reached::Broken(_) => self.state = State::Body(Kind::Text),
+        }
+        self.live = None;
+        Some(bytes)
     }
 }
 

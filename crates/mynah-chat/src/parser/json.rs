@@ -121,7 +121,13 @@ pub(super) fn block(
 }
 
 /// Small models write one brace too many before the closing mark; it is dropped together with the mark.
-fn after_value(text: &str, calls: Vec<RawCall>, end: usize, close: &str, context: &Context) -> Next {
+pub(super) fn after_value(
+    text: &str,
+    calls: Vec<RawCall>,
+    end: usize,
+    close: &str,
+    context: &Context,
+) -> Next {
     let brace = skip_space(text, end);
     if text.as_bytes().get(brace) == Some(&b'}') {
         let after = skip_space(text, brace + 1);

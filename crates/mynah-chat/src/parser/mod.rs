@@ -1,13 +1,16 @@
 //! Parsers of what a model writes: text, reasoning and tool calls, told apart while they arrive.
 //!
 //! What comes out does not depend on how the text was cut into pieces. A call is reported when it is whole and right:
-//! anything that only looks like one comes out as text, to the last byte.
+//! anything that only looks like one comes out as text, to the last byte. ([`Parser::incremental`] reports calls of some
+//! formats earlier.)
 
 mod deepseek;
 mod gemma;
 mod harmony;
 mod json;
+mod live;
 mod markup;
+mod progress;
 mod python;
 mod scan;
 mod tagged;
@@ -41,7 +44,8 @@ pub enum Event {
         /// The next piece.
         delta: String,
     },
-    /// A call is whole.
+    /// A call is whole. One that was told of before ([`Parser::incremental`]) and is cut off or turns out malformed has
+    /// no end.
     CallEnd {
         /// Which call.
         index: usize,
@@ -68,11 +72,13 @@ struct RawCall {
 pub struct Parser {
     machine: Machine,
     calls: usize,
+    /// The name and the arguments so far of the last call told of before it was whole.
+    live: (String, String),
 }
 
 #[derive(Debug)]
 enum Machine {
-    Tagged(tagged::Tagged),
+    Tagged(Box<tagged::Tagged>),
     Harmony(harmony::Harmony),
 }
 
@@ -82,11 +88,34 @@ impl Parser {
     /// [`ToolFormat::None`], so that JSON the user asked for stays text; [`ToolFormat::GptOss`] stays as it is, since its
     /// channels carry the reasoning. `thinking` is `None` for models without reasoning.
     pub fn new(format: ToolFormat, tools: &[Tool], thinking: Option<Thinking>) -> Self {
+        Self::with(format, tools, thinking, false)
+    }
+
+    /// As [`Parser::new`], but a call's arguments are passed on while they arrive, as soon as the call is certain: after
+    /// the format's mark, the name (of one of `tools`, if there are any) and the opening brace of the arguments.
+    ///
+    /// The events are the same, and so are a call's joined [`Event::CallArguments`] and the arguments of its
+    /// [`Event::CallEnd`]; only bytes that continue a JSON object are passed on. What is given up: a call that was
+    /// told of and is then cut off or malformed cannot be taken back. It has no [`Event::CallEnd`], and the rest of it
+    /// is text.
+    ///
+    /// This needs arguments that are plain JSON: Hermes, Llama 3, Mistral, Nemotron, Kimi K2, DeepSeek V3 and V3.1,
+    /// GPT-OSS. Calls with tags around each value (Qwen3-Coder, MiniMax, GLM-4.5, DeepSeek V3.2, Gemma) or in Python's
+    /// syntax are reported whole, as are those that name the function after its arguments or give these as a text: their
+    /// arguments are only known when the call is.
+    pub fn incremental(format: ToolFormat, tools: &[Tool], thinking: Option<Thinking>) -> Self {
+        Self::with(format, tools, thinking, true)
+    }
+
+    fn with(format: ToolFormat, tools: &[Tool], thinking: Option<Thinking>, is_incremental: bool) -> Self {
         let machine = match format {
-            ToolFormat::GptOss => Machine::Harmony(harmony::Harmony::new(tools)),
-            _ => Machine::Tagged(tagged::Tagged::new(format, tools, thinking)),
+            ToolFormat::GptOss => Machine::Harmony(harmony::Harmony::new(tools, is_incremental)),
+            _ => {
+                let machine = tagged::Tagged::new(format, tools, thinking, is_incremental);
+                Machine::Tagged(Box::new(machine))
+            }
         };
-        Self { machine, calls: 0 }
+        Self { machine, calls: 0, live: Default::default() }
     }
 
     /// Takes the next piece of text.
@@ -108,7 +137,7 @@ impl Parser {
         self.events(found)
     }
 
-    /// How many calls were found so far; the finish reason is `tool_calls` when there are any.
+    /// How many calls were found so far, told-of ones included; the finish reason is `tool_calls` when there are any.
     pub fn calls(&self) -> usize {
         self.calls
     }
@@ -128,6 +157,19 @@ impl Parser {
                     events.push(Event::CallArguments { index, delta: arguments.clone() });
                     events.push(Event::CallEnd { index, name, arguments });
                 }
+                (Found::Begin(id, name), _) => {
+                    events.push(Event::CallStart { index: self.calls, id, name: name.clone() });
+                    self.calls += 1;
+                    self.live = (name, String::new());
+                }
+                (Found::Piece(delta), _) => {
+                    self.live.1.push_str(&delta);
+                    events.push(Event::CallArguments { index: self.calls - 1, delta });
+                }
+                (Found::End, _) => {
+                    let (name, arguments) = std::mem::take(&mut self.live);
+                    events.push(Event::CallEnd { index: self.calls - 1, name, arguments });
+                }
             }
         }
         events
@@ -140,6 +182,12 @@ enum Found {
     Text(String),
     Reasoning(String),
     Call(RawCall),
+    /// A call begins, before it is whole: its id and its name.
+    Begin(Option<String>, String),
+    /// More of that call's arguments.
+    Piece(String),
+    /// That call is whole.
+    End,
 }
 
 /// What a reader says of the text after a call's opening mark, or after a call.

@@ -1,5 +1,6 @@
 //! The machine for every format whose calls stand in the text between marks, or bare at its beginning.
 
+use super::live::{self, Begin, Live, Step};
 use super::scan::{Scan, partial_suffix, skip_space};
 use super::{Context, Found, Next, RawCall, deepseek, gemma, json, markup, python};
 use crate::conversation::Tool;
@@ -121,6 +122,8 @@ enum State {
     AtMark(usize, usize),
     /// After a call, in the same block.
     Inside,
+    /// In a call that was told of before it was whole.
+    Live,
 }
 
 #[derive(Debug)]
@@ -146,10 +149,18 @@ pub(super) struct Tagged {
     bare_names: Vec<String>,
     /// Marks that were found to begin no call only after reading far.
     failures: usize,
+    /// Calls are told of before they are whole.
+    is_incremental: bool,
+    live: Option<Live>,
 }
 
 impl Tagged {
-    pub(super) fn new(format: ToolFormat, tools: &[Tool], thinking: Option<Thinking>) -> Self {
+    pub(super) fn new(
+        format: ToolFormat,
+        tools: &[Tool],
+        thinking: Option<Thinking>,
+        is_incremental: bool,
+    ) -> Self {
         let has_bare_names = format == ToolFormat::Glm4;
         let bare_names =
             tools.iter().filter(|_| has_bare_names).map(|tool| format!("{}\n{{", tool.name())).collect();
@@ -169,6 +180,8 @@ impl Tagged {
             scan: Scan::default(),
             bare_names,
             failures: 0,
+            is_incremental,
+            live: None,
         }
     }
 
@@ -199,6 +212,7 @@ impl Tagged {
             let step = match self.state {
                 State::Outside => self.outside(text, is_end, found),
                 State::AtMark(..) | State::Inside => self.in_block(text, is_end, found),
+                State::Live => self.in_call(text, is_end, found),
             };
             match step {
                 Some(0) => {}
@@ -285,20 +299,27 @@ impl Tagged {
     fn in_block(&mut self, text: &str, is_end: bool, found: &mut Vec<Found>) -> Option<usize> {
         let (length, at, is_first) = match self.state {
             State::AtMark(length, at) => (length, at, true),
-            State::Inside | State::Outside => (0, 0, false),
+            State::Inside | State::Outside | State::Live => (0, 0, false),
         };
         let context = Context { tools: &self.tools, is_end };
+        if self.is_incremental {
+            match live::begin(self.format, text, at, is_first, &context) {
+                Begin::Call(id, name, live, end) => {
+                    self.before_call(found);
+                    found.push(Found::Begin(id, name));
+                    self.live = Some(*live);
+                    self.state = State::Live;
+                    self.after_call();
+                    return Some(end);
+                }
+                Begin::More if !is_end => return None,
+                Begin::More | Begin::No => {}
+            }
+        }
         match next(self.format, text, at, is_first, &mut self.scan, &context) {
             Next::More if !is_end => None,
             Next::Calls(calls, end) => {
-                // Line breaks set a call apart from the text before it; blanks alone may belong to the text.
-                if !self.is_fresh
-                    && !self.is_reasoning
-                    && !self.space.is_empty()
-                    && !self.space.contains('\n')
-                {
-                    found.push(Found::Text(std::mem::take(&mut self.space)));
-                }
+                self.before_call(found);
                 found.extend(
                     calls.into_iter().filter(|call: &RawCall| !call.name.is_empty()).map(Found::Call),
                 );
@@ -320,6 +341,32 @@ impl Tagged {
                 }
                 self.outside(text, is_end, found)
             }
+        }
+    }
+
+    /// One step in a call that was told of already, or between such calls of a list.
+    fn in_call(&mut self, text: &str, is_end: bool, found: &mut Vec<Found>) -> Option<usize> {
+        let context = Context { tools: &self.tools, is_end };
+        let live = self.live.as_mut()?;
+        match live.step(text, &mut self.scan, &context, found) {
+            Step::On(bytes) => Some(bytes),
+            Step::Over(bytes) => {
+                self.state = State::Inside;
+                Some(bytes)
+            }
+            Step::Broken(bytes) => {
+                self.state = State::Outside;
+                Some(bytes)
+            }
+            Step::Wait => None,
+        }
+    }
+
+    /// Line breaks set a call apart from the text before it; blanks alone may belong to the text.
+    fn before_call(&mut self, found: &mut Vec<Found>) {
+        let is_text = !self.is_fresh && !self.is_reasoning && !self.space.contains('\n');
+        if is_text && !self.space.is_empty() {
+            found.push(Found::Text(std::mem::take(&mut self.space)));
         }
     }
 

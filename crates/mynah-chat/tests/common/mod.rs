@@ -28,7 +28,17 @@ pub fn tools() -> Vec<Tool> {
 
 /// What an answer came out as: one line a piece, text and reasoning merged.
 pub fn parse(format: ToolFormat, thinking: Option<Thinking>, pieces: &[&str]) -> Vec<String> {
-    let mut parser = Parser::new(format, &tools(), thinking);
+    let lines = read(Parser::new(format, &tools(), thinking), pieces);
+    assert!(lines.iter().all(|line| !line.starts_with("cut ")), "every call ends: {lines:?}");
+    lines
+}
+
+/// As [`parse`], with calls told of while they arrive; a call without an end is a line `cut`.
+pub fn parse_incremental(format: ToolFormat, thinking: Option<Thinking>, pieces: &[&str]) -> Vec<String> {
+    read(Parser::incremental(format, &tools(), thinking), pieces)
+}
+
+fn read(mut parser: Parser, pieces: &[&str]) -> Vec<String> {
     let mut events = Vec::new();
     for piece in pieces {
         events.extend(parser.push(piece));
@@ -37,10 +47,14 @@ pub fn parse(format: ToolFormat, thinking: Option<Thinking>, pieces: &[&str]) ->
     let mut lines: Vec<String> = Vec::new();
     let mut started: Option<(usize, String, String)> = None;
     let mut add = |kind: &str, text: &str| match lines.last_mut() {
-        Some(line) if kind != "call " && line.starts_with(kind) => line.push_str(text),
+        Some(line) if matches!(kind, "text " | "think ") && line.starts_with(kind) => line.push_str(text),
         _ => lines.push(format!("{kind}{text}")),
     };
     for event in events {
+        let goes_on = matches!(event, Event::CallArguments { .. } | Event::CallEnd { .. });
+        if let Some((_, head, joined)) = started.take_if(|_| !goes_on) {
+            add("cut ", &format!("{head} {joined}"));
+        }
         match event {
             Event::Text(text) => add("text ", &text),
             Event::Reasoning(text) => add("think ", &text),
@@ -64,7 +78,9 @@ pub fn parse(format: ToolFormat, thinking: Option<Thinking>, pieces: &[&str]) ->
             }
         }
     }
-    assert!(started.is_none(), "every call ends");
+    if let Some((_, head, joined)) = started {
+        add("cut ", &format!("{head} {joined}"));
+    }
     lines
 }
 
