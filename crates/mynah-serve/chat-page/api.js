@@ -41,7 +41,7 @@ const failure = (error, facts) =>
 
 export async function models() {
   const found = await (await call("/v1/models")).json();
-  return found.data.map((model) => ({ id: model.id, context: model.max_model_len }));
+  return found.data.map((model) => ({ id: model.id, context: model.max_model_len, parent: model.parent }));
 }
 
 // What /health says, also when it says that the server is not well.

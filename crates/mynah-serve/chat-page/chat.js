@@ -8,6 +8,8 @@ import { add, branch, fresh, remove, turn, upTo } from "./tree.js";
 // How often an answer that is still coming is written down.
 const SAVE_MS = 1_000;
 
+const WRONG_SETTING = "A setting cannot be sent as it is.";
+
 const now_ms = () => performance.timeOrigin + performance.now();
 // Not crypto.randomUUID: browsers have that on https and localhost only.
 export const freshId = () => [...crypto.getRandomValues(new Uint8Array(12))].map((byte) => byte.toString(36).padStart(2, "0")).join("");
@@ -17,7 +19,7 @@ export class Chat {
   models = [];
   #store;
   #running = new Map(); // conversation id → { conversation, node, stopper }
-  #listeners = { change: [], grow: [], list: [], trouble: [] };
+  #listeners = { change: [], grow: [], list: [], trouble: [], refused: [] };
 
   constructor(store) {
     this.#store = store;
@@ -69,6 +71,7 @@ export class Chat {
     const conversation = id === this.current.id ? this.current : await this.#store.get(id);
     conversation.title = title.trim();
     await this.keep(conversation);
+    this.#tell("change");
   }
 
   async #save(...conversations) {
@@ -121,7 +124,7 @@ export class Chat {
     if (this.running) return { text: "The model is still answering; stop it first." };
     if (this.waiting) return { text: `The model waits for the result of ${this.waiting.calls.map((call) => call.name).join(", ")}.` };
     const { errors } = request(this.model, [], this.current.settings);
-    return errors && { text: "A setting cannot be sent as it is.", errors };
+    return errors && { text: WRONG_SETTING, errors };
   }
 
   say(content) {
@@ -172,7 +175,11 @@ export class Chat {
   async #answer(parent) {
     const conversation = this.current;
     const { body, errors } = request(this.model, upTo(conversation, parent), conversation.settings);
-    if (errors) return;
+    if (errors) {
+      this.#tell("change");
+      this.#tell("refused", { text: WRONG_SETTING, errors });
+      return;
+    }
     const node = add(conversation, parent, { id: freshId(), ...begin(this.model, now_ms()) });
     const stopper = new AbortController();
     this.#running.set(conversation.id, { conversation, node, stopper });

@@ -2,7 +2,7 @@
 import { byId } from "./dom.js";
 import { keep, kept } from "./kept.js";
 
-// `used()` is called with a new key in place.
+// `used()` is called when there is a new key, or none any more.
 export function startKeyForm(used) {
   const dialog = byId("key");
   byId("key-form").addEventListener("submit", (event) => {
@@ -11,10 +11,16 @@ export function startKeyForm(used) {
     dialog.close();
     used();
   });
+  byId("key-forget").addEventListener("click", () => {
+    keep("key", "");
+    dialog.close();
+    used();
+  });
   byId("key-cancel").addEventListener("click", () => dialog.close());
   return (why) => {
     byId("key-why").textContent = why;
     byId("key-value").value = kept("key");
+    byId("key-forget").hidden = !kept("key");
     if (!dialog.open) dialog.showModal();
     byId("key-value").select();
   };

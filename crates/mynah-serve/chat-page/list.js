@@ -22,6 +22,8 @@ export class List {
   }
 
   draw() {
+    // A name that is being written is left alone.
+    if (this.#renaming && this.node.querySelector("input")) return;
     const words = byId("find").value.toLowerCase().split(/\s+/).filter(Boolean);
     const found = this.#heads.filter((head) => words.every((word) => head.title.toLowerCase().includes(word)));
     this.node.replaceChildren(...found.map((head) => this.#item(head)));

@@ -38,8 +38,8 @@ startTheme();
 const store = await openStore();
 const chat = new Chat(store);
 const list = new List(chat, store, notice);
-const panel = new Panel(chat);
 const askKey = startKeyForm(loadModels);
+const panel = new Panel(chat, () => askKey("The key that is sent to this server, where it asks for one."));
 const actions = {
   key: { label: "Enter a key", run: () => askKey("This server answers only with one of its keys.") },
   new: { label: "New conversation", run: () => begin() },
@@ -53,8 +53,7 @@ const look = watchHealth();
 function send(text) {
   const { obstacle } = chat;
   if (obstacle) {
-    const name = Object.keys(obstacle.errors ?? {})[0];
-    notice(obstacle.text, ...(name ? [button("Show it", () => panel.show(name))] : []));
+    refuse(obstacle);
     return false;
   }
   notice("");
@@ -62,9 +61,15 @@ function send(text) {
   return true;
 }
 
+function refuse({ text, errors = {} }) {
+  const name = Object.keys(errors)[0];
+  notice(text, ...(name ? [button("Show it", () => panel.show(name))] : []));
+}
+
 function begin() {
+  if (idOfAddress()) history.pushState(null, "", location.pathname);
+  notice("");
   chat.new();
-  history.pushState(null, "", location.pathname);
   if (narrow.matches) showList(false);
   byId("ask").focus();
 }
@@ -73,6 +78,7 @@ function draw() {
   const isSaved = chat.current.roots.length > 0;
   document.title = isSaved ? `${title(chat.current)} · Mynah chat` : "Mynah chat";
   if (isSaved && idOfAddress() !== chat.current.id) history.replaceState(null, "", `#/${chat.current.id}`);
+  else if (!isSaved && idOfAddress()) history.replaceState(null, "", location.pathname);
   keep("last", isSaved ? chat.current.id : "");
   byId("model").value = chat.model;
   thread.draw();
@@ -84,7 +90,7 @@ function draw() {
 async function loadModels() {
   try {
     chat.models = await models();
-    byId("model").replaceChildren(...chat.models.map(({ id }) => el("option", { value: id }, id)));
+    byId("model").replaceChildren(...chat.models.map(({ id, parent }) => el("option", { value: id }, parent ? `${id} (adapter of ${parent})` : id)));
     notice("");
   } catch (error) {
     if (error.status === 401) askKey(kept("key") ? "The server did not take the key that this browser has." : "This server answers only with one of its keys.");
@@ -138,6 +144,7 @@ chat.on("change", (finished) => {
 });
 chat.on("grow", (node) => thread.grow(node));
 chat.on("list", () => list.load());
+chat.on("refused", refuse);
 chat.on("trouble", (text) => notice(text));
 byId("model").addEventListener("change", (event) => {
   chat.model = event.target.value;

@@ -14,13 +14,14 @@ const EXAMPLE = JSON.stringify([{
 export class Panel {
   #parts = new Map(); // name → { option, field, error, node }
 
-  constructor(chat) {
+  constructor(chat, changeKey) {
     this.chat = chat;
     this.node = byId("settings");
     const groups = GROUPS.map((group) => el("fieldset", {}, el("legend", {}, group.title), group.options.map((option) => this.#option(option, group))));
     this.node.append(el("div", { class: "panel-head" }, el("h2", {}, "Settings"), button("Close", () => this.toggle(false))),
       el("p", { class: "quiet" }, "Of this conversation; new ones begin with the same. What is empty is left to the server."),
-      el("form", { onsubmit: (event) => event.preventDefault() }, groups), button("Clear all settings", () => this.#clear()));
+      el("form", { onsubmit: (event) => event.preventDefault() }, groups),
+      el("p", { class: "row" }, button("Clear all settings", () => this.#clear()), button("API key…", changeKey)));
     byId("open-settings").addEventListener("click", () => this.toggle(this.node.hidden));
     this.node.addEventListener("keydown", (event) => {
       if (event.key === "Escape" && !chat.running) this.toggle(false);

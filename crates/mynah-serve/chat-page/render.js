@@ -6,6 +6,8 @@ const TAGS = { strong: "strong", emphasis: "em", strike: "s", code: "code" };
 
 // Draws a text into a node. Blocks that have not changed since the last time stay, so that a growing answer keeps its selection.
 export function draw(node, text) {
+  if (node.drawnText === text) return;
+  node.drawnText = text;
   const found = blocks(text);
   const before = node.drawn ?? [];
   let same = 0;

@@ -29,6 +29,7 @@ export function request(model, nodes, settings) {
   const { body, system, errors } = fields(settings);
   if (Object.keys(errors).length) return { errors };
   return {
-    body: { model, messages: messages(nodes, system), ...body, stream: true, stream_options: { include_usage: true } },
+    // Without a name the server takes its only model.
+    body: { ...(model && { model }), messages: messages(nodes, system), ...body, stream: true, stream_options: { include_usage: true } },
   };
 }
