@@ -1,100 +1,98 @@
-"""llama.cpp's side of `--example step_speed` of mynah-models: prompt and decode rates of a GGUF file.
+"""llama.cpp's side of `cargo xtask bench engine`: the cases of crates/mynah-models/examples/bench_engine.rs.
 
-    python xtask/peers/step_speed.py llama-q8.gguf --make --format q8_0     # a random Llama of 0.35 B weights
-    cargo run --release -p mynah-models --example step_speed -- llama-q8.gguf none 1
-    python xtask/peers/step_speed.py llama-q8.gguf --threads 2
+    cargo xtask bench engine                 # both sides in turns
+    python3 xtask/peers/step_speed.py --models target/bench-models --threads 2
 
-Needs numpy and gguf to make a file, llama-cpp-python to measure. Run both in turns, and quote the ratio.
+Calls llama.cpp's own functions (llama_batch, llama_decode) through llama-cpp-python, without its Python sampling; our
+worker has written the models. Logits are computed for the last token of each sequence, as on our side.
 """
 
 import argparse
 import json
+import pathlib
+import re
+import resource
+import sys
 import time
 
-WIDTH, FEED_FORWARD, LAYERS, VOCABULARY, HEADS = 1024, 2816, 24, 32_000, 16
-PROMPT, DECODED = 512, 24
+import llama_cpp
+
+OURS = pathlib.Path(__file__).resolve().parents[2] / "crates/mynah-models/examples/bench_engine.rs"
+BEFORE, STREAMS, CONTEXT = 16, 8, 640
 
 
-def make(path, name):
-    import gguf
-    import numpy
+class Model:
+    def __init__(self, path, threads):
+        parameters = llama_cpp.llama_model_default_params()
+        parameters.n_gpu_layers = 0
+        self.model = llama_cpp.llama_model_load_from_file(str(path).encode(), parameters)
+        if not self.model:
+            sys.exit(f"llama.cpp cannot load {path}")
+        parameters = llama_cpp.llama_context_default_params()
+        parameters.n_ctx = CONTEXT * STREAMS
+        parameters.n_batch = parameters.n_ubatch = 512
+        parameters.n_seq_max = STREAMS
+        parameters.n_threads = parameters.n_threads_batch = threads
+        self.context = llama_cpp.llama_init_from_model(self.model, parameters)
+        if not self.context:
+            sys.exit("llama.cpp cannot make a context")
+        self.batch = llama_cpp.llama_batch_init(512, 0, STREAMS)
+        vocabulary = llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(self.model))
+        self.tokens = [i * 37 % (vocabulary - 300) + 300 for i in range(512)]
 
-    kind = gguf.GGMLQuantizationType[name.upper()]
-    random = numpy.random.default_rng(0)
-    file = gguf.GGUFWriter(path, "llama")
-    file.add_context_length(4096)
-    file.add_embedding_length(WIDTH)
-    file.add_block_count(LAYERS)
-    file.add_feed_forward_length(FEED_FORWARD)
-    file.add_head_count(HEADS)
-    file.add_head_count_kv(HEADS)
-    file.add_layer_norm_rms_eps(1e-5)
-    file.add_rope_dimension_count(WIDTH // HEADS)
-    file.add_vocab_size(VOCABULARY)
-    words = [b"<unk>", b"<s>", b"</s>"] + [b"<0x%02X>" % byte for byte in range(256)]
-    words += [b"t%d" % number for number in range(VOCABULARY - len(words))]
-    file.add_tokenizer_model("llama")
-    file.add_token_list(words)
-    file.add_token_scores([0.0] * VOCABULARY)
-    file.add_token_types([2, 3, 3] + [6] * 256 + [1] * (VOCABULARY - 259))
-    file.add_bos_token_id(1)
-    file.add_eos_token_id(2)
+    def clear(self):
+        llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(self.context), False)
 
-    def matrix(tensor, rows, columns):
-        values = random.standard_normal((rows, columns), dtype=numpy.float32) / numpy.float32(columns**0.5)
-        file.add_tensor(tensor, gguf.quants.quantize(values, kind), raw_dtype=kind)
+    def step(self, sequences, start, tokens):
+        batch, at = self.batch, 0
+        for sequence in range(sequences):
+            for i, token in enumerate(tokens):
+                batch.token[at], batch.pos[at] = token, start + i
+                batch.n_seq_id[at] = 1
+                batch.seq_id[at][0] = sequence
+                batch.logits[at] = i == len(tokens) - 1
+                at += 1
+        batch.n_tokens = at
+        if llama_cpp.llama_decode(self.context, batch) != 0:
+            sys.exit("llama_decode failed")
+        # Waits for the result.
+        return llama_cpp.llama_get_logits_ith(self.context, at - 1)[0]
 
-    ones = numpy.ones(WIDTH, dtype=numpy.float32)
-    matrix("token_embd.weight", VOCABULARY, WIDTH)
-    file.add_tensor("output_norm.weight", ones)
-    matrix("output.weight", VOCABULARY, WIDTH)
-    for layer in range(LAYERS):
-        for norm in ("attn_norm", "ffn_norm"):
-            file.add_tensor(f"blk.{layer}.{norm}.weight", ones)
-        for part in ("attn_q", "attn_k", "attn_v", "attn_output"):
-            matrix(f"blk.{layer}.{part}.weight", WIDTH, WIDTH)
-        for part in ("ffn_gate", "ffn_up"):
-            matrix(f"blk.{layer}.{part}.weight", FEED_FORWARD, WIDTH)
-        matrix(f"blk.{layer}.ffn_down.weight", WIDTH, FEED_FORWARD)
-    file.write_header_to_file()
-    file.write_kv_data_to_file()
-    file.write_tensors_to_file()
-    file.close()
-
-
-def measure(path, threads, rounds):
-    import llama_cpp
-
-    model = llama_cpp.Llama(path, n_ctx=1024, n_batch=PROMPT, n_threads=threads, n_threads_batch=threads, verbose=False)
-    tokens = [number * 37 % 30_000 + 300 for number in range(PROMPT)]
-    prefill, decode = 0.0, 0.0
-    for _ in range(rounds):
-        model.reset()
+    def measure(self, what, small):
+        self.clear()
+        if what == "prefill-512":
+            start = time.perf_counter()
+            self.step(1, 0, self.tokens)
+            return time.perf_counter() - start, len(self.tokens)
+        sequences = {"decode": 1, "streams-8": STREAMS}[what]
+        self.step(sequences, 0, self.tokens[:BEFORE])
+        count = 2 if small else 32
         start = time.perf_counter()
-        model.eval(tokens)
-        prefill = max(prefill, PROMPT / (time.perf_counter() - start))
-        model.reset()
-        model.eval(tokens[:16])
-        start = time.perf_counter()
-        for token in tokens[:DECODED]:
-            model.eval([token])
-        decode = max(decode, DECODED / (time.perf_counter() - start))
-    print(json.dumps({"version": llama_cpp.__version__, "prefill_512": round(prefill, 1), "decode": round(decode, 1)}))
+        for i in range(count):
+            self.step(sequences, BEFORE + i, self.tokens[i : i + 1])
+        return time.perf_counter() - start, count * sequences
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("path")
-    parser.add_argument("--make", action="store_true")
-    parser.add_argument("--format", choices=["q8_0", "q4_0"], default="q8_0")
+    parser.add_argument("--models", required=True)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=2)
-    chosen = parser.parse_args()
-    if chosen.make:
-        make(chosen.path, chosen.format)
-    else:
-        measure(chosen.path, chosen.threads, chosen.rounds)
+    parser.add_argument("--small", action="store_true")
+    options, _ = parser.parse_known_args()
+    # Its log is one line a tensor.
+    quiet = llama_cpp.llama_log_callback(lambda *_: None)
+    llama_cpp.llama_log_set(quiet, None)
+    shape = "tiny" if options.small else "0.35b"
+    folder = pathlib.Path(options.models)
+    models = {name: Model(folder / f"random-{shape}-{name}.gguf", options.threads) for name in ("q8_0", "q4_0")}
+    cases = re.findall(r'^    "(q[48]_0-[a-z0-9-]+)",$', OURS.read_text(), re.M)
+    print(json.dumps({"ready": True, "version": llama_cpp.__version__, "cases": cases}), flush=True)
+    for line in sys.stdin:
+        name = line.strip()
+        kind, what = name.split("-", 1)
+        seconds, work = models[kind].measure(what, options.small)
+        print(json.dumps({"case": name, "seconds": seconds, "work": work, "unit": "token"}), flush=True)
+    print(json.dumps({"peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}), flush=True)
 
 
-if __name__ == "__main__":
-    main()
+main()

@@ -58,6 +58,9 @@ enum Command {
     Chat(commands::chat::Arguments),
     /// Serve a model to OpenAI's and Anthropic's clients
     Serve(Box<commands::serve::Serve>),
+    /// Measure how fast this machine serves a model
+    #[command(subcommand)]
+    Bench(commands::bench::Command),
     /// Let a model continue a text
     Sample(commands::sample::Arguments),
     /// Train a base model, or fine-tune one on conversations
@@ -121,6 +124,7 @@ fn run(command: Command) -> Result<()> {
         Command::Tok(command) => commands::tok::run(&command),
         Command::Data(command) => commands::data::run(&command),
         Command::Serve(arguments) => commands::serve::run(&arguments),
+        Command::Bench(command) => commands::bench::run(&command),
         Command::Flow(command) => commands::flow::run(&command),
         Command::Runs(command) => commands::runs::run(&command),
     }

@@ -23,6 +23,7 @@ mod families;
 mod files;
 mod load;
 mod options;
+mod random;
 mod segment;
 mod step;
 
@@ -37,4 +38,5 @@ pub use files::gguf::{GgufHeader, GgufValue};
 pub use files::hub::resolve;
 pub use mynah_kernels::paged::KvFormat;
 pub use options::{LoadOptions, Quantize};
+pub use random::{RANDOM_SHAPES, RandomShape, write_random_model};
 pub use segment::{Logits, Segment};

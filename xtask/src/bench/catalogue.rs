@@ -13,6 +13,8 @@ pub enum Kind {
     Scaling,
     /// Cases with figures of their own, several workers of ours and several peers: see `ledger.rs`.
     Figures,
+    /// Rates against one peer, where each case has a ratio of its own to reach: see `engine.rs`.
+    Cases,
 }
 
 /// One benchmark.
@@ -133,6 +135,20 @@ pub const BENCHES: &[Bench] = &[
         kind: Kind::Figures,
         target: 1.0,
         single_thread: true,
+        case: None,
+        takes_files: false,
+    },
+    Bench {
+        name: "engine",
+        about: "decoding, prompts and 8 streams of a served model, tokens/s, against llama.cpp",
+        krate: "mynah-models",
+        example: "bench_engine",
+        peer: "llama.cpp",
+        script: "step_speed",
+        packages: "llama-cpp-python",
+        kind: Kind::Cases,
+        target: 1.5,
+        single_thread: false,
         case: None,
         takes_files: false,
     },

@@ -5,6 +5,7 @@
 //! line of the output is JSON for scripts; everything above it is for people.
 
 mod catalogue;
+mod engine;
 mod ledger;
 mod machine;
 mod report;
@@ -30,7 +31,7 @@ usage: cargo xtask bench NAME|all [options]
   --case TEXT      only cases whose name contains TEXT
   --small          tiny sizes, one round: to see that it runs, not to quote
   --ours-only      without the peer
-  --python PATH    the Python with the peer's packages (default: $MYNAH_PYTHON, then python3)
+  --python PATH    the Python with the peer's packages (default: $MYNAH_PYTHON, $PYTHON, then python3)
 
 The peer is a Python package; `pip install -r xtask/peers/requirements.txt` installs all of them.
 Exit code 2 when the peer cannot be started.
@@ -54,7 +55,8 @@ pub struct Options {
 
 /// The Python that has the peers' packages.
 pub fn python() -> String {
-    std::env::var("MYNAH_PYTHON").unwrap_or_else(|_| "python3".to_string())
+    let named = |name: &str| std::env::var(name).ok().filter(|path| !path.is_empty());
+    named("MYNAH_PYTHON").or_else(|| named("PYTHON")).unwrap_or_else(|| "python3".to_string())
 }
 
 /// Runs one benchmark or all.
@@ -168,6 +170,9 @@ fn one(bench: &Bench, options: &Options) -> Result<String, Failure> {
     if bench.kind == Kind::Figures {
         return ledger::run(bench, options, rounds);
     }
+    if bench.kind == Kind::Cases {
+        return engine::run(bench, options, rounds);
+    }
     let executable = worker::build(bench)?;
     let files = if bench.takes_files { text::files(options)? } else { Vec::new() };
     println!("\n{}: {}", bench.name, bench.about);
@@ -205,7 +210,7 @@ fn one(bench: &Bench, options: &Options) -> Result<String, Failure> {
             let sides = turns(workers, &cases, rounds)?;
             Ok(report::scaling(bench, &sides, options, top, rounds))
         }
-        Kind::Figures => Err(Failure::Broken("it has no single peer".to_string())),
+        Kind::Figures | Kind::Cases => Err(Failure::Broken("it is run elsewhere".to_string())),
     }
 }
 

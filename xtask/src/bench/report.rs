@@ -178,7 +178,7 @@ fn mean_rate(side: &Side) -> f64 {
 }
 
 /// Slowest and fastest round in percent of the median rate.
-fn spread(samples: &Samples) -> (f64, f64) {
+pub fn spread(samples: &Samples) -> (f64, f64) {
     let middle = median(&samples.seconds);
     let slowest = samples.seconds.iter().copied().fold(0.0, f64::max);
     let fastest = samples.seconds.iter().copied().fold(f64::INFINITY, f64::min);

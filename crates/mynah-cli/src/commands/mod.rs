@@ -1,5 +1,6 @@
 //! One file a command: its options with their help, and what it does with them.
 
+pub mod bench;
 pub mod chat;
 pub mod data;
 pub mod eval;

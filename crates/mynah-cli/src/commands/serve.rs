@@ -1,6 +1,6 @@
 //! `mynah serve`: a model behind OpenAI's and Anthropic's APIs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -75,27 +75,34 @@ pub struct Serve {
     record: RecordOptions,
 }
 
+/// What `--quantize` names.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Rounding {
+pub enum Rounding {
     /// 8 bits a weight
     Q8,
     /// 4 bits a weight
     Q4,
 }
 
+impl From<Rounding> for Quantize {
+    fn from(rounding: Rounding) -> Quantize {
+        match rounding {
+            Rounding::Q8 => Quantize::Q8,
+            Rounding::Q4 => Quantize::Q4,
+        }
+    }
+}
+
 /// Keys may come by the environment: a command line can be read by everybody on the machine.
 const KEY_VARIABLE: &str = "MYNAH_API_KEY";
 
 pub fn run(arguments: &Serve) -> Result<()> {
-    let (model, tokenizer) = find(arguments)?;
+    let (model, tokenizer) = find_model(arguments.model.as_deref(), arguments.tokenizer.as_deref())?;
     let page_tokens = LoadOptions::default().page_tokens;
     let load = LoadOptions {
         context_length: arguments.max_context,
         cache_pages: arguments.cache_tokens.map(|tokens| tokens.div_ceil(page_tokens)),
-        quantize: arguments.quantize.map(|rounding| match rounding {
-            Rounding::Q8 => Quantize::Q8,
-            Rounding::Q4 => Quantize::Q4,
-        }),
+        quantize: arguments.quantize.map(Quantize::from),
         max_slots: arguments.max_running.unwrap_or(LoadOptions::default().max_slots),
         ..LoadOptions::default()
     };
@@ -202,15 +209,15 @@ impl Watch {
     }
 }
 
-/// The model and, for a run of ours, its tokenizer.
-fn find(arguments: &Serve) -> Result<(String, Option<PathBuf>)> {
-    let named = arguments.model.as_ref().map(PathBuf::from);
+/// The model and, for a run of ours, its tokenizer; the last speedrun's where none is named.
+pub fn find_model(model: Option<&str>, tokenizer: Option<&Path>) -> Result<(String, Option<PathBuf>)> {
+    let named = model.map(PathBuf::from);
     // A folder of a run of ours, or nothing named: the model is inside it.
     let is_run = named.as_ref().is_none_or(|path| path.join("model/config.json").is_file());
     if !is_run {
-        return Ok((arguments.model.clone().unwrap_or_default(), arguments.tokenizer.clone()));
+        return Ok((model.unwrap_or_default().to_string(), tokenizer.map(Path::to_path_buf)));
     }
-    let folders = home::find_model(named.as_deref(), arguments.tokenizer.as_deref())?;
+    let folders = home::find_model(named.as_deref(), tokenizer)?;
     let model = folders.model.to_str().map(str::to_string);
     let model = model.ok_or_else(|| Failure::new("the path is not valid UTF-8").at_path(&folders.model))?;
     Ok((model, Some(folders.tokenizer)))
