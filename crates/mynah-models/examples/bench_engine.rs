@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use mynah_kernels::{cpu, pool};
-use mynah_models::{Decoder, LoadOptions, Logits, Quantize, RandomShape, Segment, write_random_model};
+use mynah_models::{
+    Decoder, KvFormat, LoadOptions, Logits, Quantize, RandomShape, Segment, write_random_model,
+};
 
 const CASES: &[&str] = &[
     "q8_0-decode",
@@ -47,6 +49,8 @@ pub fn run(arguments: &[String], input: impl BufRead, mut output: impl Write) ->
         let options = LoadOptions {
             cache_pages: Some((PAGES * STREAMS) as usize),
             context_length: Some(1024),
+            // As the peer's, and as `mynah serve` has it.
+            cache_format: KvFormat::F16,
             ..LoadOptions::default()
         };
         models.push((name, Decoder::open(&path.to_string_lossy(), &options)?));

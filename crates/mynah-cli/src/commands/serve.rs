@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use mynah_engine::live::{EngineHandle, EngineOptions, PromptLookup};
-use mynah_models::{LoadOptions, Quantize};
+use mynah_models::{KvFormat, LoadOptions, Quantize};
 use mynah_serve::{LlmConfig, LlmServer, ModelSource};
 use serde_json::{Value, json};
 
@@ -50,6 +50,9 @@ pub struct Serve {
     /// Longest prompt and answer together, in tokens (default: what the model allows)
     #[arg(long, value_name = "N")]
     max_context: Option<usize>,
+    /// How the cache keeps keys and values
+    #[arg(long, value_name = "FORMAT", default_value = "f16")]
+    cache_format: CacheFormat,
     /// Tokens that the cache holds for all requests together
     #[arg(long, value_name = "N")]
     cache_tokens: Option<usize>,
@@ -93,6 +96,27 @@ impl From<Rounding> for Quantize {
     }
 }
 
+/// What `--cache-format` names: a step reads all keys and values of its sequences, so their bytes are time.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum CacheFormat {
+    /// As computed
+    F32,
+    /// Half precision
+    F16,
+    /// 8 bits with a scale for each token and head
+    Q8,
+}
+
+impl From<CacheFormat> for KvFormat {
+    fn from(format: CacheFormat) -> KvFormat {
+        match format {
+            CacheFormat::F32 => KvFormat::F32,
+            CacheFormat::F16 => KvFormat::F16,
+            CacheFormat::Q8 => KvFormat::Q8,
+        }
+    }
+}
+
 /// Keys may come by the environment: a command line can be read by everybody on the machine.
 const KEY_VARIABLE: &str = "MYNAH_API_KEY";
 
@@ -103,6 +127,7 @@ pub fn run(arguments: &Serve) -> Result<()> {
         context_length: arguments.max_context,
         cache_pages: arguments.cache_tokens.map(|tokens| tokens.div_ceil(page_tokens)),
         quantize: arguments.quantize.map(Quantize::from),
+        cache_format: arguments.cache_format.into(),
         max_slots: arguments.max_running.unwrap_or(LoadOptions::default().max_slots),
         ..LoadOptions::default()
     };

@@ -10,6 +10,15 @@ use std::ops::Range;
 /// Rows of a tile: a multiple of the register tile's, whose scores of a block (24 KiB) stay in the first cache.
 pub(super) const ROWS_MAX: usize = 48;
 
+/// Up to this many rows a tile waits for its keys and values more than for its arithmetic.
+const ASKING_ROWS_MAX: usize = 8;
+
+#[derive(Clone, Copy)]
+enum Asked {
+    Keys,
+    Values,
+}
+
 /// Queries of a tile and the keys of a span.
 pub(super) struct Job<'a> {
     pub kv: &'a PagedKv,
@@ -49,6 +58,37 @@ impl Job<'_> {
         let (first, last) = (self.seen(rows.start).start, self.seen(rows.end - 1).end);
         let start = first.max(block).min(block + BLOCK);
         start..last.min(block + BLOCK).min(self.keys.end).max(start)
+    }
+
+    /// Asks for the keys or the values of these positions, into the second cache: they lie in pieces of a page and head,
+    /// too short for the processor to see where they go on.
+    #[inline(always)]
+    fn ask_for<T>(&self, positions: Range<usize>, what: Asked) {
+        let mut position = positions.start;
+        while position < positions.end {
+            let (page, offset) = self.place(position);
+            let tokens = (positions.end - position).min(self.kv.page_tokens - offset);
+            let (start, len) = match what {
+                // A dimension of the page after the other: nearly all of them are wanted.
+                Asked::Keys => (self.kv.keys_of::<T>(page, self.kv_head), self.kv.dim * self.kv.page_tokens),
+                Asked::Values => {
+                    let stride = self.kv.value_stride();
+                    (
+                        self.kv.values_of::<T>(page, self.kv_head).wrapping_add(offset * stride),
+                        tokens * stride,
+                    )
+                }
+            };
+            #[cfg(target_arch = "x86_64")]
+            for line in 0..(len * size_of::<T>()).div_ceil(64) {
+                use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+                // SAFETY: a prefetch reads nothing.
+                unsafe { _mm_prefetch::<_MM_HINT_T1>(start.cast::<i8>().wrapping_add(64 * line)) };
+            }
+            #[cfg(not(target_arch = "x86_64"))]
+            let _ = (start, len);
+            position += tokens;
+        }
     }
 
     /// Page and offset of a position.
@@ -113,7 +153,15 @@ fn span<S: Simd, T: Stored>(s: S, job: &Job<'_>, state: State<'_>, space: &mut [
     state.denominators.fill(0.0);
     let (scores, factors) = space.split_at_mut(rows * BLOCK);
     let seen = job.seen(0).start.max(job.keys.start)..job.keys.end;
+    // With many rows the arithmetic takes longer than the memory.
+    let asks = rows <= ASKING_ROWS_MAX;
+    if asks {
+        job.ask_for::<T>(seen.start..(seen.start + BLOCK).min(seen.end), Asked::Keys);
+    }
     for block in (seen.start / BLOCK * BLOCK..seen.end).step_by(BLOCK) {
+        if asks {
+            job.ask_for::<T>(block.max(seen.start)..(block + BLOCK).min(seen.end), Asked::Values);
+        }
         let mut row = 0;
         while row < rows {
             let count = group_of::<S>(rows - row);
@@ -131,6 +179,9 @@ fn span<S: Simd, T: Stored>(s: S, job: &Job<'_>, state: State<'_>, space: &mut [
                 let place = (&mut state.greatest[row], &mut state.denominators[row]);
                 factors[row] = softmax::<S, T>(s, job, seen, block, scores, place);
             }
+        }
+        if asks {
+            job.ask_for::<T>(block + BLOCK..(block + 2 * BLOCK).min(seen.end), Asked::Keys);
         }
         let mut row = 0;
         while row < rows {

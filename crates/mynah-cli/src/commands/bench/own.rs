@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use mynah_engine::live::{EngineHandle, Event, Request};
 use mynah_kernels::probe;
-use mynah_models::{Decoder, LoadOptions, Quantize, RandomShape, write_random_model};
+use mynah_models::{Decoder, KvFormat, LoadOptions, Quantize, RandomShape, write_random_model};
 use mynah_serve::{LlmConfig, LlmServer, ModelSource, RunningServer};
 
 use super::client::{Address, Connection};
@@ -65,7 +65,8 @@ pub struct Own {
 impl Own {
     pub fn start(model: &str, tokenizer: Option<PathBuf>, quantize: Option<Quantize>) -> Result<Own> {
         let begin = Instant::now();
-        let load = LoadOptions { quantize, ..LoadOptions::default() };
+        // As `mynah serve` has it.
+        let load = LoadOptions { quantize, cache_format: KvFormat::F16, ..LoadOptions::default() };
         let source = ModelSource { model: model.to_string(), tokenizer, load, ..ModelSource::default() };
         let served = source.load()?;
         let (name, engine, tokens) = (served.name.clone(), served.engine.clone(), served.tokens.clone());
