@@ -646,8 +646,12 @@ print([f(n) for n in (0, 1, 2, 3, 50, 500, -5)])
 
 # === exec_with_separate_scopes
 g, l = {"x": 1}, {"y": 2}
-exec("z = x + y\ndef f(): return x\nclass C: v = y", g, l)
+exec("z = x + y\ndef f(): return x\nclass C: v = x", g, l)
 print(l["z"], l["f"](), l["C"].v, "z" in g)
+try:
+    exec("class C: v = y", g, l)
+except NameError as e:
+    print(e)
 try:
     exec("def f(): return y\nf()", g, l)
 except NameError as e:

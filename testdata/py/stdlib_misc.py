@@ -174,9 +174,10 @@ try:
 except ValueError as e:
     print(e)
 m.assert_called_once_with(1, a=2)
-with mock.patch("builtins.len", return_value=99):
-    print(len([]))
-print(len([]))
+import math
+with mock.patch("math.sqrt", return_value=99):
+    print(math.sqrt(4))
+print(math.sqrt(4))
 mm = mock.MagicMock()
 mm.__len__.return_value = 3
 print(len(mm), mm[0] is not None)

@@ -388,7 +388,7 @@ p.add_argument("file")
 p.add_argument("-n", "--num", type=int, default=3)
 p.add_argument("--flag", action="store_true")
 p.add_argument("rest", nargs="*")
-print(p.parse_args(["f.txt", "-n", "5", "--flag", "a", "b"]), p.parse_args(["x"]))
+print(p.parse_args(["-n", "5", "--flag", "f.txt", "a", "b"]), p.parse_args(["x"]))
 print(p.format_usage(), end="")
 
 # === argparse_error
