@@ -40,5 +40,8 @@ mod server;
 pub use config::ServerConfig;
 pub use error::{Error, ErrorKind, Result};
 pub use http::RunningServer;
-pub use llm::{LlmConfig, LlmServer, ModelSource, Prompt, Prompter, ServedModel, Tokens};
+pub use llm::{
+    Adapter, LlmConfig, LlmServer, Meter, ModelSource, Models, Prompt, Prompter, ServedEmbedder, ServedModel,
+    Tokens,
+};
 pub use server::Server;

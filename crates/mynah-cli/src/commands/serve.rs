@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use mynah_engine::live::{EngineHandle, EngineOptions, PromptLookup};
 use mynah_models::{KvFormat, LoadOptions, Quantize};
-use mynah_serve::{LlmConfig, LlmServer, ModelSource};
+use mynah_serve::{LlmConfig, LlmServer, ModelSource, Models};
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Result};
@@ -20,6 +20,7 @@ use crate::recording::{RecordOptions, RecordedRun, Recording};
   mynah serve                                        the model of the last speedrun, at http://127.0.0.1:8000
   mynah serve --model Qwen/Qwen3-0.6B --quantize q8  from the Hugging Face cache
   mynah serve --model model.gguf --port 0            prints the port it found
+  mynah serve --model BAAI/bge-small-en-v1.5         embeddings, at /v1/embeddings
   curl http://127.0.0.1:8000/v1/chat/completions -H 'Content-Type: application/json' \\
       -d '{\"messages\": [{\"role\": \"user\", \"content\": \"hello\"}]}'
 
@@ -68,6 +69,12 @@ pub struct Serve {
     /// How the model writes tool calls (default: what its chat template shows)
     #[arg(long, value_name = "NAME")]
     tool_parser: Option<String>,
+    /// A low-rank adapter in PEFT's form, under a name of its own (may be given several times)
+    #[arg(long, value_name = "NAME=DIR", value_parser = named_folder)]
+    adapter: Vec<(String, PathBuf)>,
+    /// Let clients load and unload adapters from folders of this machine
+    #[arg(long)]
+    allow_adapter_loading: bool,
     /// Requests a minute and client
     #[arg(long, value_name = "N")]
     requests_per_minute: Option<u32>,
@@ -146,11 +153,11 @@ pub fn run(arguments: &Serve) -> Result<()> {
         api_keys,
         requests_per_minute: arguments.requests_per_minute,
         cors_origins: arguments.cors_origin.clone(),
+        adapter_loading: arguments.allow_adapter_loading,
         ..LlmConfig::default()
     };
     // Before minutes of loading: a port that is taken is known at once.
     config.check()?;
-    let recording = arguments.record.open("serve")?;
     eprintln!("loading {model} …");
     let started = std::time::Instant::now();
     let source = ModelSource {
@@ -162,26 +169,109 @@ pub fn run(arguments: &Serve) -> Result<()> {
         load,
         engine,
     };
+    if source.is_embedder()? {
+        return serve_embedder(arguments, config, &source, started);
+    }
+    let recording = arguments.record.open("serve")?;
     let served = source.load()?;
     let (name, context) = (served.name.clone(), served.engine.context_length());
     let settings = json!({
         "model": name, "source": source.model, "context": context,
         "quantize": arguments.quantize.map(|rounding| format!("{rounding:?}").to_lowercase()),
         "draft_model": source.draft_model, "prompt_lookup": arguments.prompt_lookup,
+        "adapters": arguments.adapter.iter().map(|(name, _)| name).collect::<Vec<_>>(),
     });
     let engine = served.engine.clone();
-    let server = LlmServer::bind(config, vec![served])?;
+    let mut models = vec![served];
+    for (name, folder) in &arguments.adapter {
+        models.push(models[0].with_adapter(name, folder)?);
+    }
+    let server = LlmServer::bind(config, models)?;
     eprintln!(
         "{name}: context of {context} tokens, loaded in {:.1} s; Ctrl-C ends",
         started.elapsed().as_secs_f64()
     );
     println!("http://{}", server.address());
-    let watch = recording.map(|recording| Watch::start(&recording, engine, settings));
+    run_recorded(server, recording, settings, move || figures(&engine))
+}
+
+/// Answers until the end, and records that as a run.
+fn run_recorded(
+    server: LlmServer,
+    recording: Option<Recording>,
+    settings: Value,
+    figures: impl Fn() -> Vec<(&'static str, f64)> + Send + 'static,
+) -> Result<()> {
+    let watch = recording.map(|recording| Watch::start(&recording, settings, figures));
     let outcome = server.run().map_err(Failure::from);
     if let Some(watch) = watch {
         watch.end(&outcome);
     }
     outcome
+}
+
+fn figures(engine: &EngineHandle) -> Vec<(&'static str, f64)> {
+    let found = engine.metrics();
+    vec![
+        ("requests_completed", found.completed as f64),
+        ("requests_failed", found.failures as f64),
+        ("requests_cancelled", found.cancellations as f64),
+        ("requests_running", found.running as f64),
+        ("requests_queued", found.queued as f64),
+        ("prompt_tokens", found.prompt_tokens as f64),
+        ("prefix_hit_tokens", found.prefix_hit_tokens as f64),
+        ("completion_tokens", found.completion_tokens as f64),
+        ("cache_pages_used", found.pages_used as f64),
+        ("weights_version", found.weights_version as f64),
+    ]
+}
+
+/// A model that makes embeddings: it has no engine, so what only an engine can do is refused.
+fn serve_embedder(
+    arguments: &Serve,
+    config: LlmConfig,
+    source: &ModelSource,
+    started: std::time::Instant,
+) -> Result<()> {
+    let given = [
+        ("--adapter", !arguments.adapter.is_empty()),
+        ("--allow-adapter-loading", arguments.allow_adapter_loading),
+        ("--draft-model", arguments.draft_model.is_some()),
+        ("--prompt-lookup", arguments.prompt_lookup),
+        ("--cache-tokens", arguments.cache_tokens.is_some()),
+        ("--max-running", arguments.max_running.is_some()),
+        ("--tool-parser", arguments.tool_parser.is_some()),
+    ];
+    if let Some((option, _)) = given.iter().find(|(_, given)| *given) {
+        return Err(Failure::new(format!(
+            "{option} is for models that write text; {} makes embeddings",
+            source.model
+        )));
+    }
+    let recording = arguments.record.open("serve")?;
+    let served = source.load_embedder()?;
+    let (name, context) = (served.name.clone(), served.embedder.config().context_length);
+    let server = LlmServer::bind(config, Models { generators: Vec::new(), embedders: vec![served] })?;
+    eprintln!(
+        "{name}: embeddings of texts of up to {context} tokens, loaded in {:.1} s; Ctrl-C ends",
+        started.elapsed().as_secs_f64()
+    );
+    println!("http://{}", server.address());
+    let settings = json!({
+        "model": name, "source": source.model, "context": context, "kind": "embeddings",
+        "quantize": arguments.quantize.map(|rounding| format!("{rounding:?}").to_lowercase()),
+    });
+    run_recorded(server, recording, settings, Vec::new)
+}
+
+/// `NAME=DIR`
+fn named_folder(text: &str) -> std::result::Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, folder)) if !name.is_empty() && !folder.is_empty() => {
+            Ok((name.to_string(), PathBuf::from(folder)))
+        }
+        _ => Err("write it as NAME=DIR".to_string()),
+    }
 }
 
 /// How often a server's figures are recorded.
@@ -194,7 +284,11 @@ struct Watch {
 }
 
 impl Watch {
-    fn start(recording: &Recording, engine: EngineHandle, settings: Value) -> Watch {
+    fn start(
+        recording: &Recording,
+        settings: Value,
+        figures: impl Fn() -> Vec<(&'static str, f64)> + Send + 'static,
+    ) -> Watch {
         let mut run = recording.begin(None, "serve", false, Vec::new());
         run.params(&settings);
         let (stop, stopped) = mpsc::channel();
@@ -202,20 +296,7 @@ impl Watch {
             for round in 0.. {
                 // Nobody sends but the end; a figure at the end, too.
                 let ended = stopped.recv_timeout(RECORD_EVERY) != Err(mpsc::RecvTimeoutError::Timeout);
-                let found = engine.metrics();
-                let figures = [
-                    ("requests_completed", found.completed as f64),
-                    ("requests_failed", found.failures as f64),
-                    ("requests_cancelled", found.cancellations as f64),
-                    ("requests_running", found.running as f64),
-                    ("requests_queued", found.queued as f64),
-                    ("prompt_tokens", found.prompt_tokens as f64),
-                    ("prefix_hit_tokens", found.prefix_hit_tokens as f64),
-                    ("completion_tokens", found.completion_tokens as f64),
-                    ("cache_pages_used", found.pages_used as f64),
-                    ("weights_version", found.weights_version as f64),
-                ];
-                run.metrics(round, &figures);
+                run.metrics(round, &figures());
                 if ended {
                     break;
                 }

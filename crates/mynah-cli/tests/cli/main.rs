@@ -7,3 +7,4 @@ mod end_to_end;
 mod governance;
 mod interruption;
 mod runs;
+mod serve;

@@ -271,6 +271,12 @@ impl EngineHandle {
         receiver.recv().map_err(|_| dead())
     }
 
+    /// The same without waiting: for callers that have no result to wait for, or may not wait. Of an engine that has
+    /// ended nothing is left to change.
+    pub fn post(&self, work: impl FnOnce(&mut dyn StepModel) -> Change + Send + 'static) {
+        let _ = self.sender.send(Message::BetweenSteps(Box::new(work)));
+    }
+
     /// Takes no new requests; what is in the engine is finished, then it ends.
     pub fn drain(&self) {
         self.shared.accepts.store(false, Ordering::Release);

@@ -123,7 +123,7 @@ impl Access {
         let Some(origin) = origin.filter(|origin| self.allows(origin)) else { return };
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
         headers.append(VARY, HeaderValue::from_static("origin"));
-        headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, OPTIONS"));
+        headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, DELETE, OPTIONS"));
         let names = "authorization, content-type, x-api-key, anthropic-version, anthropic-beta";
         headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(names));
         headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));

@@ -3,5 +3,5 @@
 mod answer;
 mod ask;
 
-pub(crate) use answer::answer;
+pub(crate) use answer::{answer, scores};
 pub(crate) use ask::{conversation, render_options};

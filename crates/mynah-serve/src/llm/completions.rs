@@ -40,7 +40,7 @@ pub(crate) async fn answer(app: &App, mut body: Input, client: String) -> Outcom
         .work(move || {
             let (plan, request) = read(&mut body, &model, request)?;
             body.finish()?;
-            let start = |prompt: &Vec<u32>| Generation::start(&model.engine, request_for(&request, prompt));
+            let start = |prompt: &Vec<u32>| Generation::start(&model, request_for(&request, prompt));
             let generations = plan.prompts.iter().map(start).collect::<Outcome<Vec<_>>>()?;
             Ok((plan, generations, model))
         })

@@ -20,6 +20,12 @@ pub struct LlmConfig {
     pub cors_origins: Vec<String>,
     /// How long an answer may take, in seconds; nothing: as long as it needs.
     pub request_seconds_max: Option<u64>,
+    /// Whether clients may load adapters from folders of this machine, and unload them.
+    pub adapter_loading: bool,
+    /// Answers of `/v1/responses` that are kept for later requests; the oldest make room.
+    pub stored_responses_max: usize,
+    /// Bytes of JSON that those may have together.
+    pub stored_bytes_max: usize,
     /// How long answers under way may take to finish once the server is asked to stop.
     pub shutdown_grace_ms: u64,
 }
@@ -34,6 +40,9 @@ impl Default for LlmConfig {
             requests_per_minute: None,
             cors_origins: Vec::new(),
             request_seconds_max: None,
+            adapter_loading: false,
+            stored_responses_max: 1_000,
+            stored_bytes_max: 64 << 20,
             shutdown_grace_ms: 30_000,
         }
     }

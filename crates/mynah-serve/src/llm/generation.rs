@@ -4,11 +4,12 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use mynah_base::time::now_ms;
-use mynah_engine::live::{Cancel, EngineHandle, Event, Finish, Piece, PromptRead, Request, Usage};
+use mynah_engine::live::{Cancel, Event, Finish, Piece, PromptRead, Request, Usage};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::failure::{Failure, Kind, Outcome};
+use super::model::ServedModel;
 
 /// A running request. Dropping it cancels it: when a client goes away, the engine hears of it before its next step.
 pub(crate) struct Generation {
@@ -19,13 +20,18 @@ pub(crate) struct Generation {
 
 impl Generation {
     /// Hands a request to the engine. May compile a grammar: call it on a thread that may wait.
-    pub(crate) fn start(engine: &EngineHandle, request: Request) -> Outcome<Generation> {
+    pub(crate) fn start(model: &ServedModel, request: Request) -> Outcome<Generation> {
         let (sender, events) = unbounded_channel();
-        let sink = move |event| match sender.send(event) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(_) => ControlFlow::Break(()),
+        // Timed on the engine's side: a client that reads slowly says nothing about the model.
+        let mut timer = model.meter.begin(request.samples);
+        let sink = move |event| {
+            timer.event(&event);
+            match sender.send(event) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(_) => ControlFlow::Break(()),
+            }
         };
-        let cancel = engine.submit_to(request, Box::new(sink))?;
+        let cancel = model.engine.submit_to(request, Box::new(sink))?;
         Ok(Generation { events, cancel })
     }
 

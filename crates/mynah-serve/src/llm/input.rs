@@ -52,6 +52,8 @@ impl Input {
 
     /// Any value; nothing when it is absent or null.
     pub(crate) fn take(&mut self, field: &str) -> Option<Value> {
+        #[cfg(test)]
+        record(&self.name(field));
         self.taken.insert(field.to_string());
         self.fields.remove(field).filter(|value| !value.is_null())
     }
@@ -177,6 +179,11 @@ impl Input {
         }
     }
 
+    /// All fields that nobody has read, for objects whose fields mean something to somebody else.
+    pub(crate) fn rest(self) -> Map<String, Value> {
+        self.fields
+    }
+
     /// Refuses what nobody has read: a field that would be ignored is a promise that is not kept.
     pub(crate) fn finish(self) -> Outcome<()> {
         match self.fields.into_iter().find(|(field, value)| !value.is_null() && !self.taken.contains(field)) {
@@ -240,6 +247,35 @@ fn depth(value: &Value) -> usize {
         }
     }
     deepest
+}
+
+#[cfg(test)]
+std::thread_local! {
+    static TAKEN: std::cell::RefCell<BTreeSet<String>> = const { std::cell::RefCell::new(BTreeSet::new()) };
+}
+
+/// Numbers of list entries are left out: `messages[2].role` and `messages.2.role` are `messages[].role`.
+#[cfg(test)]
+fn record(name: &str) {
+    let mut whole = String::new();
+    for part in name.split(['.', '[']) {
+        let number = part.trim_end_matches(']');
+        if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) {
+            whole.push_str("[]");
+        } else {
+            whole.push_str(if whole.is_empty() { "" } else { "." });
+            whole.push_str(part);
+        }
+    }
+    TAKEN.with_borrow_mut(|taken| taken.insert(whole));
+}
+
+/// The names of all fields that a job takes on this thread.
+#[cfg(test)]
+pub(crate) fn recorded(job: impl FnOnce()) -> BTreeSet<String> {
+    TAKEN.with_borrow_mut(BTreeSet::clear);
+    job();
+    TAKEN.with_borrow_mut(std::mem::take)
 }
 
 #[cfg(test)]

@@ -5,11 +5,16 @@ use std::path::{Path, PathBuf};
 use mynah_base::time::now_ms;
 use mynah_chat::ToolFormat;
 use mynah_engine::live::{Engine, EngineOptions, StepModel};
-use mynah_models::{Decoder, LoadOptions};
+use mynah_models::{Decoder, Embedder, LoadOptions};
 
+use super::embedder::ServedEmbedder;
+use super::meter::Meter;
 use super::model::ServedModel;
-use super::parts::Parts;
+use super::parts::{self, Parts};
 use crate::error::{Error, ErrorKind, Result};
+
+/// Kinds of models that make embeddings.
+const EMBEDDERS: [&str; 3] = ["bert", "roberta", "xlm-roberta"];
 
 /// What to load, and how.
 #[derive(Clone, Debug, Default)]
@@ -62,6 +67,32 @@ impl ModelSource {
             tool_format,
             thinking: parts.thinking,
             adapter: None,
+            meter: Meter::default(),
+        })
+    }
+
+    /// Whether the model is one that makes embeddings.
+    ///
+    /// # Errors
+    /// `Model` when it is not found or its settings are damaged.
+    pub fn is_embedder(&self) -> Result<bool> {
+        let folder = mynah_models::resolve(&self.model).map_err(model_error)?;
+        let config = parts::json(&folder.join("config.json"))?.unwrap_or_default();
+        Ok(config["model_type"].as_str().is_some_and(|kind| EMBEDDERS.contains(&kind)))
+    }
+
+    /// Loads a model that makes embeddings.
+    ///
+    /// # Errors
+    /// `Model` when a file is missing, damaged or of a kind that is not supported.
+    pub fn load_embedder(&self) -> Result<ServedEmbedder> {
+        let folder = mynah_models::resolve(&self.model).map_err(model_error)?;
+        let embedder = Embedder::open(&self.model, &self.load).map_err(model_error)?;
+        Ok(ServedEmbedder {
+            name: self.name.clone().unwrap_or_else(|| name_of(&self.model)),
+            created_s: now_ms() / 1_000,
+            tokens: Parts::find(&folder, self.tokenizer.as_deref())?.tokens,
+            embedder,
         })
     }
 }

@@ -9,28 +9,37 @@
 //! engine sees before its next step. `/health` asks the engine's own clock.
 //!
 //! What differs between APIs is only how requests are read and answers are written: [`chat`], [`completions`],
-//! [`messages`] each do both for theirs, over the same [`turn`] (text, reasoning and tool calls of one answer).
+//! [`responses`] and [`messages`] each do both for theirs, over the same [`turn`] (text, reasoning and tool calls of
+//! one answer). Embedding models ([`embedder`]) have no engine: a text is one step, and requests take turns.
 //!
 //! No text of a request or an answer is logged.
 
 mod access;
+mod adapter;
+mod catalogue;
 mod chat;
 mod completions;
 mod config;
+mod embedder;
 mod failure;
 mod generation;
 mod input;
 mod load;
 mod messages;
+mod meter;
 mod model;
 mod observe;
+mod openapi;
 mod own;
 mod page;
 mod parts;
+mod responses;
+mod routes;
 mod sampling;
 mod server;
 mod stream;
 mod tokens;
+mod traffic;
 mod turn;
 
 use std::sync::Arc;
@@ -38,24 +47,29 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{CONTENT_TYPE, ORIGIN};
 use axum::http::{HeaderValue, Method, Response, StatusCode};
 use axum::middleware::{self, Next};
-use axum::routing::{get, post};
 use mynah_engine::live::Request as EngineRequest;
 use serde_json::Value;
 
+pub use adapter::Adapter;
 pub use config::LlmConfig;
+pub use embedder::ServedEmbedder;
 pub use load::ModelSource;
-pub use model::{Prompt, Prompter, ServedModel, Tokens};
+pub use meter::Meter;
+pub use model::{Models, Prompt, Prompter, ServedModel, Tokens};
 pub use server::LlmServer;
 
-use crate::body::Pieces;
 use crate::config::ServerConfig;
 use access::Access;
+use catalogue::{Catalogue, Entry};
 use failure::{Dialect, Failure, Kind, Outcome};
 use input::Input;
+use responses::Store;
+use routes::Client;
+use traffic::Traffic;
 
 /// What all requests share.
 pub(crate) struct App {
@@ -63,19 +77,30 @@ pub(crate) struct App {
     /// The part of it that connections and bodies go by.
     listening: ServerConfig,
     access: Access,
-    models: Vec<ServedModel>,
+    models: Catalogue,
+    /// Answers of `/v1/responses`.
+    store: Store,
+    traffic: Traffic,
 }
 
 impl App {
     /// The model that a request names. With one model its name may be left out.
-    pub(crate) fn model(&self, body: &mut Input) -> Outcome<ServedModel> {
+    pub(crate) fn named(&self, body: &mut Input) -> Outcome<Entry> {
         match body.text("model")? {
-            Some(name) => match self.models.iter().find(|model| model.name == name) {
-                Some(model) => Ok(model.clone()),
-                None => Err(observe::unknown_model(self, &name)),
-            },
-            None if self.engines().count() == 1 => Ok(self.models[0].clone()),
-            None => Err(body.absent("model")),
+            Some(name) => self.models.find(&name).ok_or_else(|| observe::unknown_model(self, &name)),
+            None => self.models.only().ok_or_else(|| body.absent("model")),
+        }
+    }
+
+    /// The same, for calls that want text.
+    pub(crate) fn model(&self, body: &mut Input) -> Outcome<ServedModel> {
+        match self.named(body)? {
+            Entry::Generator(model) => Ok(model),
+            Entry::Embedder(model) => {
+                let message =
+                    format!("{} makes embeddings and writes no text; call /v1/embeddings", model.name);
+                Err(Failure::field("model", message))
+            }
         }
     }
 
@@ -83,15 +108,10 @@ impl App {
     pub(crate) fn request(&self, model: &ServedModel, client: String) -> EngineRequest {
         EngineRequest {
             client,
-            adapter: model.adapter,
+            adapter: model.adapter.as_ref().map(Adapter::number),
             deadline: self.config.request_seconds_max.map(Duration::from_secs),
             ..EngineRequest::new(Vec::new())
         }
-    }
-
-    /// The models themselves, without their adapters.
-    pub(crate) fn engines(&self) -> impl Iterator<Item = &ServedModel> {
-        self.models.iter().filter(|model| model.adapter.is_none())
     }
 
     /// Work of the processor that would keep other requests waiting: templates, tokenizers, grammars.
@@ -99,7 +119,12 @@ impl App {
         &self,
         job: impl FnOnce() -> Outcome<T> + Send + 'static,
     ) -> Outcome<T> {
-        match tokio::task::spawn_blocking(job).await {
+        // Tests look at what is read, which is kept by thread.
+        #[cfg(test)]
+        let answer = std::future::ready(Ok::<_, tokio::task::JoinError>(job()));
+        #[cfg(not(test))]
+        let answer = tokio::task::spawn_blocking(job);
+        match answer.await {
             Ok(result) => result,
             // The panic has been printed by its thread; the server goes on.
             Err(_) => Err(Failure::new(
@@ -113,83 +138,15 @@ impl App {
 /// Everything that is answered.
 pub(crate) fn router(app: Arc<App>) -> Router {
     page::routes()
-        .route("/v1/chat/completions", post(chat_completions))
-        .route("/v1/completions", post(text_completions))
-        .route("/v1/messages", post(one_message))
-        .route("/v1/messages/count_tokens", post(count_tokens))
-        .route("/v1/models", get(async |State(app): State<Arc<App>>| observe::models(&app)))
-        .route("/v1/models/{*id}", get(one_model))
-        .route("/tokenize", post(tokenize))
-        .route("/detokenize", post(detokenize))
-        .route("/health", get(async |State(app): State<Arc<App>>| observe::health(&app)))
-        .route("/metrics", get(async |State(app): State<Arc<App>>| observe::metrics(&app)))
+        .merge(routes::routes())
         .fallback(unknown)
         .method_not_allowed_fallback(other_method)
         .layer(middleware::from_fn_with_state(app.clone(), gate))
         .with_state(app)
 }
 
-/// Which client it is; the gate has found out.
-#[derive(Clone)]
-struct Client(String);
-
-async fn chat_completions(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
-    let client = client(&request);
-    finish(async { chat::answer(&app, body(&app, request).await?, client).await }.await, Dialect::OpenAi)
-}
-
-async fn text_completions(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
-    let client = client(&request);
-    finish(
-        async { completions::answer(&app, body(&app, request).await?, client).await }.await,
-        Dialect::OpenAi,
-    )
-}
-
-async fn one_message(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
-    let client = client(&request);
-    finish(
-        async { messages::answer(&app, body(&app, request).await?, client).await }.await,
-        Dialect::Anthropic,
-    )
-}
-
-async fn count_tokens(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
-    finish(async { messages::count_tokens(&app, body(&app, request).await?).await }.await, Dialect::Anthropic)
-}
-
-async fn tokenize(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
-    finish(async { tokens::tokenize(&app, body(&app, request).await?).await }.await, Dialect::OpenAi)
-}
-
-async fn detokenize(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
-    finish(async { tokens::detokenize(&app, body(&app, request).await?).await }.await, Dialect::OpenAi)
-}
-
-async fn one_model(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response<Body> {
-    finish(observe::model(&app, &id), Dialect::OpenAi)
-}
-
 fn finish(answer: Outcome<Response<Body>>, dialect: Dialect) -> Response<Body> {
     answer.unwrap_or_else(|failure| failure.response(dialect))
-}
-
-fn client(request: &Request) -> String {
-    request.extensions().get::<Client>().map(|client| client.0.clone()).unwrap_or_default()
-}
-
-/// The body of a request as JSON.
-async fn body(app: &App, request: Request) -> Outcome<Input> {
-    let (limit, silence_ms) = (app.listening.body_size_bytes_max as u64, app.listening.body_silence_ms_max);
-    let bytes = async { Pieces::new(request.into_body(), limit, silence_ms)?.all().await }.await;
-    let bytes = bytes.map_err(|error| {
-        let kind = match error.code().status() {
-            StatusCode::PAYLOAD_TOO_LARGE => Kind::TooLarge,
-            _ => Kind::Invalid,
-        };
-        Failure::new(kind, error.message().to_string())
-    })?;
-    Input::parse(&bytes)
 }
 
 /// What every request passes first: may it be answered at all?
@@ -197,6 +154,8 @@ async fn gate(State(app): State<Arc<App>>, mut request: Request, next: Next) -> 
     let path = request.uri().path().to_string();
     let dialect = if path.starts_with("/v1/messages") { Dialect::Anthropic } else { Dialect::OpenAi };
     let origin = request.headers().get(ORIGIN).cloned();
+    let method = request.method().clone();
+    let matched = request.extensions().get::<MatchedPath>().cloned();
     let mut response = match app.access.check(request.method(), &path, request.headers()) {
         // A browser asks beforehand what it may send; the answer's headers say it.
         _ if *request.method() == Method::OPTIONS => {
@@ -210,6 +169,8 @@ async fn gate(State(app): State<Arc<App>>, mut request: Request, next: Next) -> 
         }
         Err(failure) => failure.response(dialect),
     };
+    let matched = matched.as_ref().map(MatchedPath::as_str);
+    app.traffic.count(matched, method.as_str(), response.status().as_u16());
     let headers = response.headers_mut();
     app.access.add_cors(origin.as_ref(), headers);
     headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));

@@ -5,6 +5,10 @@ use std::sync::Arc;
 use mynah_chat::{Conversation, RenderOptions, Thinking, ToolFormat};
 use mynah_engine::live::{Codec, EngineHandle};
 
+use super::adapter::Adapter;
+use super::embedder::ServedEmbedder;
+use super::meter::Meter;
+
 /// Text into ids and back, as the model's tokenizer does it.
 pub trait Tokens: Codec {
     /// The id of a special token by its name.
@@ -39,6 +43,21 @@ pub struct Prompt {
     pub in_reasoning: bool,
 }
 
+/// All that a server answers with.
+#[derive(Default)]
+pub struct Models {
+    /// Models that write text, and their adapters.
+    pub generators: Vec<ServedModel>,
+    /// Models that make embeddings.
+    pub embedders: Vec<ServedEmbedder>,
+}
+
+impl From<Vec<ServedModel>> for Models {
+    fn from(generators: Vec<ServedModel>) -> Models {
+        Models { generators, embedders: Vec::new() }
+    }
+}
+
 /// A model with everything that an answer needs.
 #[derive(Clone)]
 pub struct ServedModel {
@@ -57,7 +76,9 @@ pub struct ServedModel {
     /// How it writes what it thinks; none for a model that does not.
     pub thinking: Option<Thinking>,
     /// The adapter that the name stands for.
-    pub adapter: Option<u32>,
+    pub adapter: Option<Adapter>,
+    /// Where its answers are timed; the adapters of a model share one.
+    pub meter: Meter,
 }
 
 impl ServedModel {

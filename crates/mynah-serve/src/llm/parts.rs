@@ -169,7 +169,7 @@ fn beside(model: &Path) -> PathBuf {
 }
 
 /// A settings file; nothing when there is none.
-fn json(path: &Path) -> Result<Option<Value>> {
+pub(super) fn json(path: &Path) -> Result<Option<Value>> {
     let Ok(meta) = std::fs::metadata(path) else { return Ok(None) };
     if meta.len() > FILE_BYTES_MAX {
         return Err(model_error(format!(

@@ -4,8 +4,12 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use super::access::Access;
+use super::catalogue::Catalogue;
 use super::config::LlmConfig;
-use super::model::ServedModel;
+use super::embedder::EmbeddingModel;
+use super::model::Models;
+use super::responses::Store;
+use super::traffic::Traffic;
 use super::{App, router};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{RunningServer, listen, run_until_signal, start_in_thread};
@@ -23,20 +27,25 @@ impl LlmServer {
     /// # Errors
     /// `Setting` for a configuration that is unsafe or cannot work, or without a model; `Bind` when the address is
     /// taken.
-    pub fn bind(config: LlmConfig, models: Vec<ServedModel>) -> Result<LlmServer> {
-        if !models.iter().any(|model| model.adapter.is_none()) {
+    pub fn bind(config: LlmConfig, models: impl Into<Models>) -> Result<LlmServer> {
+        let Models { generators, embedders } = models.into();
+        if !generators.iter().any(|model| model.adapter.is_none()) && embedders.is_empty() {
             return Err(Error::new(ErrorKind::Setting, "there is no model to serve"));
         }
-        for (place, model) in models.iter().enumerate() {
-            if models[..place].iter().any(|other| other.name == model.name) {
-                let message =
-                    format!("two models are called '{}'; give one of them another name", model.name);
+        let embedders = embedders.into_iter().map(|served| Arc::new(EmbeddingModel::from(served))).collect();
+        let models = Catalogue::new(generators, embedders);
+        let names = models.names();
+        for (place, name) in names.iter().enumerate() {
+            if names[..place].contains(name) {
+                let message = format!("two models are called '{name}'; give one of them another name");
                 return Err(Error::new(ErrorKind::Setting, message));
             }
         }
         let (listening, access) = (config.listening(), Access::new(&config));
         let (listener, address) = listen(&listening)?;
-        Ok(LlmServer { app: Arc::new(App { config, listening, access, models }), listener, address })
+        let store = Store::new(config.stored_responses_max, config.stored_bytes_max);
+        let app = App { config, listening, access, models, store, traffic: Traffic::default() };
+        Ok(LlmServer { app: Arc::new(app), listener, address })
     }
 
     /// The address it listens on, with the port that the system chose if it was asked to.
@@ -68,12 +77,13 @@ impl LlmServer {
 }
 
 fn drain(app: &App) {
-    app.engines().for_each(|model| model.engine.drain());
+    app.traffic.drain();
+    app.models.engines().iter().for_each(|model| model.engine.drain());
 }
 
 /// What is still running after the connections have been closed ends.
 fn stop(app: &App) {
-    for model in app.engines() {
+    for model in app.models.engines() {
         model.engine.shutdown();
         model.engine.join();
     }

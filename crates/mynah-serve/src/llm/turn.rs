@@ -72,7 +72,7 @@ impl Ask {
         let parser = || Parser::new(format, &conversation.tools, thinking.clone());
         let parsers = (0..samples).map(|_| Some(parser())).collect();
         let prompt_tokens = request.prompt.len();
-        let generation = Generation::start(&model.engine, request)?;
+        let generation = Generation::start(model, request)?;
         Ok(Turns {
             generation,
             parsers,
@@ -81,6 +81,8 @@ impl Ask {
             calls_before: conversation.messages.iter().map(|message| message.tool_calls.len()).sum(),
             calls_max: if one_call { 1 } else { usize::MAX },
             prompt_tokens,
+            undecided_tokens: vec![0; samples],
+            reasoning_tokens: 0,
             model: model.clone(),
         })
     }
@@ -170,6 +172,9 @@ pub(crate) struct Turns {
     /// Calls in the conversation so far: some formats number them.
     calls_before: usize,
     prompt_tokens: usize,
+    /// Tokens, by sample, of which is not known yet whether they are reasoning.
+    undecided_tokens: Vec<usize>,
+    reasoning_tokens: usize,
     model: ServedModel,
 }
 
@@ -177,6 +182,11 @@ impl Turns {
     /// Tokens of the prompt.
     pub(crate) fn prompt_tokens(&self) -> usize {
         self.prompt_tokens
+    }
+
+    /// Tokens of reasoning so far, over all samples; a mark that ends it counts with what follows.
+    pub(crate) fn reasoning_tokens(&self) -> usize {
+        self.reasoning_tokens
     }
 
     /// The model that answers.
@@ -196,6 +206,7 @@ impl Turns {
                     let parser = self.parsers[piece.sample].as_mut();
                     let events = parser.map(|parser| parser.push(&piece.text)).unwrap_or_default();
                     let parts = self.parts(piece.sample, events);
+                    self.count(piece.sample, &parts, piece.tokens.len());
                     if !parts.is_empty() || !piece.tokens.is_empty() {
                         return Ok(Turn::Parts { sample: piece.sample, parts, tokens: piece.tokens });
                     }
@@ -204,6 +215,7 @@ impl Turns {
                     let events =
                         self.parsers[sample].take().map(|mut parser| parser.finish()).unwrap_or_default();
                     let parts = self.parts(sample, events);
+                    self.count(sample, &parts, 0);
                     if !parts.is_empty() {
                         self.ready.push_back(Turn::Parts { sample, parts, tokens: Vec::new() });
                     }
@@ -211,6 +223,15 @@ impl Turns {
                 }
                 Step::Done(usage) => return Ok(Turn::Done(usage)),
             }
+        }
+    }
+
+    /// Tokens belong to the kind of text that comes out after them.
+    fn count(&mut self, sample: usize, parts: &[Part], tokens: usize) {
+        self.undecided_tokens[sample] += tokens;
+        if let Some(last) = parts.last() {
+            let tokens = std::mem::take(&mut self.undecided_tokens[sample]);
+            self.reasoning_tokens += if matches!(last, Part::Reasoning(_)) { tokens } else { 0 };
         }
     }
 

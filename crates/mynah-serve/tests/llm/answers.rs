@@ -141,7 +141,7 @@ fn the_server_tells_about_itself() {
     assert_eq!((get("/health").status, get("/health").json()["status"].clone()), (200, json!("ok")));
     post(&server, "/v1/chat/completions", &ask(json!({"max_tokens": 4})));
     let metrics = get("/metrics").body;
-    assert!(metrics.contains("mynah_completion_tokens_total{model=\"toy\"} 4"), "{metrics}");
+    assert!(metrics.contains("mynah_generation_tokens_total{model=\"toy\"} 4"), "{metrics}");
     let ids = post(&server, "/tokenize", &json!({"prompt": "abc", "return_token_strs": true})).json();
     assert_eq!((&ids["tokens"], &ids["token_strs"]), (&json!([97, 98, 99]), &json!(["a", "b", "c"])));
     assert_eq!(post(&server, "/detokenize", &json!({"tokens": [97, 98]})).json()["prompt"], "ab");

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use mynah_chat::{Conversation, RenderOptions, Thinking, ToolFormat};
 use mynah_engine::live::{Codec, Engine, EngineOptions, StepModel};
 use mynah_models::{Logits, Segment};
-use mynah_serve::{LlmConfig, LlmServer, Prompt, Prompter, RunningServer, ServedModel, Tokens};
+use mynah_serve::{LlmConfig, LlmServer, Meter, Prompt, Prompter, RunningServer, ServedModel, Tokens};
 use serde_json::Value;
 
 /// Ends an answer.
@@ -141,13 +141,13 @@ impl Prompter for Plain {
     }
 }
 
-/// A running server.
-pub fn serve(config: LlmConfig) -> RunningServer {
+/// The toy as a model of a server.
+pub fn generator() -> ServedModel {
     let names = (0..=255u8).map(|byte| vec![byte]).chain([b"<end>".to_vec(), b"<answer>".to_vec()]);
     let tokens = Arc::new(Bytes(names.collect()));
     let toy = Toy { pages: vec![[0; PAGE]; 256] };
     let engine = Engine::start(Box::new(toy), tokens.clone(), EngineOptions::default()).expect("an engine");
-    let model = ServedModel {
+    ServedModel {
         name: "toy".to_string(),
         created_s: 0,
         engine,
@@ -156,8 +156,13 @@ pub fn serve(config: LlmConfig) -> RunningServer {
         tool_format: ToolFormat::Hermes,
         thinking: Some(Thinking::think_tags()),
         adapter: None,
-    };
-    LlmServer::bind(LlmConfig { port: 0, ..config }, vec![model])
+        meter: Meter::default(),
+    }
+}
+
+/// A running server.
+pub fn serve(config: LlmConfig) -> RunningServer {
+    LlmServer::bind(LlmConfig { port: 0, ..config }, vec![generator()])
         .expect("an address")
         .start()
         .expect("a server")

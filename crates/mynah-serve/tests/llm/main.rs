@@ -1,5 +1,8 @@
 //! The model server over a socket, with a model whose every answer is known.
 
+mod adapters;
 mod answers;
 mod common;
+mod embeddings;
 mod refusals;
+mod responses;

@@ -117,3 +117,25 @@ fn an_answer_that_takes_too_long_is_given_up() {
     let answer = post(&server, "/v1/chat/completions", &body);
     assert_eq!((answer.status, &answer.json()["error"]["type"]), (504, &json!("server_error")));
 }
+
+#[test]
+fn quantised_checkpoints_that_cannot_be_read_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    let model = json!({"type": "WordLevel", "vocab": {"a": 0, "b": 1}, "unk_token": "a"});
+    write("tokenizer.json", &json!({"version": "1.0", "added_tokens": [], "model": model}).to_string());
+    for method in ["fp8", "awq", "gptq"] {
+        let config =
+            json!({"architectures": ["LlamaForCausalLM"], "quantization_config": {"quant_method": method}});
+        write("config.json", &config.to_string());
+        // No tensors at all.
+        write("model.safetensors", "\u{2}\0\0\0\0\0\0\0{}");
+        let source = mynah_serve::ModelSource {
+            model: folder.path().to_str().unwrap().to_string(),
+            ..mynah_serve::ModelSource::default()
+        };
+        let error = source.load().err().expect("an error").to_string();
+        assert!(error.contains(&format!("quant_method = \"{method}\" is not supported")), "{error}");
+        assert!(error.contains("unquantised model or a GGUF file"), "{error}");
+    }
+}

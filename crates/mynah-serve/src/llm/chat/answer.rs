@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::http::Response;
-use mynah_engine::live::{Finish, PieceToken};
+use mynah_engine::live::{Finish, PieceToken, Usage};
 use serde_json::{Map, Value, json};
 
 use super::ask::{Plan, read};
@@ -94,8 +94,15 @@ async fn whole(plan: &Plan, mut turns: Turns) -> Outcome<Response<Body>> {
         .collect();
     Ok(json_response(&json!({
         "id": plan.id, "object": "chat.completion", "created": plan.created_s, "model": model.name, "choices": choices,
-        "usage": usage_json(&[usage]), "system_fingerprint": null,
+        "usage": with_reasoning(usage, &turns), "system_fingerprint": null,
     })))
+}
+
+/// Usage that says how much of the answer was reasoning.
+fn with_reasoning(usage: Usage, turns: &Turns) -> Value {
+    let mut value = usage_json(&[usage]);
+    value["completion_tokens_details"] = json!({"reasoning_tokens": turns.reasoning_tokens()});
+    value
 }
 
 fn reason(finish: &Finish, has_calls: bool) -> &'static str {
@@ -110,7 +117,10 @@ fn call_json(call: &Call) -> Value {
 }
 
 /// Log probabilities of tokens.
-fn scores<'a>(tokens: &'a [PieceToken], codec: &'a dyn Tokens) -> impl Iterator<Item = Value> + 'a {
+pub(crate) fn scores<'a>(
+    tokens: &'a [PieceToken],
+    codec: &'a dyn Tokens,
+) -> impl Iterator<Item = Value> + 'a {
     let one = |id: u32, logprob: f32| {
         let bytes = codec.bytes(id);
         json!({"token": String::from_utf8_lossy(bytes), "logprob": logprob, "bytes": bytes})
@@ -178,7 +188,7 @@ async fn write(writer: &EventWriter, plan: &Plan, mut turns: Turns) -> Result<()
             }
             Turn::Done(usage) => {
                 if plan.stream_usage {
-                    writer.data(&chunk(json!([]), Some(usage_json(&[usage])))).await?;
+                    writer.data(&chunk(json!([]), Some(with_reasoning(usage, &turns)))).await?;
                 }
                 writer.done().await?;
                 return Ok(());
