@@ -229,7 +229,7 @@ def soak(address, pid, options):
 
 
 #: Gauges that are zero when nobody asks.
-BUSY = ("mynah_requests_running", "mynah_requests_queued", "mynah_cache_pages_used")
+BUSY = ("mynah_num_requests_running", "mynah_num_requests_waiting", "mynah_cache_pages_used")
 PAGES = ("mynah_cache_pages_free", "mynah_cache_pages_prefix", "mynah_cache_pages")
 
 if __name__ == "__main__":

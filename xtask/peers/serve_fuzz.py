@@ -2,8 +2,9 @@
 a type that the document does not name, or a body that does not match it.
 
     pip install schemathesis
-    mynah serve --port 0 --allow-adapter-loading        in another terminal; prints its address
-    python serve_fuzz.py http://127.0.0.1:PORT [--examples N] [--seed N] [--only REGEX]
+    python tests/clients/tiny_model.py MODEL            a model whose answers are quick
+    mynah serve --model MODEL --port 0 --allow-adapter-loading      in another terminal; prints its address
+    python xtask/peers/serve_fuzz.py http://127.0.0.1:PORT [--examples N] [--seed N] [--only REGEX]
 """
 
 import argparse
