@@ -62,7 +62,7 @@ impl Operation {
         let found = match self.kind {
             Kind::Json => json!({"application/json": {"schema": self.answer}}),
             Kind::Streamed => json!({
-                "application/json": {"schema": self.answer}, "text/event-stream": {"schema": string()},
+                "application/json": {"schema": self.answer}, "text/event-stream": {},
             }),
             Kind::Text => json!({"text/plain": {"schema": self.answer}}),
         };
