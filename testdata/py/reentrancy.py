@@ -560,7 +560,7 @@ print("freed a long chain")
 
 # === deep_nesting_repr_hash_compare
 a, b = [], []
-for _ in range(100000):
+for _ in range(20000):
     a, b = [a], [b]
 for f in (lambda: repr(a), lambda: a == b):
     try:
