@@ -23,6 +23,8 @@ pub enum ErrorKind {
     Dead,
     /// The request's deadline has passed.
     Deadline,
+    /// The weights that the request was computed with were replaced.
+    Replaced,
 }
 
 /// Why nothing could be generated.

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use mynah_engine::SamplingOptions;
 use mynah_engine::live::{
-    Change, Codec, Engine, EngineHandle, EngineOptions, Event, PromptLookup, Request, Sampling, StepModel,
-    Usage,
+    Change, Codec, Engine, EngineHandle, EngineOptions, Event, InFlight, PromptLookup, Request, Sampling,
+    StepModel, Usage,
 };
-use mynah_models::{Decoder, LoadOptions};
+use mynah_models::{Decoder, LoadOptions, Model};
 
 /// Every token is a letter.
 struct Letters(usize);
@@ -166,4 +166,39 @@ fn adapters_come_and_go_under_traffic() {
     let late = Request { adapter: Some(adapter), ..requests(vocab_size, 12).remove(0) };
     assert!(matches!(engine.submit(late).unwrap().last(), Some(Event::Failed(_))));
     assert_eq!(run(None), base);
+}
+
+#[test]
+fn weights_are_exchanged_under_traffic() {
+    let (Some(model), Some(path)) = (open("qwen3"), folder("families/qwen3")) else { return };
+    let vocab_size = model.vocab_size();
+    let engine = start(model, None, EngineOptions::default());
+    let run = |weights: Option<u32>| {
+        let request = Request { weights, ..requests(vocab_size, 12).remove(0) };
+        collect(engine.submit(request).unwrap()).0
+    };
+    let base = run(None);
+    // The same bytes again: a placebo changes nothing.
+    let again = Arc::new(Model::open(path.to_str().unwrap(), &LoadOptions::default()).unwrap());
+    engine
+        .between_steps(move |model| {
+            let model: &mut dyn Any = model;
+            model.downcast_mut::<Decoder>().unwrap().install(1, again).unwrap();
+            (Change::WeightsInstalled(1), ())
+        })
+        .unwrap();
+    let under_way = engine.submit(requests(vocab_size, 12).remove(0)).unwrap();
+    let chosen = Change::WeightsChosen { weights: 1, in_flight: InFlight::Continue };
+    engine.between_steps(move |_| (chosen, ())).unwrap();
+    assert_eq!(collect(under_way).0, base);
+    assert_eq!(run(None), base);
+    let removed = engine
+        .between_steps(|model| {
+            let model: &mut dyn Any = model;
+            (Change::WeightsRemoved(0), model.downcast_mut::<Decoder>().unwrap().remove(0).is_ok())
+        })
+        .unwrap();
+    assert!(removed);
+    assert_eq!(run(None), base);
+    assert_eq!(engine.metrics().weights, 1);
 }

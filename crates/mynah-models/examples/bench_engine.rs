@@ -97,6 +97,7 @@ fn measure(decoder: &mut Decoder, what: &str, small: bool) -> Result<(f64, usize
             start,
             pages: &pages[slot as usize],
             slot: 0,
+            weights: 0,
             adapter: None,
             logits: Logits::Last,
         };

@@ -31,7 +31,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut logits = Vec::new();
     let mut read = |decoder: &mut Decoder, slot: u32| {
         let pages = &pages[slot as usize];
-        let segment = Segment { tokens: &prompt, start: 0, pages, slot, adapter: None, logits: Logits::Last };
+        let segment = Segment {
+            tokens: &prompt,
+            start: 0,
+            pages,
+            slot,
+            weights: 0,
+            adapter: None,
+            logits: Logits::Last,
+        };
         decoder.step(&[segment], &mut logits)
     };
     read(&mut decoder, 0)?;
@@ -52,6 +60,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 start: 512 + step,
                 pages,
                 slot,
+                weights: 0,
                 adapter: None,
                 logits: Logits::Last,
             })

@@ -1,26 +1,20 @@
-//! The decoder: what is loaded, and a step through it.
+//! The decoder: weights, the cache of all sequences, and a step through it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use mynah_kernels::nn;
 
-use crate::adapter::{Adapter, Adapters, Modules, missing};
+use crate::adapter::{Adapter, Adapters, missing};
 use crate::cache::Cache;
-use crate::compute::attention::AttentionWeights;
-use crate::compute::experts::ExpertWeights;
 use crate::compute::fit;
-use crate::compute::linear::Linear;
-use crate::compute::mamba::{MambaState, MambaWeights};
-use crate::compute::mlp::MlpWeights;
-use crate::compute::norm::NormWeights;
-use crate::config::{DecoderConfig, Op, Part};
+use crate::compute::mamba::MambaState;
+use crate::config::{DecoderConfig, Op};
 use crate::error::{Error, Result};
-use crate::extras::ExtraWeights;
-use crate::families::{self, Plan, ours};
-use crate::files::json::Json;
-use crate::files::{Kept, Weights, gguf, hub};
-use crate::load::{Loader, Piece, check_layers};
-use crate::options::{LoadOptions, Quantize, with_threads};
+use crate::files::Kept;
+use crate::model::{Model, OpWeights};
+use crate::options::{LoadOptions, with_threads};
 use crate::segment::{Logits, Segment};
 use crate::step::{Scratch, Step};
 
@@ -28,22 +22,6 @@ use crate::step::{Scratch, Step};
 const PAGES_MAX: usize = 1 << 24;
 /// Positions the cache has by default.
 const CACHE_TOKENS: usize = 16_384;
-
-/// The weights of one part.
-#[derive(Debug)]
-struct PartWeights {
-    norm_in: Option<NormWeights>,
-    op: OpWeights,
-    norm_out: Option<NormWeights>,
-}
-
-#[derive(Debug)]
-enum OpWeights {
-    Attention(AttentionWeights),
-    Mlp(MlpWeights),
-    Experts(ExpertWeights),
-    Mamba(MambaWeights),
-}
 
 /// The residual stream and what becomes of it, kept from step to step.
 #[derive(Debug, Default)]
@@ -55,119 +33,42 @@ struct Stream {
 }
 
 /// A model that is ready to run, with its cache.
+///
+/// It holds one set of weights under the number 0, and further ones while they are exchanged
+/// ([`install`](Self::install)); each segment says which it is computed with.
 #[derive(Debug)]
 pub struct Decoder {
     config: DecoderConfig,
-    /// It comes from a GGUF file.
-    gguf: bool,
+    /// By number, at least one.
+    models: BTreeMap<u32, Arc<Model>>,
     threads: Option<usize>,
-    /// (vocabulary, width), read row by row where it lies in its file.
-    embedding: Kept,
-    embedding_norm: Option<NormWeights>,
-    positions: Option<Kept>,
-    layers: Vec<Vec<PartWeights>>,
-    extras: ExtraWeights,
-    final_norm: NormWeights,
-    head: Linear,
     cache: Cache,
     /// One a Mamba mixer.
     states: Vec<MambaState>,
     slots: usize,
-    /// What adapters may change.
-    modules: Modules,
     adapters: Adapters,
     /// How many were ever loaded: the number of the last one.
     adapters_loaded: u32,
-    /// The place of the first part behind the last one that looks at other rows, if it is in the last layer.
-    last_mixer: Option<(usize, usize)>,
     stream: Stream,
     scratch: Scratch,
 }
 
 impl Decoder {
-    /// Loads a model: a folder in the form of Hugging Face or of a checkpoint of ours, a GGUF file, or `org/name`
-    /// in the hub cache. Nothing is downloaded.
+    /// Loads a model, as [`Model::open`], and gives it a cache.
     ///
     /// # Errors
-    /// When it is not found, not supported, damaged, or does not fit together; the message names the file, the
-    /// tensor or setting, and what to do.
+    /// As [`Model::open`], and for a cache that cannot be.
     pub fn open(path_or_id: &str, options: &LoadOptions) -> Result<Self> {
-        let path = hub::resolve(path_or_id)?;
-        with_threads(options.threads, || Self::open_path(&path, options))
+        Self::new(Arc::new(Model::open(path_or_id, options)?), options)
     }
 
-    fn open_path(path: &Path, options: &LoadOptions) -> Result<Self> {
-        let gguf = if path.is_file() {
-            Some(path.to_path_buf())
-        } else if path.join("config.json").is_file() {
-            None
-        } else {
-            hub::first_gguf(path)
-        };
-        if let Some(path) = gguf {
-            let (header, weights) = gguf::read(&path)?;
-            let (plan, weights) = families::gguf::describe(&path, &header, weights, options.context_length)?;
-            return Self::build(plan, true, &weights, options);
-        }
-        let json = Json::read(&path.join("config.json"))?;
-        let weights = Weights::open_folder(path)?.unnest();
-        let plan = if ours::is_ours(&json) {
-            ours::describe(path, options.context_length)?
-        } else {
-            families::describe(&json, options.context_length, &|name| weights.has(name), false)?
-        };
-        Self::build(plan, false, &weights, options)
-    }
-
-    fn build(plan: Plan, gguf: bool, weights: &Weights, options: &LoadOptions) -> Result<Self> {
-        let Plan { config, names, extra_layers } = plan;
+    /// Gives a loaded model a cache.
+    ///
+    /// # Errors
+    /// When the options' pages, slots or context cannot be.
+    pub fn new(model: Arc<Model>, options: &LoadOptions) -> Result<Self> {
+        let config = model.config.clone();
         let (pages, page_tokens) = cache_size(&config, options)?;
-        check_layers(weights, names.layer.trim_end_matches("{}."), config.layers.len(), extra_layers)?;
-        let (width, vocab_size) = (config.width, config.vocab_size);
-        let embedding = weights.keep(&format!("{}.weight", names.embedding))?;
-        embedding.tensor().expect(&[vocab_size, width])?;
-        let mut loader = Loader::new(weights, &names, width, vocab_size, options.quantize);
-        let embedding_norm =
-            config.embedding_norm.map(|norm| loader.norm(norm, names.embedding_norm, width)).transpose()?;
-        let positions = match config.learned_positions {
-            Some(rows) => {
-                let kept = weights.keep(&format!("{}.weight", names.positions))?;
-                kept.tensor().expect(&[rows, width])?;
-                Some(kept)
-            }
-            None => None,
-        };
-        let mut layers = Vec::with_capacity(config.layers.len());
-        for (number, layer) in config.layers.iter().enumerate() {
-            let prefix = names.layer_prefix(number);
-            let mut parts = Vec::with_capacity(layer.parts.len());
-            for part in &layer.parts {
-                let (norm_in, norm_out) = match part.op {
-                    Op::Attention(_) | Op::Mamba(_) => (names.mixer_norm, names.mixer_norm_out),
-                    Op::Mlp(_) | Op::MixtureOfExperts(_) => (names.mlp_norm, names.mlp_norm_out),
-                };
-                let norm = |norm: Option<_>, name: &str| {
-                    norm.map(|norm| loader.norm(norm, &format!("{prefix}{name}"), width)).transpose()
-                };
-                let (norm_in, norm_out) = (norm(part.norm_in, norm_in)?, norm(part.norm_out, norm_out)?);
-                let op = match &part.op {
-                    Op::Attention(attention) => OpWeights::Attention(loader.attention(attention, &prefix)?),
-                    Op::Mlp(mlp) => OpWeights::Mlp(loader.mlp(mlp, &format!("{prefix}{}", names.mlp))?),
-                    Op::MixtureOfExperts(experts) => OpWeights::Experts(loader.experts(experts, &prefix)?),
-                    Op::Mamba(mamba) => OpWeights::Mamba(loader.mamba(mamba, &prefix)?),
-                };
-                parts.push(PartWeights { norm_in, op, norm_out });
-            }
-            layers.push(parts);
-        }
-        let extras = ExtraWeights::load(&loader, &config)?;
-        let final_norm = loader.norm(config.final_norm, names.final_norm, width)?;
-        // Four bits are too few for the head, which adapters do not change either.
-        loader.adaptable = false;
-        loader.quantize = options.quantize.map(|_| Quantize::Q8);
-        let head = if config.tied_head { names.embedding } else { names.head };
-        let head = loader.linear(&[Piece::whole(head.to_string(), vocab_size)], width, config.head_bias)?;
-        let last_mixer = last_mixer(&config);
         let cache = Cache::new(&config, options.cache_format, pages, page_tokens)?;
         let states = config
             .parts()
@@ -178,25 +79,52 @@ impl Decoder {
             .collect();
         Ok(Self {
             config,
-            gguf,
+            models: BTreeMap::from([(0, model)]),
             threads: options.threads,
-            embedding,
-            embedding_norm,
-            positions,
-            layers,
-            extras,
-            final_norm,
-            head,
             cache,
             states,
-            modules: loader.modules,
+            slots: options.max_slots,
             adapters: Adapters::new(),
             adapters_loaded: 0,
-            slots: options.max_slots,
-            last_mixer,
             stream: Stream::default(),
             scratch: Scratch::default(),
         })
+    }
+
+    /// Takes further weights of the same form under a number, for [`Segment::weights`]. It takes no longer than to
+    /// move a pointer. Adapters stay; they add to whichever weights a segment names.
+    ///
+    /// # Errors
+    /// When the number is taken, or the weights are of another form; nothing has changed then.
+    pub fn install(&mut self, number: u32, model: Arc<Model>) -> Result<()> {
+        self.model().check_like(&model)?;
+        if self.models.contains_key(&number) {
+            return Err(Error::input(format!("weights {number} are there already")));
+        }
+        self.models.insert(number, model);
+        Ok(())
+    }
+
+    /// Takes weights out again and gives them back: whoever drops the last reference waits for the memory to be
+    /// freed.
+    ///
+    /// # Errors
+    /// When they are not there, or are the last ones.
+    pub fn remove(&mut self, number: u32) -> Result<Arc<Model>> {
+        if self.models.len() == 1 && self.models.contains_key(&number) {
+            return Err(Error::input(format!("weights {number} are the only ones")));
+        }
+        self.models.remove(&number).ok_or_else(|| not_installed(number))
+    }
+
+    /// The weights under a number.
+    pub fn weights(&self, number: u32) -> Option<&Arc<Model>> {
+        self.models.get(&number)
+    }
+
+    /// Any of the weights: all have one form.
+    fn model(&self) -> &Model {
+        self.models.values().next().expect("a decoder has weights")
     }
 
     /// What the model computes.
@@ -237,28 +165,12 @@ impl Decoder {
 
     /// Bytes of weights that a step of one token reads: divided by the memory's bandwidth, the least time it takes.
     pub fn step_bytes(&self) -> usize {
-        self.per_token(|linear| linear.matrix.size_bytes())
+        self.model().step_bytes()
     }
 
     /// Multiplications by weights that a token costs; attention comes on top.
     pub fn multiplications_per_token(&self) -> usize {
-        self.per_token(|linear| linear.matrix.rows() * linear.matrix.cols())
-    }
-
-    /// A sum over the matrices that a token goes through.
-    fn per_token(&self, of: impl Fn(&Linear) -> usize) -> usize {
-        let parts = self.layers.iter().flatten().map(|part| match &part.op {
-            OpWeights::Attention(attention) => of(&attention.input) + of(&attention.output),
-            OpWeights::Mlp(mlp) => of(&mlp.input) + of(&mlp.output),
-            OpWeights::Mamba(mamba) => of(&mamba.input) + of(&mamba.output),
-            OpWeights::Experts(moe) => {
-                let all: usize = moe.experts.iter().map(|(input, output)| of(input) + of(output)).sum();
-                let shared = moe.shared.as_ref().map_or(0, |mlp| of(&mlp.input) + of(&mlp.output));
-                let gate = moe.shared_gate.as_ref().map_or(0, &of);
-                of(&moe.router) + all / moe.config.experts * moe.config.chosen + shared + gate
-            }
-        });
-        parts.sum::<usize>() + of(&self.head)
+        self.model().multiplications_per_token()
     }
 
     /// Forgets the recurrent state of a slot. A segment that starts at position 0 does the same.
@@ -291,12 +203,12 @@ impl Decoder {
     /// # Errors
     /// When files are missing or damaged, or the adapter changes what cannot be changed in this model.
     pub fn load_adapter(&mut self, folder: &Path) -> Result<u32> {
-        if self.gguf {
+        if self.model().gguf {
             return Err(Error::unsupported(
                 "adapters fit models in safetensors; the matrices of this GGUF model are in another order",
             ));
         }
-        let adapter = Adapter::open(folder, &self.modules)?;
+        let adapter = Adapter::open(folder, &self.model().modules)?;
         self.adapters_loaded += 1;
         self.adapters.insert(self.adapters_loaded, adapter);
         Ok(self.adapters_loaded)
@@ -319,10 +231,39 @@ impl Decoder {
     pub fn step(&mut self, segments: &[Segment<'_>], logits: &mut Vec<f32>) -> Result<()> {
         logits.clear();
         self.check(segments)?;
-        if !segments.is_empty() {
-            with_threads(self.threads, || self.run(segments, logits));
-        }
+        let Some(first) = segments.first() else { return Ok(()) };
+        let is_one = segments.iter().all(|segment| segment.weights == first.weights);
+        with_threads(self.threads, || {
+            if is_one { self.run(segments, logits) } else { self.run_each(segments, logits) }
+        });
         Ok(())
+    }
+
+    /// Runs segments of several weights, one after the other, and puts the rows in order.
+    fn run_each(&mut self, segments: &[Segment<'_>], logits: &mut Vec<f32>) {
+        let mut starts = Vec::with_capacity(segments.len());
+        let mut rows = 0;
+        for segment in segments {
+            starts.push(rows);
+            rows += segment.rows();
+        }
+        let vocab_size = self.config.vocab_size;
+        logits.resize(rows * vocab_size, 0.0);
+        let numbers: BTreeSet<u32> = segments.iter().map(|segment| segment.weights).collect();
+        let mut part = Vec::new();
+        for number in numbers {
+            let chosen = |place: &usize| segments[*place].weights == number;
+            let places: Vec<usize> = (0..segments.len()).filter(chosen).collect();
+            let own: Vec<Segment<'_>> = places.iter().map(|&place| segments[place]).collect();
+            part.clear();
+            self.run(&own, &mut part);
+            let mut rest = &part[..];
+            for place in places {
+                let (rows, others) = rest.split_at(segments[place].rows() * vocab_size);
+                logits[starts[place] * vocab_size..][..rows.len()].copy_from_slice(rows);
+                rest = others;
+            }
+        }
     }
 
     fn check(&self, segments: &[Segment<'_>]) -> Result<()> {
@@ -357,6 +298,9 @@ impl Decoder {
             if self.has_recurrent_state() && segment.slot as usize >= self.slots {
                 return fail(format!("slot {} of {} slots", segment.slot, self.slots));
             }
+            if !self.models.contains_key(&segment.weights) {
+                return fail(not_installed(segment.weights).to_string());
+            }
             if let Some(adapter) = segment.adapter
                 && !self.adapters.contains_key(&adapter)
             {
@@ -366,28 +310,30 @@ impl Decoder {
         Ok(())
     }
 
+    /// Runs segments of one set of weights, at least one.
     fn run(&mut self, segments: &[Segment<'_>], logits: &mut Vec<f32>) {
-        let Self { config, layers, cache, states, adapters, scratch, .. } = self;
+        let Self { config, models, cache, states, adapters, scratch, .. } = self;
+        let model = &*models[&segments[0].weights];
         let step = Step::new(segments, cache.page_tokens, &config.ropes, adapters);
         let width = config.width;
         let Stream { mut x, mut normed, mut out } = std::mem::take(&mut self.stream);
-        embed(config, &self.embedding, self.positions.as_ref(), &step, &mut x);
-        if let Some(norm) = &self.embedding_norm {
+        embed(config, &model.embedding, model.positions.as_ref(), &step, &mut x);
+        if let Some(norm) = &model.embedding_norm {
             norm.apply(&x, width, &mut normed);
             std::mem::swap(&mut x, &mut normed);
         }
-        let extras = &self.extras;
-        extras.smear(config, &self.embedding, self.embedding_norm.as_ref(), &step, cache, &mut x);
+        let extras = &model.extras;
+        extras.smear(config, &model.embedding, model.embedding_norm.as_ref(), &step, cache, &mut x);
         let first = if extras.first_lambdas.is_some() { x.clone() } else { Vec::new() };
         let mut middle = Vec::new();
         let wanted = wanted_rows(segments);
         let narrow = Step::of_rows(wanted.len(), &config.ropes, adapters);
         let mut step = &step;
-        for (number, parts) in layers.iter().enumerate() {
+        for (number, parts) in model.layers.iter().enumerate() {
             extras.mix(number, &mut x, &first);
             for (place, part) in parts.iter().enumerate() {
                 // Behind the last part that looks at other rows only the wanted rows go on.
-                if self.last_mixer == Some((number, place)) && segments.iter().all(|s| s.adapter.is_none()) {
+                if model.last_mixer == Some((number, place)) && segments.iter().all(|s| s.adapter.is_none()) {
                     gather(&x, &wanted, width, &mut out);
                     std::mem::swap(&mut x, &mut out);
                     step = &narrow;
@@ -431,8 +377,8 @@ impl Decoder {
                 gather(&x, &wanted, width, &mut out);
                 std::mem::swap(&mut x, &mut out);
             }
-            self.final_norm.apply(&x, width, &mut normed);
-            self.head.apply(&normed, wanted.len(), logits, &mut scratch.multiply);
+            model.final_norm.apply(&x, width, &mut normed);
+            model.head.apply(&normed, wanted.len(), logits, &mut scratch.multiply);
             if let Some(cap) = config.logit_softcap {
                 logits.iter_mut().for_each(|z| *z /= cap);
                 fit(&mut out, logits.len());
@@ -442,6 +388,11 @@ impl Decoder {
         }
         self.stream = Stream { x, normed, out };
     }
+}
+
+/// The error of a number that no weights have.
+fn not_installed(number: u32) -> Error {
+    Error::input(format!("no weights are installed under the number {number}"))
 }
 
 /// Rows `rows` of x one after the other.
@@ -484,17 +435,6 @@ fn wanted_rows(segments: &[Segment<'_>]) -> Vec<usize> {
         start = end;
     }
     rows
-}
-
-/// Behind which part of the last layer no row looks at another.
-fn last_mixer(config: &DecoderConfig) -> Option<(usize, usize)> {
-    let last = config.layers.len().checked_sub(1)?;
-    if config.extras.backout == Some(last) {
-        return None;
-    }
-    let mixes = |part: &Part| matches!(part.op, Op::Attention(_) | Op::Mamba(_));
-    let first = config.layers[last].parts.iter().rposition(mixes).map_or(0, |at| at + 1);
-    (first < config.layers[last].parts.len()).then_some((last, first))
 }
 
 /// Pages and their size, checked.

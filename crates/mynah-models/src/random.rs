@@ -380,6 +380,7 @@ mod tests {
                 start: 0,
                 pages: &[0],
                 slot: 0,
+                weights: 0,
                 adapter: None,
                 logits: Logits::Last,
             };

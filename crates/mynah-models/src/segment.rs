@@ -23,8 +23,21 @@ pub struct Segment<'a> {
     pub pages: &'a [u32],
     /// The sequence's place for recurrent state; models without such state do not read it.
     pub slot: u32,
+    /// The weights to compute with, by the number they were installed under; a model begins with 0.
+    pub weights: u32,
     /// The low-rank adapter to apply, by the number it was loaded under.
     pub adapter: Option<u32>,
     /// The logits that are wanted.
     pub logits: Logits,
+}
+
+impl Segment<'_> {
+    /// How many rows of logits it gets.
+    pub fn rows(&self) -> usize {
+        match self.logits {
+            Logits::None => 0,
+            Logits::Last => 1,
+            Logits::All => self.tokens.len(),
+        }
+    }
 }

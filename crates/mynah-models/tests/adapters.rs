@@ -11,7 +11,15 @@ fn together(decoder: &mut Decoder, tokens: &[u32], adapters: &[Option<u32>]) -> 
     let segments: Vec<Segment<'_>> = adapters
         .iter()
         .zip(&pages)
-        .map(|(&adapter, pages)| Segment { tokens, start: 0, pages, slot: 0, adapter, logits: Logits::All })
+        .map(|(&adapter, pages)| Segment {
+            tokens,
+            start: 0,
+            pages,
+            slot: 0,
+            weights: 0,
+            adapter,
+            logits: Logits::All,
+        })
         .collect();
     let mut logits = Vec::new();
     decoder.step(&segments, &mut logits).unwrap();

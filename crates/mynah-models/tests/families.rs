@@ -53,6 +53,7 @@ fn check(path: &Path) -> f32 {
         start: range.start,
         pages: &pages,
         slot: 0,
+        weights: 0,
         adapter: None,
         logits,
     };
@@ -90,7 +91,15 @@ fn in_batch(decoder: &mut Decoder, tokens: &[u32]) -> Vec<f32> {
             let logits = if slot == 1 { Logits::All } else { Logits::Last };
             skip += usize::from(slot == 0);
             let (pages, slot) = (&pages[slot][..], slot as u32);
-            segments.push(Segment { tokens: &text[range], start, pages, slot, adapter: None, logits });
+            segments.push(Segment {
+                tokens: &text[range],
+                start,
+                pages,
+                slot,
+                weights: 0,
+                adapter: None,
+                logits,
+            });
         }
         decoder.step(&segments, &mut logits).unwrap();
         let taken = cut(ours, lens[1]).len();

@@ -170,6 +170,7 @@ fn steps_that_do_not_fit_are_refused() {
         start: 0,
         pages: &pages,
         slot: 0,
+        weights: 0,
         adapter: None,
         logits: Logits::Last,
     };
@@ -215,6 +216,7 @@ fn mutated_files_never_panic() {
                     start: 0,
                     pages: &pages,
                     slot: 0,
+                    weights: 0,
                     adapter: None,
                     logits: Logits::All,
                 };
@@ -278,8 +280,15 @@ fn mutated_adapters_and_embedders_never_panic() {
             if let Ok(adapter) = decoder.load_adapter(folder.path()) {
                 let (pages, mut logits) = ([0, 1], Vec::new());
                 let (adapter, logits_of) = (Some(adapter), Logits::All);
-                let segment =
-                    Segment { tokens: &[1, 2], start: 0, pages: &pages, slot: 0, adapter, logits: logits_of };
+                let segment = Segment {
+                    tokens: &[1, 2],
+                    start: 0,
+                    pages: &pages,
+                    slot: 0,
+                    weights: 0,
+                    adapter,
+                    logits: logits_of,
+                };
                 decoder.step(&[segment], &mut logits).unwrap();
                 decoder.unload_adapter(adapter.unwrap()).unwrap();
             }

@@ -222,7 +222,7 @@ fn figures(engine: &EngineHandle) -> Vec<(&'static str, f64)> {
         ("prefix_hit_tokens", found.prefix_hit_tokens as f64),
         ("completion_tokens", found.completion_tokens as f64),
         ("cache_pages_used", found.pages_used as f64),
-        ("weights_version", found.weights_version as f64),
+        ("weights", f64::from(found.weights)),
     ]
 }
 

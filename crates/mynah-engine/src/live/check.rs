@@ -103,6 +103,7 @@ pub(super) fn check<'a>(
         logprobs: request.logprobs,
         prompt_logprobs: request.prompt_logprobs,
         adapter: request.adapter,
+        weights: request.weights,
         client: Arc::from(request.client),
     };
     Ok((spec, constraint))

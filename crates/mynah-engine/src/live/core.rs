@@ -25,6 +25,7 @@ use super::schedule::Planned;
 use super::sequence::Sequence;
 use super::speculate::DRAFT_ROOM_START;
 use super::step_model::{Codec, StepModel};
+use super::weights::{InFlight, WeightsTable};
 use super::writer::{Spec, Writer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sampler::Sampler;
@@ -81,6 +82,10 @@ pub(super) struct Live {
     pub usage: Usage,
     pub is_prompt_told: bool,
     pub adapter: Option<u32>,
+    /// Given when the first sample is admitted, unless the request names them.
+    pub weights: Option<u32>,
+    /// The request names its weights.
+    is_pinned: bool,
 }
 
 impl Live {
@@ -114,7 +119,7 @@ pub(super) struct Core {
     logits: Vec<f32>,
     arrivals: u64,
     pub step_number: u64,
-    pub version: u64,
+    pub weights: WeightsTable,
     pub drafter: Option<Drafter>,
     /// The numbers of the adapters that are loaded.
     adapters: BTreeSet<u32>,
@@ -140,7 +145,7 @@ impl Core {
             logits: Vec::new(),
             arrivals: 0,
             step_number: 0,
-            version: 0,
+            weights: WeightsTable::new(),
             drafter: None,
             adapters: options.adapters.iter().copied().collect(),
             model,
@@ -159,9 +164,26 @@ impl Core {
         let Submission { spec, constraint, priority, sink, cancel, deadline } = submission;
         let request = self.arrivals;
         let usage = Usage { prompt_tokens: spec.prompt.len(), ..Usage::default() };
-        let (unfinished, adapter) = (spec.samples, spec.adapter);
-        let live = Live { sink, cancel, deadline, unfinished, usage, is_prompt_told: false, adapter };
+        let (unfinished, adapter, weights) = (spec.samples, spec.adapter, spec.weights);
+        let live = Live {
+            sink,
+            cancel,
+            deadline,
+            unfinished,
+            usage,
+            is_prompt_told: false,
+            adapter,
+            weights,
+            is_pinned: weights.is_some(),
+        };
         self.requests.insert(request, live);
+        if let Some(weights) = weights
+            && !self.weights.has(weights)
+        {
+            self.arrivals += 1;
+            self.fail(request, &Error::new(ErrorKind::Option, format!("there are no weights {weights}")));
+            return;
+        }
         if let Some(adapter) = spec.adapter
             && !self.adapters.contains(&adapter)
         {
@@ -204,7 +226,9 @@ impl Core {
             computed: 0,
             pages: Vec::new(),
             slot: None,
-            version: self.version,
+            weights: self.weights.chosen(),
+            is_mixed: false,
+            spans: Vec::new(),
             forks: 0,
             is_scoring: false,
             prompt_logprobs: Vec::new(),
@@ -276,11 +300,12 @@ impl Core {
             if !piece.text.is_empty() || !piece.tokens.is_empty() {
                 live.tell(Event::Piece(piece));
             }
-            told.push((sequence.sample, sequence.writer.completion_tokens()));
-            told.extend((0..sequence.forks).map(|fork| (fork + 1, 0)));
+            let spans = std::mem::take(&mut sequence.spans);
+            told.push((sequence.sample, sequence.writer.completion_tokens(), spans));
+            told.extend((0..sequence.forks).map(|fork| (fork + 1, 0, Vec::new())));
         }
-        for (sample, completion_tokens) in told {
-            live.tell(Event::Finished { sample, finish: Finish::Cancelled, completion_tokens });
+        for (sample, completion_tokens, spans) in told {
+            live.tell(Event::Finished { sample, finish: Finish::Cancelled, completion_tokens, spans });
         }
         let usage = live.usage;
         live.tell(Event::Done(usage));
@@ -322,21 +347,67 @@ impl Core {
             }
             Change::AdapterUnloaded(adapter) => {
                 self.adapters.remove(&adapter);
-                let with = self.requests.iter().filter(|(_, live)| live.adapter == Some(adapter));
-                let orphans: Vec<u64> = with.map(|(&request, _)| request).collect();
                 let message = "the request's adapter was unloaded before it was done";
-                let error = Error::new(ErrorKind::Option, message);
-                orphans.into_iter().for_each(|request| self.fail(request, &error));
+                self.fail_those(
+                    |live| live.adapter == Some(adapter),
+                    &Error::new(ErrorKind::Option, message),
+                );
             }
-            Change::Keep | Change::Recompute => {
-                self.version += 1;
-                self.tree.clear(&mut self.pool);
+            Change::WeightsInstalled(weights) => self.weights.install(weights),
+            Change::WeightsTried { weights, permille } => self.weights.try_out(weights, permille),
+            Change::WeightsChosen { weights, in_flight } => {
+                self.weights.choose(weights);
+                self.move_over(weights, in_flight);
+            }
+            Change::WeightsRemoved(weights) => {
+                self.weights.remove(weights);
+                let message = "the weights that the request was computed with were removed";
+                let error = Error::new(ErrorKind::Replaced, message);
+                self.fail_those(|live| live.weights == Some(weights), &error);
+                self.tree.remove_weights(weights, &mut self.pool);
             }
         }
-        if change == Change::Recompute {
-            for mut sequence in std::mem::take(&mut self.running) {
-                self.give_back(&mut sequence);
-                self.queue.push_front(sequence);
+    }
+
+    fn fail_those(&mut self, which: impl Fn(&Live) -> bool, error: &Error) {
+        let found = self.requests.iter().filter(|(_, live)| which(live));
+        let found: Vec<u64> = found.map(|(&request, _)| request).collect();
+        found.into_iter().for_each(|request| self.fail(request, error));
+    }
+
+    /// What has begun with other weights goes on as the policy says. Requests that named their weights stay with
+    /// them.
+    fn move_over(&mut self, weights: u32, in_flight: InFlight) {
+        let table = &self.weights;
+        let moves = |live: &Live| {
+            !live.is_pinned && live.weights.is_some_and(|old| old != weights && !table.is_on_trial(old))
+        };
+        let moving: BTreeSet<u64> =
+            self.requests.iter().filter(|(_, live)| moves(live)).map(|(&request, _)| request).collect();
+        match in_flight {
+            InFlight::Finish => {}
+            InFlight::Abort => {
+                let message = "the weights were replaced before the request was done; send it again";
+                let error = Error::new(ErrorKind::Replaced, message);
+                moving.into_iter().for_each(|request| self.fail(request, &error));
+            }
+            InFlight::Continue | InFlight::Recompute => {
+                for (_, live) in self.requests.iter_mut().filter(|(request, _)| moving.contains(request)) {
+                    live.weights = Some(weights);
+                }
+                for mut sequence in std::mem::take(&mut self.running) {
+                    if !moving.contains(&sequence.request) {
+                        self.running.push(sequence);
+                    } else if in_flight == InFlight::Continue {
+                        // Its full pages can still be found by others of its old weights.
+                        self.share(&mut sequence);
+                        (sequence.weights, sequence.is_mixed) = (weights, true);
+                        self.running.push(sequence);
+                    } else {
+                        self.give_back(&mut sequence);
+                        self.queue.push_front(sequence);
+                    }
+                }
             }
         }
     }
@@ -376,6 +447,7 @@ impl Core {
                 start: planned.start,
                 pages: &sequence.pages[..end.div_ceil(self.page_tokens)],
                 slot: sequence.slot.unwrap_or(0),
+                weights: sequence.weights,
                 adapter: sequence.spec.adapter,
                 logits: planned.logits,
             });
@@ -443,6 +515,10 @@ impl Core {
         metrics.pages_free = self.pool.free_count();
         metrics.pages_cached = self.pool.available_count() - self.pool.free_count();
         metrics.pages_used = metrics.pages - metrics.pages_free - metrics.pages_cached;
-        metrics.weights_version = self.version;
+        metrics.weights = self.weights.chosen();
+        metrics.weights_requests.clear();
+        for weights in self.requests.values().filter_map(|live| live.weights) {
+            *metrics.weights_requests.entry(weights).or_default() += 1;
+        }
     }
 }

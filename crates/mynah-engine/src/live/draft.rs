@@ -171,6 +171,7 @@ impl Drafter {
                     start,
                     pages: &reading.pages[..pages],
                     slot: 0,
+                    weights: 0,
                     adapter: None,
                     logits: Logits::Last,
                 }

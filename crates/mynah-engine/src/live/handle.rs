@@ -15,6 +15,7 @@ use super::metrics::Metrics;
 use super::options::EngineOptions;
 use super::request::{Cancel, Event, Request, Sink};
 use super::step_model::{Codec, StepModel};
+use super::weights::InFlight;
 use crate::error::{Error, ErrorKind, Result};
 
 /// What was done to the model between two steps.
@@ -26,10 +27,25 @@ pub enum Change {
     AdapterLoaded(u32),
     /// The adapter of this number is gone; requests with it fail.
     AdapterUnloaded(u32),
-    /// Weights were changed; running sequences keep what they have computed and go on with the new ones.
-    Keep,
-    /// Weights were changed; running sequences are read again with the new ones before they go on.
-    Recompute,
+    /// Weights were installed under this number, which no other ones had before. No request has them yet, unless it
+    /// names them.
+    WeightsInstalled(u32),
+    /// Requests to come are computed with these weights.
+    WeightsChosen {
+        /// Their number.
+        weights: u32,
+        /// What becomes of requests that began with others, but for those on trial.
+        in_flight: InFlight,
+    },
+    /// A share of the requests to come is computed with these weights, the others with the chosen ones.
+    WeightsTried {
+        /// Their number.
+        weights: u32,
+        /// How many of a thousand requests; 0 ends the trial, and those under way end with what they began with.
+        permille: u32,
+    },
+    /// These weights are gone; requests with them fail. The chosen ones may not go.
+    WeightsRemoved(u32),
 }
 
 /// Something to do to the model between two steps.

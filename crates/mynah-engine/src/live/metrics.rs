@@ -1,5 +1,6 @@
 //! What the engine counts.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Upper bounds of the step time buckets in milliseconds; one more bucket takes the rest.
@@ -48,8 +49,10 @@ pub struct Metrics {
     pub failures: u64,
     /// Requests whose samples were all completed.
     pub completed: u64,
-    /// The version of the weights: how often they were changed.
-    pub weights_version: u64,
+    /// The number of the weights that requests get.
+    pub weights: u32,
+    /// How many requests under way have been given which weights.
+    pub weights_requests: BTreeMap<u32, usize>,
 }
 
 impl Metrics {

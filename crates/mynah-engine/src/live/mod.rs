@@ -86,6 +86,7 @@ mod speculate;
 mod step_model;
 #[cfg(test)]
 mod tests;
+mod weights;
 mod writer;
 
 pub use constraint::{Constraint, ConstraintSource, GrammarCompiler, TokenMask, bounded_schema};
@@ -99,3 +100,4 @@ pub use request::{
 pub use sampling::Sampling;
 pub use speculate::PromptLookup;
 pub use step_model::{Codec, StepModel};
+pub use weights::{InFlight, WeightsSpan};

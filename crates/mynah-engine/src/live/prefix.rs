@@ -2,9 +2,8 @@
 //!
 //! A node is one page; its key is the page's tokens, its place below the root all tokens before them. So a
 //! page is found exactly by everything its keys and values depend on: the tokens up to its end, and the
-//! adapter, each of which has a root of its own. The version of the weights needs no key: when weights change
-//! the tree is emptied, and a sequence that began before never puts its pages in
-//! (`Core` compares the versions).
+//! weights and the adapter, each pair of which has a root of its own. Pages that two versions of the weights
+//! have written to are never put in.
 //!
 //! A radix tree over single tokens would find a few tokens more of a partly equal page, but they could not be
 //! used: a page that somebody else goes on writing cannot be shared.
@@ -14,6 +13,9 @@ use std::collections::{BTreeSet, HashMap};
 use super::pages::PagePool;
 
 type Key = Box<[u32]>;
+
+/// The weights and the adapter that pages were computed with.
+pub(super) type Root = (u32, Option<u32>);
 
 #[derive(Debug)]
 struct Node {
@@ -34,11 +36,11 @@ pub(super) struct PrefixTree {
     page_tokens: usize,
     nodes: Vec<Option<Node>>,
     vacant: Vec<usize>,
-    roots: HashMap<Option<u32>, HashMap<Key, usize>>,
+    roots: HashMap<Root, HashMap<Key, usize>>,
     /// Nodes without children by last use, the order in which they are given up.
     leaves: BTreeSet<(u64, usize)>,
-    /// The adapter of each first-level node, to find its root again.
-    adapters: HashMap<usize, Option<u32>>,
+    /// The root of each first-level node.
+    tops: HashMap<usize, Root>,
     clock: u64,
 }
 
@@ -51,20 +53,20 @@ impl PrefixTree {
             vacant: Vec::new(),
             roots: HashMap::new(),
             leaves: BTreeSet::new(),
-            adapters: HashMap::new(),
+            tops: HashMap::new(),
             clock: 0,
         }
     }
 
     /// The pages of the longest known beginning of `tokens`, each with one more holder. At least one token
     /// is left over, whose logits the caller needs.
-    pub fn find(&mut self, adapter: Option<u32>, tokens: &[u32], pool: &mut PagePool) -> Vec<u32> {
+    pub fn find(&mut self, root: Root, tokens: &[u32], pool: &mut PagePool) -> Vec<u32> {
         self.clock += 1;
         let usable = tokens.len().saturating_sub(1);
         let mut pages = Vec::new();
         let mut at = ROOT;
         for key in tokens[..usable].chunks_exact(self.page_tokens) {
-            let Some(next) = self.child(at, adapter, key) else { break };
+            let Some(next) = self.child(at, root, key) else { break };
             at = next;
             let page = self.touch(at);
             pool.retain(page);
@@ -75,11 +77,11 @@ impl PrefixTree {
 
     /// Puts the full pages of a sequence in. Where the tree has an equal page already, the sequence's own is
     /// given back and replaced by it.
-    pub fn insert(&mut self, adapter: Option<u32>, tokens: &[u32], pages: &mut [u32], pool: &mut PagePool) {
+    pub fn insert(&mut self, root: Root, tokens: &[u32], pages: &mut [u32], pool: &mut PagePool) {
         self.clock += 1;
         let mut at = ROOT;
         for (key, page) in tokens.chunks_exact(self.page_tokens).zip(pages) {
-            if let Some(next) = self.child(at, adapter, key) {
+            if let Some(next) = self.child(at, root, key) {
                 at = next;
                 let known = self.touch(at);
                 if known != *page {
@@ -89,7 +91,7 @@ impl PrefixTree {
                 }
             } else {
                 pool.cache(*page);
-                at = self.hang(at, adapter, key, *page);
+                at = self.hang(at, root, key, *page);
             }
         }
     }
@@ -102,11 +104,12 @@ impl PrefixTree {
         let Some(node) = self.nodes[at].take() else { return false };
         self.vacant.push(at);
         if node.parent == ROOT {
-            let adapter = self.adapters.remove(&at).flatten();
-            if let Some(root) = self.roots.get_mut(&adapter) {
-                root.remove(&node.key);
-                if root.is_empty() {
-                    self.roots.remove(&adapter);
+            if let Some(root) = self.tops.remove(&at)
+                && let Some(children) = self.roots.get_mut(&root)
+            {
+                children.remove(&node.key);
+                if children.is_empty() {
+                    self.roots.remove(&root);
                 }
             }
         } else if let Some(parent) = self.nodes[node.parent].as_mut() {
@@ -119,23 +122,32 @@ impl PrefixTree {
         true
     }
 
-    /// Gives up all pages.
-    pub fn clear(&mut self, pool: &mut PagePool) {
-        for node in self.nodes.drain(..).flatten() {
-            pool.uncache(node.page);
+    /// Gives up all pages of these weights.
+    pub fn remove_weights(&mut self, weights: u32, pool: &mut PagePool) {
+        let roots: Vec<Root> = self.roots.keys().filter(|root| root.0 == weights).copied().collect();
+        let mut open: Vec<usize> = Vec::new();
+        for root in roots {
+            let children = self.roots.remove(&root).unwrap_or_default();
+            for at in children.into_values() {
+                self.tops.remove(&at);
+                open.push(at);
+            }
         }
-        self.vacant.clear();
-        self.roots.clear();
-        self.leaves.clear();
-        self.adapters.clear();
+        while let Some(at) = open.pop() {
+            let Some(node) = self.nodes[at].take() else { continue };
+            self.leaves.remove(&(node.used, at));
+            self.vacant.push(at);
+            pool.uncache(node.page);
+            open.extend(node.children.into_values());
+        }
     }
 
     fn node(&self, at: usize) -> &Node {
         self.nodes[at].as_ref().expect("the tree points at a node that is gone")
     }
 
-    fn child(&self, at: usize, adapter: Option<u32>, key: &[u32]) -> Option<usize> {
-        let children = if at == ROOT { self.roots.get(&adapter)? } else { &self.node(at).children };
+    fn child(&self, at: usize, root: Root, key: &[u32]) -> Option<usize> {
+        let children = if at == ROOT { self.roots.get(&root)? } else { &self.node(at).children };
         children.get(key).copied()
     }
 
@@ -151,7 +163,7 @@ impl PrefixTree {
         node.page
     }
 
-    fn hang(&mut self, parent: usize, adapter: Option<u32>, key: &[u32], page: u32) -> usize {
+    fn hang(&mut self, parent: usize, root: Root, key: &[u32], page: u32) -> usize {
         let key: Key = key.into();
         let node = Node { parent, key: key.clone(), page, children: HashMap::new(), used: self.clock };
         let at = match self.vacant.pop() {
@@ -165,8 +177,8 @@ impl PrefixTree {
             }
         };
         if parent == ROOT {
-            self.roots.entry(adapter).or_default().insert(key, at);
-            self.adapters.insert(at, adapter);
+            self.roots.entry(root).or_default().insert(key, at);
+            self.tops.insert(at, root);
         } else if let Some(above) = self.nodes[parent].as_mut() {
             self.leaves.remove(&(above.used, parent));
             above.children.insert(key, at);
@@ -179,6 +191,8 @@ impl PrefixTree {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const ROOT_0: Root = (0, None);
 
     fn take(pool: &mut PagePool, count: usize) -> Vec<u32> {
         (0..count).map(|_| pool.take().unwrap()).collect()
@@ -193,20 +207,21 @@ mod tests {
         let (mut pool, mut tree) = (PagePool::new(8), PrefixTree::new(2));
         let tokens = [1, 2, 3, 4, 5];
         let mut pages = take(&mut pool, 3);
-        tree.insert(None, &tokens, &mut pages, &mut pool);
+        tree.insert(ROOT_0, &tokens, &mut pages, &mut pool);
         assert_eq!(pool.cached_count(), 2);
-        let mut check = |tokens: &[u32], adapter, expect: &[u32]| {
-            let found = tree.find(adapter, tokens, &mut pool);
+        let mut check = |tokens: &[u32], root, expect: &[u32]| {
+            let found = tree.find(root, tokens, &mut pool);
             assert_eq!(found, expect, "{tokens:?}");
             give_back(&mut pool, &found);
         };
-        check(&[1, 2, 3, 4, 9], None, &[0, 1]);
-        check(&[1, 2, 3, 9, 5], None, &[0]);
+        check(&[1, 2, 3, 4, 9], ROOT_0, &[0, 1]);
+        check(&[1, 2, 3, 9, 5], ROOT_0, &[0]);
         // One token must be left to read.
-        check(&[1, 2, 3, 4], None, &[0]);
-        check(&[1, 2], None, &[]);
-        check(&[2, 2, 3, 4, 5], None, &[]);
-        check(&[1, 2, 3, 4, 9], Some(7), &[]);
+        check(&[1, 2, 3, 4], ROOT_0, &[0]);
+        check(&[1, 2], ROOT_0, &[]);
+        check(&[2, 2, 3, 4, 5], ROOT_0, &[]);
+        check(&[1, 2, 3, 4, 9], (0, Some(7)), &[]);
+        check(&[1, 2, 3, 4, 9], (1, None), &[]);
         give_back(&mut pool, &pages);
         assert_eq!((pool.free_count(), pool.available_count()), (6, 8));
     }
@@ -215,17 +230,22 @@ mod tests {
     fn an_equal_page_is_kept_once() {
         let (mut pool, mut tree) = (PagePool::new(8), PrefixTree::new(2));
         let mut first = take(&mut pool, 2);
-        tree.insert(None, &[1, 2, 3, 4], &mut first, &mut pool);
+        tree.insert(ROOT_0, &[1, 2, 3, 4], &mut first, &mut pool);
         let mut second = take(&mut pool, 3);
-        tree.insert(None, &[1, 2, 3, 5, 6, 7], &mut second, &mut pool);
+        tree.insert(ROOT_0, &[1, 2, 3, 5, 6, 7], &mut second, &mut pool);
         assert_eq!(second, [0, 3, 4]);
         assert_eq!(pool.cached_count(), 4);
         assert_eq!(pool.free_count(), 4);
         give_back(&mut pool, &first);
         give_back(&mut pool, &second);
-        tree.clear(&mut pool);
+        let mut other = take(&mut pool, 2);
+        tree.insert((1, Some(2)), &[1, 2, 3, 4], &mut other, &mut pool);
+        give_back(&mut pool, &other);
+        tree.remove_weights(0, &mut pool);
+        assert_eq!((pool.free_count(), pool.cached_count()), (6, 2));
+        assert!(tree.find(ROOT_0, &[1, 2, 3], &mut pool).is_empty());
+        assert!(tree.evict(&mut pool) && tree.evict(&mut pool) && !tree.evict(&mut pool));
         assert_eq!(pool.free_count(), 8);
-        assert!(tree.find(None, &[1, 2, 3], &mut pool).is_empty());
     }
 
     #[test]
@@ -233,19 +253,19 @@ mod tests {
         let (mut pool, mut tree) = (PagePool::new(8), PrefixTree::new(1));
         for tokens in [[1, 2], [1, 3], [4, 5]] {
             let mut pages = take(&mut pool, 2);
-            tree.insert(None, &tokens, &mut pages, &mut pool);
+            tree.insert(ROOT_0, &tokens, &mut pages, &mut pool);
             give_back(&mut pool, &pages);
         }
         // Pages: 1→0, 1·2→1, 1·3→3 (2 was equal to 0), 4→2, 4·5→4 in the order the free list gives.
         assert_eq!(pool.cached_count(), 5);
-        let held = tree.find(None, &[1, 2, 9], &mut pool);
+        let held = tree.find(ROOT_0, &[1, 2, 9], &mut pool);
         assert_eq!(held.len(), 2);
         let mut gone = Vec::new();
         while tree.evict(&mut pool) {
             gone.push(pool.cached_count());
         }
         assert_eq!(gone, [4, 3, 2]);
-        assert_eq!(tree.find(None, &[1, 2, 9], &mut pool), held);
+        assert_eq!(tree.find(ROOT_0, &[1, 2, 9], &mut pool), held);
         give_back(&mut pool, &held);
         give_back(&mut pool, &held);
         assert!(tree.evict(&mut pool) && tree.evict(&mut pool) && !tree.evict(&mut pool));

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::constraint::ConstraintSource;
 use super::sampling::Sampling;
+use super::weights::WeightsSpan;
 use crate::error::Error;
 
 /// A completion that is wanted.
@@ -40,6 +41,8 @@ pub struct Request {
     pub constraint: Option<ConstraintSource>,
     /// The low-rank adapter, by the number it was loaded under.
     pub adapter: Option<u32>,
+    /// The weights, by the number they were installed under; `None` for those that requests get.
+    pub weights: Option<u32>,
     /// Greater goes first; −100 to 100.
     pub priority: i32,
     /// Whose request it is: clients of one priority get equal shares.
@@ -74,6 +77,7 @@ impl Request {
             prompt_logprobs: None,
             constraint: None,
             adapter: None,
+            weights: None,
             priority: 0,
             client: String::new(),
             deadline: None,
@@ -98,6 +102,8 @@ pub enum Event {
         finish: Finish,
         /// How many tokens were sampled, the one that ended it included.
         completion_tokens: usize,
+        /// Which weights chose them, in order.
+        spans: Vec<WeightsSpan>,
     },
     /// All samples are complete.
     Done(Usage),

@@ -114,11 +114,12 @@ impl Core {
 
     /// Puts the full pages of a sequence into the prefix cache.
     pub fn share(&mut self, sequence: &mut Sequence) {
-        if !self.options.prefix_cache || self.is_recurrent || sequence.version != self.version {
+        if !self.options.prefix_cache || self.is_recurrent || sequence.is_mixed {
             return;
         }
         let tokens = &sequence.tokens[..sequence.computed];
-        self.tree.insert(sequence.spec.adapter, tokens, &mut sequence.pages, &mut self.pool);
+        let root = (sequence.weights, sequence.spec.adapter);
+        self.tree.insert(root, tokens, &mut sequence.pages, &mut self.pool);
     }
 
     /// Admits waiting sequences as long as there is something left of the step, a place, and pages for all
@@ -143,10 +144,15 @@ impl Core {
     /// Admits the head of the queue if there are pages for it, and says how many tokens it has to read.
     fn admit_head(&mut self) -> Option<usize> {
         let head = self.queue.head()?;
+        let given = self.requests.get(&head.request).and_then(|live| live.weights);
+        let weights = given.unwrap_or_else(|| self.weights.next());
         let total = head.tokens.len().div_ceil(self.page_tokens);
         let shares = self.options.prefix_cache && !self.is_recurrent && !head.scores_prompt();
-        let mut pages =
-            if shares { self.tree.find(head.spec.adapter, &head.tokens, &mut self.pool) } else { Vec::new() };
+        let mut pages = if shares {
+            self.tree.find((weights, head.spec.adapter), &head.tokens, &mut self.pool)
+        } else {
+            Vec::new()
+        };
         let cached = pages.len();
         // Running sequences will each want a page soon; taking the last ones would only put the new one back.
         let margin = self.running.len();
@@ -161,14 +167,18 @@ impl Core {
         let mut sequence = self.queue.pop()?;
         sequence.pages = pages;
         sequence.computed = cached * self.page_tokens;
-        sequence.version = self.version;
+        (sequence.weights, sequence.is_mixed) = (weights, false);
         if self.is_recurrent {
             sequence.slot = self.slots.pop();
         }
-        if let Some(live) = self.requests.get_mut(&sequence.request)
-            && !live.is_prompt_told
-        {
-            live.usage.cached_tokens = sequence.computed;
+        if given.is_none() {
+            self.weights.advance();
+        }
+        if let Some(live) = self.requests.get_mut(&sequence.request) {
+            live.weights = Some(weights);
+            if !live.is_prompt_told {
+                live.usage.cached_tokens = sequence.computed;
+            }
         }
         let pending = sequence.pending();
         self.insert_running(sequence);

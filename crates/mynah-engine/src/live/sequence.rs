@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::request::TokenLogprobs;
+use super::weights::WeightsSpan;
 use super::writer::{Spec, Writer};
 
 /// One sample of a request, waiting or running.
@@ -21,8 +22,12 @@ pub(super) struct Sequence {
     pub computed: usize,
     pub pages: Vec<u32>,
     pub slot: Option<u32>,
-    /// The version of the weights that `pages` were computed with.
-    pub version: u64,
+    /// The weights it is computed with.
+    pub weights: u32,
+    /// Whether other weights have written to `pages`, too: nobody else may then find them.
+    pub is_mixed: bool,
+    /// Which weights chose its tokens.
+    pub spans: Vec<WeightsSpan>,
     /// Further samples that begin when this one's prompt is read.
     pub forks: usize,
     /// Whether the logits of the prompt are wanted: until the client has been told of it.

@@ -7,6 +7,7 @@ use super::request::{Event, Finish, Piece, PromptRead};
 use super::sampling::logprobs;
 use super::schedule::Planned;
 use super::sequence::Sequence;
+use super::weights::extend_spans;
 use crate::error::Result;
 
 impl Core {
@@ -131,7 +132,7 @@ impl Core {
         }
         fork.pages.splice(0..0, sequence.pages[..full].iter().copied());
         fork.computed = sequence.computed;
-        fork.version = sequence.version;
+        (fork.weights, fork.is_mixed) = (sequence.weights, sequence.is_mixed);
         Ok(true)
     }
 
@@ -168,6 +169,7 @@ impl Core {
         } else if chosen == 1 {
             sequence.draft_room = (sequence.draft_room / 2).max(1);
         }
+        extend_spans(&mut sequence.spans, sequence.weights, chosen);
         self.metrics.completion_tokens += chosen as u64;
         if let Some(live) = self.requests.get_mut(&sequence.request) {
             live.usage.completion_tokens += chosen;
@@ -187,7 +189,8 @@ impl Core {
             let Some(live) = self.requests.get_mut(&sequence.request) else { continue };
             let (sample, completion_tokens) = (sequence.sample, sequence.writer.completion_tokens());
             let finish = sequence.writer.finish().cloned().unwrap_or(Finish::Cancelled);
-            live.tell(Event::Finished { sample, finish, completion_tokens });
+            let spans = std::mem::take(&mut sequence.spans);
+            live.tell(Event::Finished { sample, finish, completion_tokens, spans });
             live.unfinished -= 1;
             if live.unfinished == 0 {
                 let usage = live.usage;

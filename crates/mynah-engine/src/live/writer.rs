@@ -27,6 +27,7 @@ pub(super) struct Spec {
     pub logprobs: Option<usize>,
     pub prompt_logprobs: Option<usize>,
     pub adapter: Option<u32>,
+    pub weights: Option<u32>,
     pub client: Arc<str>,
 }
 

@@ -54,6 +54,7 @@ pub fn run(decoder: &mut Decoder, tokens: &[u32], pieces: &[usize], pages: &[u32
             start,
             pages,
             slot,
+            weights: 0,
             adapter: None,
             logits: Logits::All,
         };

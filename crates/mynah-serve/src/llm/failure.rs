@@ -150,7 +150,9 @@ impl From<mynah_engine::Error> for Failure {
         let kind = match error.kind() {
             ErrorKind::Prompt => Kind::ContextLength,
             ErrorKind::Option | ErrorKind::Constraint => Kind::Invalid,
-            ErrorKind::Busy | ErrorKind::Draining | ErrorKind::Dead => Kind::Unavailable,
+            ErrorKind::Busy | ErrorKind::Draining | ErrorKind::Dead | ErrorKind::Replaced => {
+                Kind::Unavailable
+            },
             ErrorKind::Deadline => Kind::Timeout,
             ErrorKind::Logits | ErrorKind::Model => Kind::Internal,
         };

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use super::check::{ModelFacts, check};
 use super::core::{Core, SinkGuard, Submission};
-use super::{Cancel, EngineOptions, Event, Finish, GrammarCompiler, Request, Usage};
+use super::{Cancel, Change, EngineOptions, Event, Finish, GrammarCompiler, Request, Usage};
 use toy::{Toy, ToyCodec};
 
 /// What a client has seen of a request.
@@ -121,15 +121,25 @@ fn finish(core: &mut Core) {
 fn check_pages(core: &mut Core) {
     assert!(core.running.is_empty() && core.queue.is_empty() && core.requests.is_empty());
     assert_eq!(core.pool.available_count(), core.pool.count(), "a page was not given back");
-    core.tree.clear(&mut core.pool);
+    while core.tree.evict(&mut core.pool) {}
     assert_eq!(core.pool.free_count(), core.pool.count(), "a page was not given back");
 }
 
 /// One request alone, with memory enough and nothing shared.
 fn alone(toy: Toy, request: Request) -> Seen {
+    alone_on(toy, 0, request)
+}
+
+/// The same with these weights of a small toy.
+fn alone_with(weights: u32, request: Request) -> Seen {
+    alone_on(Toy::new(64, 4), weights, request)
+}
+
+fn alone_on(toy: Toy, weights: u32, request: Request) -> Seen {
     let options = EngineOptions { prefix_cache: false, ..EngineOptions::default() };
     let mut core = core(toy, options);
-    let ticket = submit(&mut core, request);
+    core.changed(Change::WeightsInstalled(weights));
+    let ticket = submit(&mut core, Request { weights: Some(weights), ..request });
     finish(&mut core);
     check_pages(&mut core);
     ticket.seen()

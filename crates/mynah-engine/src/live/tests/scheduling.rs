@@ -1,11 +1,10 @@
 //! Who goes first, who is put back, and that everybody gets on.
 
-use std::any::Any;
 use std::time::Duration;
 
 use super::toy::Toy;
 use super::*;
-use crate::live::{Change, Sampling};
+use crate::live::{InFlight, Sampling};
 
 fn request(text: &str, max_tokens: usize) -> Request {
     Request {
@@ -89,41 +88,118 @@ fn a_request_that_is_late_fails() {
     check_pages(&mut core);
 }
 
-#[test]
-fn running_requests_keep_or_recompute_when_weights_change() {
-    let change_to = |core: &mut Core, change| {
-        let model: &mut dyn Any = core.model.as_mut();
-        model.downcast_mut::<Toy>().unwrap().weights = 5;
-        core.changed(change);
-    };
-    let old = alone(Toy::new(64, 4), request("a request", 20));
-    for change in [Change::Keep, Change::Recompute] {
-        let mut core = core(Toy::new(64, 4), EngineOptions::default());
-        let ticket = submit(&mut core, request("a request", 20));
-        for _ in 0..8 {
-            core.step();
+/// A core of three weights that has made eight tokens of a request.
+fn under_way() -> (Core, Ticket) {
+    let mut core = core(Toy::new(64, 4), EngineOptions::default());
+    core.changed(Change::WeightsInstalled(1));
+    core.changed(Change::WeightsInstalled(2));
+    let ticket = submit(&mut core, request("a request", 20));
+    for _ in 0..8 {
+        core.step();
+    }
+    (core, ticket)
+}
+
+fn choose(core: &mut Core, weights: u32, in_flight: InFlight) {
+    core.changed(Change::WeightsChosen { weights, in_flight });
+}
+
+fn spans(seen: &Seen) -> Vec<(u32, usize)> {
+    let mut found = Vec::new();
+    for event in &seen.events {
+        if let Event::Finished { spans, .. } = event {
+            found.extend(spans.iter().map(|span| (span.weights, span.tokens)));
         }
-        change_to(&mut core, change);
+    }
+    found
+}
+
+#[test]
+fn requests_under_way_end_with_their_weights() {
+    let (mut core, ticket) = under_way();
+    choose(&mut core, 1, InFlight::Finish);
+    let later = submit(&mut core, request("a request", 20));
+    finish(&mut core);
+    assert_eq!(ticket.seen().ids, alone_with(0, request("a request", 20)).ids);
+    assert_eq!(spans(&ticket.seen()), [(0, 20)]);
+    assert_eq!(later.seen().ids, alone_with(1, request("a request", 20)).ids);
+    assert_eq!(spans(&later.seen()), [(1, 20)]);
+    // The prefix cache knows the pages of both, and mixes none.
+    assert_eq!(later.seen().usage.unwrap().cached_tokens, 0);
+    for weights in [0, 1] {
+        let again = submit(&mut core, Request { weights: Some(weights), ..request("a request", 20) });
+        finish(&mut core);
+        assert_eq!(again.seen().usage.unwrap().cached_tokens, 8);
+        assert_eq!(again.seen().ids, alone_with(weights, request("a request", 20)).ids);
+    }
+    core.changed(Change::WeightsRemoved(0));
+    let gone = submit(&mut core, Request { weights: Some(0), ..request("a request", 20) });
+    assert_eq!(gone.seen().error.as_deref(), Some("there are no weights 0"));
+    check_pages(&mut core);
+}
+
+#[test]
+fn requests_under_way_go_on_with_new_weights() {
+    let old = alone_with(0, request("a request", 20));
+    for in_flight in [InFlight::Continue, InFlight::Recompute] {
+        let (mut core, ticket) = under_way();
+        choose(&mut core, 1, in_flight);
         finish(&mut core);
         let seen = ticket.seen();
+        assert_eq!(spans(&seen), [(0, 8), (1, 12)]);
         assert_eq!(seen.ids[0][..8], old.ids[0][..8]);
-        if change == Change::Keep {
-            // What the toy computes next follows from what is in the cache.
-            assert_eq!(seen.ids, old.ids);
-        } else {
-            let mut toy = Toy::new(64, 4);
-            toy.weights = 5;
-            let mut prompt: Vec<u32> = "a request".bytes().map(u32::from).collect();
-            prompt.extend(&old.ids[0][..8]);
-            let rest = alone(toy, Request { prompt, ..request("", 12) });
-            assert_eq!(seen.ids[0][8..], rest.ids[0]);
-        }
-        // Nothing of the old weights is found afterwards.
+        assert_ne!(seen.ids[0][8..], old.ids[0][8..]);
+        let mut prompt: Vec<u32> = "a request".bytes().map(u32::from).collect();
+        prompt.extend(&old.ids[0][..8]);
+        let read_again = alone_with(1, Request { prompt, ..request("", 12) });
+        assert_eq!(seen.ids[0][8..] == read_again.ids[0], in_flight == InFlight::Recompute);
+        // Nothing of the old weights, and nothing mixed, is found afterwards.
         let again = submit(&mut core, request("a request", 20));
         finish(&mut core);
-        assert_eq!(again.seen().usage.unwrap().cached_tokens, if change == Change::Keep { 0 } else { 8 });
+        let cached = if in_flight == InFlight::Continue { 0 } else { 8 };
+        assert_eq!(again.seen().usage.unwrap().cached_tokens, cached);
+        assert_eq!(again.seen().ids, alone_with(1, request("a request", 20)).ids);
         check_pages(&mut core);
     }
+}
+
+#[test]
+fn requests_under_way_are_told_that_their_weights_are_gone() {
+    let (mut core, ticket) = under_way();
+    let named = submit(&mut core, Request { weights: Some(2), ..request("a request", 20) });
+    choose(&mut core, 1, InFlight::Abort);
+    let waiting = submit(&mut core, request("not begun", 20));
+    finish(&mut core);
+    let error = "the weights were replaced before the request was done; send it again";
+    assert_eq!(ticket.seen().error.as_deref(), Some(error));
+    assert_eq!(spans(&named.seen()), [(2, 20)]);
+    assert_eq!(spans(&waiting.seen()), [(1, 20)]);
+    check_pages(&mut core);
+}
+
+#[test]
+fn a_share_of_the_requests_tries_other_weights() {
+    let mut core = core(Toy::new(64, 4), EngineOptions::default());
+    core.changed(Change::WeightsInstalled(1));
+    core.changed(Change::WeightsTried { weights: 1, permille: 500 });
+    let tickets: Vec<Ticket> = (0..6).map(|_| submit(&mut core, request("a request", 10))).collect();
+    core.step();
+    // Those on trial stay with it whatever is chosen.
+    choose(&mut core, 0, InFlight::Abort);
+    finish(&mut core);
+    let got: Vec<_> = tickets.iter().map(|ticket| spans(&ticket.seen())[0].0).collect();
+    assert_eq!(got, [0, 1, 0, 1, 0, 1]);
+    // The trial failed: what is under way goes over to the others.
+    let late: Vec<Ticket> = (0..2).map(|_| submit(&mut core, request("another", 10))).collect();
+    core.step();
+    core.step();
+    core.changed(Change::WeightsTried { weights: 1, permille: 0 });
+    choose(&mut core, 0, InFlight::Recompute);
+    finish(&mut core);
+    assert_eq!(spans(&late[0].seen()), [(0, 10)]);
+    assert_eq!(spans(&late[1].seen()), [(1, 2), (0, 8)]);
+    core.changed(Change::WeightsRemoved(1));
+    check_pages(&mut core);
 }
 
 #[test]

@@ -5,8 +5,8 @@ use mynah_base::Rng;
 use super::toy::Toy;
 use super::*;
 use crate::SamplingOptions;
-use crate::live::Sampling;
 use crate::live::draft::Drafter;
+use crate::live::{InFlight, Sampling};
 
 /// A random request; equal numbers give equal requests.
 fn request(rng: &mut Rng, context: usize) -> Request {
@@ -63,6 +63,36 @@ fn outcome(seen: &Seen) -> impl PartialEq + std::fmt::Debug + use<> {
     (seen.texts.clone(), seen.ids.clone(), seen.finishes.clone(), tokens)
 }
 
+/// Installs weights, gives them all requests to come or some of them, and takes out what nobody uses.
+fn exchange(core: &mut Core, weights: u32, rng: &mut Rng) {
+    core.changed(Change::WeightsInstalled(weights));
+    if rng.chance(0.5) {
+        core.changed(Change::WeightsTried { weights, permille: rng.index(1000) as u32 });
+    } else {
+        core.changed(Change::WeightsTried { weights: 0, permille: 0 });
+        core.changed(Change::WeightsChosen { weights, in_flight: InFlight::Finish });
+    }
+    core.measure();
+    let in_use: Vec<u32> = core.metrics.weights_requests.keys().copied().collect();
+    for old in 0..weights {
+        if old != core.metrics.weights && !in_use.contains(&old) {
+            core.changed(Change::WeightsRemoved(old));
+        }
+    }
+}
+
+/// The weights that chose all tokens of a request; nothing when there were several.
+fn only_weights(seen: &Seen) -> Option<u32> {
+    let mut found = Vec::new();
+    for event in &seen.events {
+        if let Event::Finished { spans, .. } = event {
+            found.extend(spans.iter().map(|span| span.weights));
+        }
+    }
+    found.dedup();
+    (found.len() <= 1).then(|| found.first().copied().unwrap_or(0))
+}
+
 /// Runs traffic of one seed; gives the counters.
 fn simulate(seed: u64) -> crate::live::Metrics {
     let mut rng = Rng::new(seed);
@@ -97,16 +127,21 @@ fn simulate(seed: u64) -> crate::live::Metrics {
         let draft = Toy::new(10 + rng.index(30), page_tokens).with_alphabet(b"abcd");
         core.drafter = Some(Drafter::new(Box::new(draft), super::toy::VOCAB, 16).unwrap());
     }
-    let mut open: Vec<(Ticket, Seen, bool)> = Vec::new();
+    let mut open: Vec<(Ticket, u64, bool)> = Vec::new();
+    let swaps = rng.chance(0.5);
+    let mut weights = 0;
     for _ in 0..25 {
         for _ in 0..rng.index(4) {
             let at = rng.next_u64();
-            let expect = alone(plenty.clone(), request(&mut Rng::new(at), context));
             let ticket = submit(&mut core, request(&mut Rng::new(at), context));
-            open.push((ticket, expect, false));
+            open.push((ticket, at, false));
         }
         for _ in 0..rng.index(12) {
             core.step();
+        }
+        if swaps && rng.chance(0.3) {
+            weights += 1;
+            exchange(&mut core, weights, &mut rng);
         }
         if rng.chance(0.3) && !open.is_empty() {
             let at = rng.index(open.len());
@@ -120,9 +155,11 @@ fn simulate(seed: u64) -> crate::live::Metrics {
         }
     }
     finish(&mut core);
-    for (number, (ticket, expect, cancelled)) in open.iter().enumerate() {
+    for (number, (ticket, at, cancelled)) in open.iter().enumerate() {
         let seen = ticket.seen();
         assert_eq!(seen.error, None, "request {number}: {note}");
+        let weights = only_weights(&seen).unwrap_or_else(|| panic!("request {number} is mixed: {note}"));
+        let expect = &alone_on(plenty.clone(), weights, request(&mut Rng::new(*at), context));
         if *cancelled {
             for (text, whole) in seen.texts.iter().zip(&expect.texts) {
                 // What was held back as the beginning of a stop text comes out in the end.

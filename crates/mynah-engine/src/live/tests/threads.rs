@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use super::toy::{Toy, ToyCodec};
 use super::*;
 use crate::ErrorKind;
-use crate::live::{Change, Engine, EngineHandle, Sampling, State};
+use crate::live::{Engine, EngineHandle, InFlight, Sampling, State, StepModel};
 
 fn start(toy: Toy) -> EngineHandle {
     Engine::start(Box::new(toy), Arc::new(ToyCodec::new()), EngineOptions::default()).unwrap()
@@ -98,21 +98,17 @@ fn the_model_is_changed_between_steps() {
     let engine = start(Toy::new(64, 4));
     let prompt = "the same prompt, long enough for pages";
     let old: Vec<Event> = engine.submit(request(prompt, 5)).unwrap().collect();
-    let page_tokens = engine
-        .between_steps(|model| {
-            let model: &mut dyn std::any::Any = model;
-            let toy = model.downcast_mut::<Toy>().unwrap();
-            toy.weights = 9;
-            (Change::Recompute, toy.page_tokens)
-        })
-        .unwrap();
-    assert_eq!(page_tokens, 4);
+    let install = |model: &mut dyn StepModel| {
+        let model: &mut dyn std::any::Any = model;
+        (Change::WeightsInstalled(9), model.downcast_mut::<Toy>().unwrap().page_tokens)
+    };
+    assert_eq!(engine.between_steps(install).unwrap(), 4);
+    let chosen = Change::WeightsChosen { weights: 9, in_flight: InFlight::Recompute };
+    engine.between_steps(move |_| (chosen, ())).unwrap();
     let new: Vec<Event> = engine.submit(request(prompt, 5)).unwrap().collect();
     let (old, new) = (Seen::of(1, &old), Seen::of(1, &new));
     assert_ne!(old.ids, new.ids);
-    let mut changed = Toy::new(64, 4);
-    changed.weights = 9;
-    assert_eq!(new.ids, alone(changed, request(prompt, 5)).ids);
+    assert_eq!(new.ids, alone_with(9, request(prompt, 5)).ids);
     assert_eq!(new.usage.unwrap().cached_tokens, 0);
     let again: Vec<Event> = engine.submit(request(prompt, 5)).unwrap().collect();
     assert_eq!(Seen::of(1, &again).usage.unwrap().cached_tokens, prompt.len() / 4 * 4);

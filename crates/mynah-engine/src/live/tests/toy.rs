@@ -26,8 +26,6 @@ pub struct Toy {
     pub context: usize,
     pub page_tokens: usize,
     pub recurrent_slots: Option<usize>,
-    /// Changed weights give other logits.
-    pub weights: u64,
     /// Only these ids, when there are any; END is likely then, so that completions end by themselves.
     pub alphabet: Vec<u32>,
     /// The step that fails, and the one that panics.
@@ -53,7 +51,6 @@ impl Toy {
             context: 256,
             page_tokens,
             recurrent_slots: None,
-            weights: 0,
             alphabet: Vec::new(),
             fails_at: None,
             panics_at: None,
@@ -76,13 +73,18 @@ impl Toy {
         self
     }
 
-    fn begin(&self, adapter: Option<u32>) -> u64 {
-        mix(self.weights, adapter.map_or(0, |adapter| u64::from(adapter) + 1))
+    fn begin(adapter: Option<u32>) -> u64 {
+        mix(7, adapter.map_or(0, |adapter| u64::from(adapter) + 1))
     }
 
-    /// The logits after these tokens.
+    /// What a token leaves in the cache.
+    fn next(hash: u64, token: u32, weights: u32) -> u64 {
+        mix(hash, u64::from(token) | u64::from(weights) << 32)
+    }
+
+    /// The logits after these tokens, all read with the weights 0.
     pub fn logits(&self, tokens: &[u32], adapter: Option<u32>) -> Vec<f32> {
-        let hash = tokens.iter().fold(self.begin(adapter), |hash, &token| mix(hash, u64::from(token)));
+        let hash = tokens.iter().fold(Self::begin(adapter), |hash, &token| Self::next(hash, token, 0));
         let mut row = Vec::new();
         self.row(hash, &mut row);
         row
@@ -102,7 +104,7 @@ impl Toy {
     }
 
     fn read(&mut self, segment: &Segment<'_>) -> u64 {
-        let mut hash = self.begin(segment.adapter);
+        let mut hash = Self::begin(segment.adapter);
         if let Some(slots) = self.recurrent_slots {
             assert!((segment.slot as usize) < slots, "slot {} of {slots}", segment.slot);
             match self.slots[segment.slot as usize] {
@@ -175,7 +177,7 @@ impl StepModel for Toy {
             assert!(self.recurrent_slots.is_none() || slots.insert(segment.slot), "a slot twice in a step");
             let mut hash = self.read(segment);
             for (position, &token) in (segment.start..).zip(segment.tokens) {
-                hash = mix(hash, u64::from(token));
+                hash = Self::next(hash, token, segment.weights);
                 let page = segment.pages[position / self.page_tokens] as usize;
                 let cell = Some(Cell { position, hash });
                 self.pages[page][position % self.page_tokens] = cell;

@@ -40,7 +40,7 @@ const FAMILIES: [(&str, &str, &str, Reader); 18] = [
     ("requests_completed_total", "counter", "Requests that were completed.", |m| m.completed as f64),
     ("requests_cancelled_total", "counter", "Requests whose client went away.", |m| m.cancellations as f64),
     ("requests_failed_total", "counter", "Requests that failed in the engine.", |m| m.failures as f64),
-    ("weights_version", "gauge", "How often the weights were changed.", |m| m.weights_version as f64),
+    ("weights", "gauge", "The number of the weights that requests get.", |m| f64::from(m.weights)),
 ];
 
 /// All figures of the server.
