@@ -152,7 +152,7 @@ impl From<mynah_engine::Error> for Failure {
             ErrorKind::Option | ErrorKind::Constraint => Kind::Invalid,
             ErrorKind::Busy | ErrorKind::Draining | ErrorKind::Dead | ErrorKind::Replaced => {
                 Kind::Unavailable
-            },
+            }
             ErrorKind::Deadline => Kind::Timeout,
             ErrorKind::Logits | ErrorKind::Model => Kind::Internal,
         };
