@@ -4,7 +4,7 @@ import { label } from "./options.js";
 // error: { status (0: no answer), code, param, message, retry_s }
 export function advice(error) {
   const { status, code, param = "", retry_s } = error;
-  if (status === 0) return { text: "Check that `mynah serve` is running and reachable, then try again." };
+  if (status === 0) return { text: "Check that “mynah serve” is running and reachable, then try again." };
   if (status === 401) return { text: "Enter one of the keys that the server was started with.", action: "key" };
   if (status === 403) return { text: "Open the page by the address that the server printed when it started." };
   if (code === "context_length_exceeded") {

@@ -147,6 +147,11 @@ impl Browser {
 
     /// A real key.
     pub fn press(&mut self, key: &str) {
+        self.press_with(key, 0);
+    }
+
+    /// A real key with others held down: 2 is Ctrl, 8 is Shift.
+    pub fn press_with(&mut self, key: &str, modifiers: u8) {
         let text = if key == "Enter" { "\r" } else { key };
         let (code, number) = match key {
             "Enter" => ("Enter", 13),
@@ -155,12 +160,15 @@ impl Browser {
             "ArrowDown" => ("ArrowDown", 40),
             _ => ("", 0),
         };
-        let mut down = json!({"type": "keyDown", "key": key, "code": code, "windowsVirtualKeyCode": number});
-        if text.chars().count() == 1 {
+        let mut down = json!({"type": "keyDown", "key": key, "code": code, "windowsVirtualKeyCode": number, "modifiers": modifiers});
+        if text.chars().count() == 1 && modifiers & 2 == 0 {
             down["text"] = json!(text);
         }
         self.call("Input.dispatchKeyEvent", down);
-        self.call("Input.dispatchKeyEvent", json!({"type": "keyUp", "key": key, "code": code}));
+        self.call(
+            "Input.dispatchKeyEvent",
+            json!({"type": "keyUp", "key": key, "code": code, "modifiers": modifiers}),
+        );
     }
 
     /// Text into what has the focus.
