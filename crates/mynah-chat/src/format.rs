@@ -12,7 +12,8 @@ pub enum ToolFormat {
     Qwen3Coder,
     /// `{"name":…,"parameters":{…}}`, perhaps after `<|python_tag|>`: Llama 3.1, 3.2, 3.3.
     Llama3Json,
-    /// `[name(key="value"), …]`, perhaps between `<|python_start|>` and `<|python_end|>`: Llama 4, Llama 3.2 small.
+    /// `[name(key="value"), …]`, perhaps between `<|python_start|>` and `<|python_end|>`: Llama 4, Llama 3.2 small; between
+    /// `<|tool_call_start|>` and `<|tool_call_end|>`, also as JSON: LFM2.
     Pythonic,
     /// `[TOOL_CALLS][{"name":…,"arguments":{…}}]` or `[TOOL_CALLS]NAME[ARGS]{…}`: Mistral.
     Mistral,
@@ -41,7 +42,7 @@ const NAMES: [(ToolFormat, &str, &[&str]); 13] = [
     (ToolFormat::Hermes, "hermes", &["qwen", "qwen25", "qwen2_5", "qwen3"]),
     (ToolFormat::Qwen3Coder, "qwen3_coder", &["qwen3_xml", "nemotron3"]),
     (ToolFormat::Llama3Json, "llama3_json", &["llama3", "llama", "llama4_json"]),
-    (ToolFormat::Pythonic, "pythonic", &["llama4_pythonic", "llama4"]),
+    (ToolFormat::Pythonic, "pythonic", &["llama4_pythonic", "llama4", "lfm2"]),
     (ToolFormat::Mistral, "mistral", &[]),
     (ToolFormat::MinimaxM2, "minimax_m2", &["minimax"]),
     (ToolFormat::Nemotron, "nemotron", &["nemotron_json"]),
@@ -96,7 +97,7 @@ impl ToolFormat {
             () if has("<function=") && has("<parameter=") => Self::Qwen3Coder,
             () if has("[TOOL_CALLS]") => Self::Mistral,
             () if has("<start_function_call>") || has("<|tool_call>") => Self::Gemma,
-            () if has("<|python_start|>") => Self::Pythonic,
+            () if has("<|python_start|>") || has("<|tool_call_start|>") => Self::Pythonic,
             () if has("<tool_call>") => Self::Hermes,
             () if has("<|python_tag|>") || (has("<|start_header_id|>") && has("tools")) => Self::Llama3Json,
             () if has("<start_of_turn>") || kind.starts_with("gemma") => Self::Gemma,

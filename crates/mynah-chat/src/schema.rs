@@ -60,6 +60,17 @@ pub(crate) fn typed(text: &str, schema: Option<&Value>, root: &Value) -> String 
     {
         return json;
     }
+    // GLM writes lists as JSON inside a JSON text, without the quotes around: every quote has a backslash.
+    if (allowed.array || allowed.object)
+        && let Ok(json) = serde_json::from_str::<String>(&format!("\"{trimmed}\""))
+        && match serde_json::from_str::<Value>(&json) {
+            Ok(Value::Array(_)) => allowed.array,
+            Ok(Value::Object(_)) => allowed.object,
+            _ => false,
+        }
+    {
+        return json;
+    }
     quoted(text)
 }
 
@@ -221,6 +232,8 @@ mod tests {
         check("[1, 2]", json!({ "type": "array" }), "[1, 2]");
         check("{'a': True}", json!({ "type": "object" }), "{\"a\": true}");
         check("{\"a\": 1}", json!({}), "{\"a\": 1}");
+        check("[\\\"a\\\"]", json!({ "type": "array" }), "[\"a\"]");
+        check("[\\\"a\\\"]", json!({ "type": "string" }), &quoted("[\\\"a\\\"]"));
         check("3", json!({ "anyOf": [{ "type": "null" }, { "$ref": "#/$defs/n" }] }), "3");
         check("2", json!({ "enum": [1, 2] }), "2");
         check("2", json!({ "enum": ["1", "2"] }), "\"2\"");

@@ -85,7 +85,40 @@ fn hermes() {
             "<tool_call>",
             "<tool_",
             "a < b <t",
-            "{\"name\": \"get_weather\", \"arguments\": {}}",
+        ],
+    );
+}
+
+/// Models of the Hermes and Qwen kind often leave their mark out.
+#[test]
+fn hermes_without_its_mark() {
+    let format = ToolFormat::Hermes;
+    let object = "{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Oslo\"}}";
+    for answer in [
+        object.to_string(),
+        format!("\n{}", object.replace(": {", ":\n {")),
+        format!("```json\n{object}\n```"),
+        format!("```\n{object}"),
+        format!("<tools>\n{object}\n</tools>"),
+        format!("<tool>{object}</tool>"),
+        format!("```xml\n<function_call> {object} </function_call>\n```"),
+        "<function=get_weather>{\"city\": \"Oslo\"}</function>".to_string(),
+        "<function name=\"get_weather\">\n{\"city\": \"Oslo\"}\n</function>".to_string(),
+    ] {
+        check(format, &answer, &[WEATHER]);
+        check(format, &format!("{answer}\n{object}"), &[WEATHER, WEATHER]);
+        check(format, &format!("<think>Hm.</think>{answer}"), &["think Hm.", WEATHER]);
+        // Only at the beginning, of tools that exist, and with arguments.
+        check_text(format, &[&format!("So: {answer}"), &answer.replace("get_weather", "other")]);
+    }
+    check_text(
+        format,
+        &[
+            "{\"name\": \"get_weather\"}",
+            "{\"city\": \"Oslo\"}",
+            "```python\nprint(1)\n```",
+            "<tools>none</tools>",
+            "<function=get_weather>text</function>",
         ],
     );
 }
@@ -221,6 +254,18 @@ fn pythonic() {
         ],
     );
     check(format, "[get_weather(\"Oslo\")]", &[WEATHER]);
+    check(format, "Look: [get_weather(city=\"Oslo\")] and so", &["text Look: ", WEATHER, "text and so"]);
+    // LFM2's marks.
+    check(
+        format,
+        "Look.<|tool_call_start|>[get_weather(city=\"Oslo\")]<|tool_call_end|> So.",
+        &["text Look.", WEATHER, "text So."],
+    );
+    check(
+        format,
+        "<|tool_call_start|>[{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Oslo\"}}]<|tool_call_end|>",
+        &[WEATHER],
+    );
     check_text(
         format,
         &[
@@ -229,7 +274,7 @@ fn pythonic() {
             "[get_weather(city=x)]",
             "[get_weather(city=\"Oslo\"",
             "[see (1)]",
-            "A [get_weather(city=\"Oslo\")]",
+            "A [link](get_weather) and [other(city=\"Oslo\")]",
         ],
     );
 }
@@ -331,6 +376,7 @@ fn kimi_k2() {
     check_text(
         format,
         &[
+            &call("0", "{}"),
             "<|tool_calls_section_begin|> noise",
             "<|tool_call_begin|>functions.noop:0<|tool_call_argument_begin|>{<|tool_call_end|>",
         ],
@@ -344,6 +390,9 @@ fn deepseek_v3() {
     let old = "<｜tool▁call▁begin｜>function<｜tool▁sep｜>get_weather\n```json\n{\"city\": \"Oslo\"}\n```<｜tool▁call▁end｜>";
     let new = "<｜tool▁call▁begin｜>get_weather<｜tool▁sep｜>{\"city\": \"Oslo\"}<｜tool▁call▁end｜>";
     check(format, &section(old), &[WEATHER]);
+    let unmarked = old.strip_prefix("<｜tool▁call▁begin｜>").unwrap();
+    check(format, &section(unmarked), &[WEATHER]);
+    check(format, &section(unmarked).replace("▁begin｜>", "｜>"), &[WEATHER]);
     check(format, &section(&format!("{old}\n{old}")), &[WEATHER, WEATHER]);
     check(format, &format!("Look.\n{}", section(&format!("{new}{new}"))), &["text Look.", WEATHER, WEATHER]);
     let dsml = "<｜DSML｜function_calls>\n<｜DSML｜invoke name=\"get_weather\">\n<｜DSML｜parameter name=\"city\" string=\"true\">Oslo</｜DSML｜parameter>\n<｜DSML｜parameter name=\"days\" string=\"false\">3</｜DSML｜parameter>\n</｜DSML｜invoke>\n</｜DSML｜function_calls>";

@@ -6,6 +6,7 @@ use super::{Context, Next, RawCall, json, markup};
 
 const BEGIN: &str = "<｜tool▁call▁begin｜>";
 const SEPARATOR: &str = "<｜tool▁sep｜>";
+const UNMARKED: &str = "function<｜tool▁sep｜>";
 const END: &str = "<｜tool▁call▁end｜>";
 const SECTION_END: &str = "<｜tool▁calls▁end｜>";
 
@@ -19,6 +20,14 @@ pub(super) fn next(text: &str, at: usize, is_first: bool, scan: &mut Scan, conte
         },
         Literal::Maybe if !context.is_end => Next::More,
         _ if at == text.len() => context.more(),
+        // The distilled models leave the mark out.
+        _ if is_first && literal(text, at, UNMARKED) != Literal::No => match literal(text, at, UNMARKED) {
+            Literal::Yes(_) => match call(text, at, scan, context) {
+                Ok((call, end)) => Next::Calls(vec![call], end),
+                Err(next) => next,
+            },
+            _ => context.more(),
+        },
         _ => match literal(text, at, SECTION_END) {
             Literal::Yes(end) if !is_first => Next::End(end),
             Literal::Maybe if !context.is_end => Next::More,

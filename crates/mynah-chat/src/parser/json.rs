@@ -180,7 +180,7 @@ pub(super) fn llama(text: &str, at: usize, is_first: bool, scan: &mut Scan, cont
 }
 
 /// Whether the first key of an object is one of a call's: text with braces is passed on without waiting for their end.
-fn begins_like_a_call(text: &str, brace: usize) -> Literal {
+pub(super) fn begins_like_a_call(text: &str, brace: usize) -> Literal {
     let at = skip_space(text, brace + 1);
     let mut is_possible = false;
     for key in ["\"name\"", "\"type\"", "\"function\"", "\"parameters\"", "\"arguments\"", "\"id\""] {
@@ -272,7 +272,10 @@ pub(super) fn kimi(text: &str, at: usize, is_first: bool, scan: &mut Scan, conte
         return Next::No;
     }
     let id = text[start..mark].trim();
-    let Some(name) = some_name(fixes::kimi_name(id)) else { return Next::No };
+    // Of a bare number nobody knows which function it means.
+    let is_name =
+        |name: &String| context.tool(name).is_some() || !name.bytes().all(|byte| byte.is_ascii_digit());
+    let Some(name) = some_name(fixes::kimi_name(id)).filter(is_name) else { return Next::No };
     let value = skip_space(text, mark + ARGUMENTS.len());
     let (arguments, end) = match text.as_bytes().get(value) {
         None => return context.more(),

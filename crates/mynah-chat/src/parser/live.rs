@@ -143,7 +143,7 @@ fn object_head(text: &str, at: usize, shell: Shell, context: &Context) -> Begin 
 /// A call, if its name is one: of the request's tools where it has some.
 fn call(id: Option<String>, name: &str, shell: Shell, at: usize, context: &Context) -> Begin {
     match json::some_name(name) {
-        Some(name) if context.is_known(&name) => {
+        Some(name) if context.is_known(&name) && !name.bytes().all(|byte| byte.is_ascii_digit()) => {
             let live = Live { phase: Phase::Arguments(Progress::new()), shell };
             Begin::Call(id, name, Box::new(live), at)
         }

@@ -9,6 +9,7 @@ mod gemma;
 mod harmony;
 mod json;
 mod live;
+mod loose;
 mod markup;
 mod progress;
 mod python;
@@ -194,6 +195,8 @@ enum Found {
 enum Next {
     /// One or more calls, and where the text goes on.
     Calls(Vec<RawCall>, usize),
+    /// Calls without a block around them, and where the text goes on.
+    Alone(Vec<RawCall>, usize),
     /// The block of calls is closed; the text goes on there.
     End(usize),
     /// It depends on what comes next.

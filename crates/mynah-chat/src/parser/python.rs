@@ -34,9 +34,9 @@ pub(super) fn block(
         return dot_call(text, at, scan, context);
     }
     match begins_call(text, skip_space(text, at + 1)) {
-        Literal::Yes(_) => {}
+        Literal::Yes(end) if context.is_known(text[at + 1..end - 1].trim()) => {}
         Literal::Maybe => return context.more(),
-        Literal::No => return Next::No,
+        Literal::Yes(_) | Literal::No => return Next::No,
     }
     match scan.value_end(text, at, Quotes::Both) {
         ValueEnd::At(end) => match calls(&text[at + 1..end - 1], context) {

@@ -2,7 +2,7 @@
 
 use super::live::{self, Begin, Live, Step};
 use super::scan::{Scan, partial_suffix, skip_space};
-use super::{Context, Found, Next, RawCall, deepseek, gemma, json, markup, python};
+use super::{Context, Found, Next, RawCall, deepseek, gemma, json, loose, markup, python};
 use crate::conversation::Tool;
 use crate::format::ToolFormat;
 use crate::thinking::Thinking;
@@ -15,30 +15,67 @@ struct Mark {
     is_part: bool,
     /// Only before any other text of the answer.
     only_first: bool,
+    /// Only for requests with tools, outside reasoning: just the name of a tool makes a call of it.
+    needs_tools: bool,
 }
 
 const fn mark(text: &'static str) -> Mark {
-    Mark { text, is_part: false, only_first: false }
+    Mark { text, is_part: false, only_first: false, needs_tools: false }
 }
 
 const fn part(text: &'static str) -> Mark {
-    Mark { text, is_part: true, only_first: false }
+    Mark { is_part: true, ..mark(text) }
 }
 
 const fn first(text: &'static str) -> Mark {
-    Mark { text, is_part: true, only_first: true }
+    Mark { only_first: true, ..part(text) }
+}
+
+const fn named(text: &'static str) -> Mark {
+    Mark { needs_tools: true, ..part(text) }
+}
+
+const fn named_first(text: &'static str) -> Mark {
+    Mark { needs_tools: true, ..first(text) }
 }
 
 /// What may begin a call in a format. The calls of a mark that is left out by the model (Kimi's and DeepSeek's section,
 /// Qwen3-Coder's and MiniMax's block) are found by their own marks.
 fn marks(format: ToolFormat) -> &'static [Mark] {
     match format {
-        ToolFormat::Hermes => &const { [mark("<tool_call>")] },
+        ToolFormat::Hermes => {
+            &const {
+                [
+                    mark("<tool_call>"),
+                    named_first("{"),
+                    named_first("```"),
+                    named_first("<tools>"),
+                    named_first("<tool>"),
+                    named_first("<function="),
+                    named_first("<function name="),
+                    named_first("<function_call>"),
+                    named_first("<response>"),
+                    named_first("<json>"),
+                    named_first("<JSON>"),
+                    named_first("<xml>"),
+                ]
+            }
+        }
         ToolFormat::Qwen3Coder => {
             &const { [mark("<tool_call>"), mark("<seed:tool_call>"), part("<function=")] }
         }
         ToolFormat::Llama3Json => &const { [mark("<|python_tag|>"), part("<function="), part("{")] },
-        ToolFormat::Pythonic => &const { [mark("<|python_start|>"), mark("<|python_tag|>"), first("[")] },
+        ToolFormat::Pythonic => {
+            &const {
+                [
+                    mark("<|python_start|>"),
+                    mark("<|python_tag|>"),
+                    mark("<|tool_call_start|>"),
+                    first("["),
+                    named("["),
+                ]
+            }
+        }
         ToolFormat::Mistral => &const { [mark("[TOOL_CALLS]")] },
         ToolFormat::MinimaxM2 => &const { [mark("<minimax:tool_call>"), part("<invoke name=")] },
         ToolFormat::Nemotron => &const { [mark("<TOOLCALL>"), mark("<tool_call>")] },
@@ -48,6 +85,7 @@ fn marks(format: ToolFormat) -> &'static [Mark] {
             &const {
                 [
                     mark("<｜tool▁calls▁begin｜>"),
+                    mark("<｜tool▁calls｜>"),
                     part("<｜tool▁call▁begin｜>"),
                     mark("<｜DSML｜function_calls>"),
                     mark("<｜DSML｜tool_calls>"),
@@ -82,6 +120,7 @@ fn next(
     context: &Context,
 ) -> Next {
     match format {
+        ToolFormat::Hermes if is_first && at == 0 => loose::next(text, at, scan, context),
         ToolFormat::Hermes | ToolFormat::Qwen3Coder | ToolFormat::Nemotron | ToolFormat::Glm4 => {
             let body = skip_space(text, at);
             let close = if format == ToolFormat::Nemotron { "</TOOLCALL>" } else { "</tool_call>" };
@@ -98,7 +137,13 @@ fn next(
             }
         }
         ToolFormat::Llama3Json => json::llama(text, at, is_first, scan, context),
-        ToolFormat::Pythonic => python::block(text, at, is_first, &["<|python_end|>"], scan, context),
+        ToolFormat::Pythonic => {
+            // LFM2 writes JSON, too.
+            if at > 0 && begins_json(text, at) {
+                return json::block(text, at, is_first, "<|tool_call_end|>", scan, context);
+            }
+            python::block(text, at, is_first, &["<|python_end|>", "<|tool_call_end|>"], scan, context)
+        }
         ToolFormat::Mistral => json::mistral(text, at, is_first, scan, context),
         ToolFormat::MinimaxM2 => markup::functions(&markup::MINIMAX, text, at, is_first, scan, context),
         ToolFormat::KimiK2 => json::kimi(text, at, is_first, scan, context),
@@ -106,6 +151,12 @@ fn next(
         ToolFormat::Gemma => gemma::next(text, at, is_first, scan, context),
         ToolFormat::GptOss | ToolFormat::None => Next::No,
     }
+}
+
+/// Whether an object, or a list of objects, is at `at`.
+fn begins_json(text: &str, at: usize) -> bool {
+    let rest = text[at..].trim_start();
+    rest.strip_prefix('[').map_or(rest, str::trim_start).starts_with('{')
 }
 
 /// Looking this many bytes ahead for a call that is none counts as far.
@@ -235,7 +286,8 @@ impl Tagged {
         let mut wanted: Vec<(&str, Hit, bool)> = Vec::new();
         if self.failures < FAR_FAILURES_MAX {
             for (number, mark) in marks(self.format).iter().enumerate() {
-                if !mark.only_first || (self.is_start && !self.is_reasoning) {
+                let is_place = !mark.only_first || (self.is_start && !self.is_reasoning);
+                if is_place && (!mark.needs_tools || (!self.tools.is_empty() && !self.is_reasoning)) {
                     wanted.push((mark.text, Hit::Call(number, mark.text.len()), mark.only_first));
                 }
             }
@@ -302,7 +354,8 @@ impl Tagged {
             State::Inside | State::Outside | State::Live => (0, 0, false),
         };
         let context = Context { tools: &self.tools, is_end };
-        if self.is_incremental {
+        let is_loose = self.format == ToolFormat::Hermes && is_first && at == 0;
+        if self.is_incremental && !is_loose {
             match live::begin(self.format, text, at, is_first, &context) {
                 Begin::Call(id, name, live, end) => {
                     self.before_call(found);
@@ -325,6 +378,14 @@ impl Tagged {
                 );
                 self.state = State::Inside;
                 self.after_call();
+                Some(end)
+            }
+            Next::Alone(calls, end) => {
+                found.extend(calls.into_iter().map(Found::Call));
+                self.state = State::Outside;
+                self.after_call();
+                // Another one may follow.
+                self.is_start = true;
                 Some(end)
             }
             Next::End(end) => {
