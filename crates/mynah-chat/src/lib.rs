@@ -28,6 +28,11 @@
 //! - Repairing arguments. The functions in [`fixes`] only undo what leaves no doubt; JSON that is wrong stays text, and a
 //!   value that could have been meant stays as it is.
 //!
+//! # What a template may do
+//!
+//! It is a program of whoever made the weights. Its steps, depth and output are bounded, its memory is not
+//! (`template/mod.rs` says why): a server of unknown weights should run with a limit on memory.
+//!
 //! # Models without a template
 //!
 //! [`CHATML`] serves models that bring none. Our own GPT has no text template: its turns are marked by token ids, which

@@ -132,6 +132,7 @@ fn reasoning() {
     check_with(format, open.clone(), "Hm.\n</think>\n\nHello.", &["think Hm.", "text Hello."]);
     // The model opens what the prompt has opened already.
     check_with(format, open.clone(), "<think>\nHm.</think>Hello.", &["think Hm.", "text Hello."]);
+    check(format, "<think><think>\nHm. <think></think>Hello.", &["think Hm. <think>", "text Hello."]);
     check_with(format, open.clone(), "Hm, cut", &["think Hm, cut"]);
     check(format, "<think>\n\n</think>\n\nHello.", &["text Hello."]);
     // Calls inside thinking are not lost, and what only looks like one stays reasoning.
@@ -469,6 +470,13 @@ fn gpt_oss() {
         ),
         &["think Hm.", "text I look.", WEATHER],
     );
+    // The next channel's name may stand before its mark; after a call it is not text.
+    check(
+        format,
+        &format!("{call}commentary{call} assistant\n<|channel|>final<|message|>Hi."),
+        &[WEATHER, WEATHER, "text Hi."],
+    );
+    check(format, &format!("{call}commentary on it"), &[WEATHER, "text commentary on it"]);
     // Calls in the analysis channel are calls; without marks all is text.
     check(format, "<|channel|>analysis to=functions.noop <|message|>{}<|call|>", &["call noop {}"]);
     check(format, "Just text, a <| b.", &["text Just text, a <| b."]);

@@ -14,6 +14,8 @@ use crate::conversation::Tool;
 
 /// What ends a message's body.
 const BODY_ENDS: [&str; 5] = ["<|end|>", "<|call|>", "<|return|>", "<|start|>", "<|channel|>"];
+/// Words that stand between a call and the next header.
+const FILLERS: [&str; 3] = ["commentary", "analysis", "assistant"];
 /// A header that grows longer is text.
 const HEADER_BYTES_MAX: usize = 1_024;
 
@@ -125,6 +127,21 @@ impl Harmony {
             if !self.is_first && rest.starts_with(end) {
                 return Some(space + end.len());
             }
+        }
+        // After a call the model may write the next channel's name before that channel's mark.
+        if !self.is_first
+            && let Some(after) = FILLERS.iter().find_map(|word| rest.strip_prefix(word))
+        {
+            let next = after.trim_start();
+            if begins.iter().any(|mark| next.starts_with(mark)) {
+                return Some(text.len() - next.len());
+            }
+            if !is_end && begins.iter().any(|mark| mark.starts_with(next)) {
+                return None;
+            }
+        }
+        if !is_end && !self.is_first && FILLERS.iter().any(|word| word.starts_with(rest)) {
+            return None;
         }
         let is_possible = begins.iter().chain(&BODY_ENDS).any(|mark| mark.starts_with(rest));
         if is_possible && !is_end { None } else { self.enter(State::Body(Kind::Text), 0) }

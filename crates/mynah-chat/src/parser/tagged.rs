@@ -159,6 +159,8 @@ fn begins_json(text: &str, at: usize) -> bool {
     rest.strip_prefix('[').map_or(rest, str::trim_start).starts_with('{')
 }
 
+/// Models open what is open already, but not more often than this.
+const OPENS_MAX: usize = 2;
 /// Looking this many bytes ahead for a call that is none counts as far.
 const FAR_BYTES: usize = 4_096;
 /// After so many such failures the rest of the answer is text: an answer made of beginnings of calls would otherwise
@@ -183,8 +185,8 @@ pub(super) struct Tagged {
     tools: Vec<Tool>,
     thinking: Option<Thinking>,
     is_reasoning: bool,
-    /// The model opened this reasoning itself. (Where the prompt did, models may open it once more.)
-    has_opened: bool,
+    /// How often the model has opened this reasoning.
+    opens: usize,
     /// Nothing but white space has come since the answer, or its last call or reasoning, began.
     is_fresh: bool,
     /// Nothing but white space and reasoning has come at all.
@@ -221,7 +223,7 @@ impl Tagged {
             tools: tools.to_vec(),
             thinking,
             is_reasoning,
-            has_opened: false,
+            opens: 0,
             is_fresh: true,
             is_start: true,
             drops_space: is_reasoning,
@@ -304,7 +306,7 @@ impl Tagged {
                 wanted.push((&thinking.close, Hit::Close(thinking.close.len()), false));
             }
             // Text that speaks of the mark in its middle does not begin reasoning.
-            if self.is_fresh && !(self.is_reasoning && self.has_opened) {
+            if self.is_fresh && self.opens < OPENS_MAX {
                 wanted.push((&thinking.open, Hit::Open(thinking.open.len()), true));
             }
         }
@@ -328,7 +330,7 @@ impl Tagged {
             }
             Some((0, hit @ (Hit::Open(_) | Hit::Close(_)))) => {
                 self.is_reasoning = matches!(hit, Hit::Open(_));
-                self.has_opened = self.is_reasoning;
+                self.opens = if self.is_reasoning { self.opens + 1 } else { 0 };
                 self.drops_space = true;
                 self.is_fresh = true;
                 self.space.clear();

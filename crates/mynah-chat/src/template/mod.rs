@@ -2,7 +2,11 @@
 //!
 //! A template is a program that came with the weights, so it runs with a budget of steps, of depth and of output. Texts
 //! that it builds without printing them are not counted: a template that doubles a text in a loop can still take all
-//! memory, as it can under transformers.
+//! memory, as it can under transformers. Steps do not bound it (thirty doublings are thirty steps), and the engine has no
+//! hook where it would have to be: `+` and `~` on texts are instructions of its machine, which no filter, formatter or
+//! callback sees and which give no error; only `*` has a limit of its own. Checking the value of every `set` would catch
+//! the plain loop, but not arguments of macros, captured blocks or chains of filters, and so would promise what it does
+//! not keep. Who serves weights of strangers should limit the memory of the process.
 //!
 //! Known differences: a loop over `none` runs zero times where Jinja fails, and text joined to a value marked `safe` is
 //! not escaped.
