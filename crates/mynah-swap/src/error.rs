@@ -71,6 +71,10 @@ impl Error {
         Self::new(ErrorKind::Argument, message)
     }
 
+    pub(crate) fn state(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::State, message)
+    }
+
     pub(crate) fn io(action: &str, path: &Path, error: &std::io::Error) -> Self {
         Self::new(ErrorKind::Io, format!("{}: cannot {action}: {error}", path.display()))
     }

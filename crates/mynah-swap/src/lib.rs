@@ -19,6 +19,8 @@ mod error;
 mod hash;
 pub mod manifest;
 pub mod plan;
+pub mod protocol;
+pub mod simulate;
 pub mod source;
 mod wire;
 
