@@ -69,6 +69,9 @@ pub struct Serve {
     /// How the model writes tool calls (default: what its chat template shows)
     #[arg(long, value_name = "NAME")]
     tool_parser: Option<String>,
+    /// How streams of chats tell of tool calls, unless a request says: whole, or while they are written
+    #[arg(long, value_name = "HOW", default_value = "complete")]
+    tool_stream: ToolStream,
     /// A low-rank adapter in PEFT's form, under a name of its own (may be given several times)
     #[arg(long, value_name = "NAME=DIR", value_parser = named_folder)]
     adapter: Vec<(String, PathBuf)>,
@@ -124,6 +127,15 @@ impl From<CacheFormat> for KvFormat {
     }
 }
 
+/// What `--tool-stream` names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ToolStream {
+    /// One complete delta a call, which every client understands
+    Complete,
+    /// Pieces of arguments, as the model writes them
+    Incremental,
+}
+
 /// Keys may come by the environment: a command line can be read by everybody on the machine.
 const KEY_VARIABLE: &str = "MYNAH_API_KEY";
 
@@ -153,6 +165,7 @@ pub fn run(arguments: &Serve) -> Result<()> {
         api_keys,
         requests_per_minute: arguments.requests_per_minute,
         cors_origins: arguments.cors_origin.clone(),
+        incremental_tool_calls: arguments.tool_stream == ToolStream::Incremental,
         adapter_loading: arguments.allow_adapter_loading,
         ..LlmConfig::default()
     };
@@ -241,6 +254,7 @@ fn serve_embedder(
         ("--cache-tokens", arguments.cache_tokens.is_some()),
         ("--max-running", arguments.max_running.is_some()),
         ("--tool-parser", arguments.tool_parser.is_some()),
+        ("--tool-stream", arguments.tool_stream != ToolStream::Complete),
     ];
     if let Some((option, _)) = given.iter().find(|(_, given)| *given) {
         return Err(Failure::new(format!(

@@ -20,6 +20,9 @@ pub struct LlmConfig {
     pub cors_origins: Vec<String>,
     /// How long an answer may take, in seconds; nothing: as long as it needs.
     pub request_seconds_max: Option<u64>,
+    /// Whether streams of chats tell of tool calls while they are written, unless a request says (`tool_stream`). By default
+    /// a call is one complete delta, which every client understands.
+    pub incremental_tool_calls: bool,
     /// Whether clients may load adapters from folders of this machine, and unload them.
     pub adapter_loading: bool,
     /// Answers of `/v1/responses` that are kept for later requests; the oldest make room.
@@ -40,6 +43,7 @@ impl Default for LlmConfig {
             requests_per_minute: None,
             cors_origins: Vec::new(),
             request_seconds_max: None,
+            incremental_tool_calls: false,
             adapter_loading: false,
             stored_responses_max: 1_000,
             stored_bytes_max: 64 << 20,

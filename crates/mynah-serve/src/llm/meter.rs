@@ -150,7 +150,12 @@ mod tests {
         for count in [1, 0, 3, 1] {
             timer.event(&piece(count));
         }
-        timer.event(&Event::Finished { sample: 0, finish: Finish::Length, completion_tokens: 5 });
+        timer.event(&Event::Finished {
+            sample: 0,
+            finish: Finish::Length,
+            completion_tokens: 5,
+            spans: Vec::new(),
+        });
         timer.event(&Event::Done(mynah_engine::live::Usage::default()));
         let figures = meter.figures();
         assert_eq!(figures.first_token.counts().iter().sum::<u64>(), 1);

@@ -28,6 +28,8 @@ pub(crate) struct Ask {
     pub(crate) choice: Choice,
     /// At most one call in the answer.
     pub(crate) one_call: bool,
+    /// Calls come in pieces, while they are written.
+    pub(crate) call_pieces: bool,
     /// What the text must match, and the field that says so.
     pub(crate) format: Option<(&'static str, ConstraintSource)>,
     /// Everything for the engine but the prompt and the constraint.
@@ -41,7 +43,7 @@ impl Ask {
     /// # Errors
     /// What the template, the grammar or the engine refuses.
     pub(crate) fn start(self, model: &ServedModel) -> Outcome<Turns> {
-        let Ask { mut conversation, options, choice, one_call, format, mut request } = self;
+        let Ask { mut conversation, options, choice, one_call, call_pieces, format, mut request } = self;
         let is_forced = matches!(choice, Choice::Required | Choice::Named(_));
         if let (true, Some((field, _))) = (is_forced, &format) {
             let message = format!(
@@ -69,7 +71,10 @@ impl Ask {
         let format = model.format(!conversation.tools.is_empty());
         request.show_special |= format != ToolFormat::None || thinking.is_some();
         let samples = request.samples;
-        let parser = || Parser::new(format, &conversation.tools, thinking.clone());
+        let parser = || match call_pieces {
+            true => Parser::incremental(format, &conversation.tools, thinking.clone()),
+            false => Parser::new(format, &conversation.tools, thinking.clone()),
+        };
         let parsers = (0..samples).map(|_| Some(parser())).collect();
         let prompt_tokens = request.prompt.len();
         let generation = Generation::start(model, request)?;
@@ -78,6 +83,8 @@ impl Ask {
             parsers,
             ready: VecDeque::new(),
             calls: vec![0; samples],
+            call_pieces,
+            is_open: vec![false; samples],
             calls_before: conversation.messages.iter().map(|message| message.tool_calls.len()).sum(),
             calls_max: if one_call { 1 } else { usize::MAX },
             prompt_tokens,
@@ -130,6 +137,17 @@ pub(crate) enum Part {
     Reasoning(String),
     /// A call of a tool, complete.
     Call(Call),
+    /// More of a call of a tool, for those who asked for pieces.
+    CallPiece(CallPiece),
+}
+
+/// A piece of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CallPiece {
+    /// Of the first piece of a call: its id and the function.
+    pub(crate) begin: Option<(String, String)>,
+    /// The next piece of its arguments.
+    pub(crate) arguments: String,
 }
 
 /// A tool call with its name for the result.
@@ -169,6 +187,9 @@ pub(crate) struct Turns {
     /// Calls so far, by sample.
     calls: Vec<usize>,
     calls_max: usize,
+    call_pieces: bool,
+    /// Whether a sample has a call that was told of and is not whole yet.
+    is_open: Vec<bool>,
     /// Calls in the conversation so far: some formats number them.
     calls_before: usize,
     prompt_tokens: usize,
@@ -219,6 +240,8 @@ impl Turns {
                     if !parts.is_empty() {
                         self.ready.push_back(Turn::Parts { sample, parts, tokens: Vec::new() });
                     }
+                    // A call that breaks off has been told of and cannot be taken back.
+                    let finish = if self.is_open[sample] { Finish::Length } else { finish };
                     self.ready.push_back(Turn::Finished { sample, finish });
                 }
                 Step::Done(usage) => return Ok(Turn::Done(usage)),
@@ -243,22 +266,37 @@ impl Turns {
             match event {
                 Event::Text(text) => parts.push(Part::Text(text)),
                 Event::Reasoning(text) => parts.push(Part::Reasoning(text)),
+                Event::CallStart { id: given, name, .. } if self.call_pieces => {
+                    self.calls[sample] += 1;
+                    self.is_open[sample] = true;
+                    if self.calls[sample] <= self.calls_max {
+                        let begin = Some((given.unwrap_or_else(|| self.call_id(sample, &name)), name));
+                        parts.push(Part::CallPiece(CallPiece { begin, arguments: String::new() }));
+                    }
+                }
+                Event::CallArguments { delta, .. } if self.call_pieces => match parts.last_mut() {
+                    _ if self.calls[sample] > self.calls_max => {}
+                    Some(Part::CallPiece(piece)) => piece.arguments.push_str(&delta),
+                    _ => parts.push(Part::CallPiece(CallPiece { begin: None, arguments: delta })),
+                },
+                Event::CallEnd { .. } if self.call_pieces => self.is_open[sample] = false,
                 Event::CallStart { id: given, .. } => id = given,
                 Event::CallArguments { .. } => {}
                 Event::CallEnd { name, arguments, .. } => {
                     self.calls[sample] += 1;
                     // One call was asked for, and one is given; a model that writes more is not obeyed.
                     if self.calls[sample] <= self.calls_max {
-                        let format = self.model.tool_format;
-                        let made = || {
-                            format.call_id(&name, self.calls_before + self.calls[sample] - 1, fresh_seed())
-                        };
-                        let id = id.take().unwrap_or_else(made);
+                        let id = id.take().unwrap_or_else(|| self.call_id(sample, &name));
                         parts.push(Part::Call(Call { id, name, arguments }));
                     }
                 }
             }
         }
         parts
+    }
+
+    /// An id for the last call of a sample.
+    fn call_id(&self, sample: usize, name: &str) -> String {
+        self.model.tool_format.call_id(name, self.calls_before + self.calls[sample] - 1, fresh_seed())
     }
 }

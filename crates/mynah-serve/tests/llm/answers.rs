@@ -146,3 +146,35 @@ fn the_server_tells_about_itself() {
     assert_eq!((&ids["tokens"], &ids["token_strs"]), (&json!([97, 98, 99]), &json!(["a", "b", "c"])));
     assert_eq!(post(&server, "/detokenize", &json!({"tokens": [97, 98]})).json()["prompt"], "ab");
 }
+
+#[test]
+fn calls_come_in_pieces_when_that_is_asked_for() {
+    let server = serve(LlmConfig::default());
+    let schema = json!({"type": "object", "properties": {"city": {"enum": ["Rome", "Oslo"]}}, "required": ["city"],
+        "additionalProperties": false});
+    let tools = json!([{"type": "function", "function": {"name": "forecast", "parameters": schema}}]);
+    let more = |how: &str| json!({"tools": tools, "tool_choice": "required", "parallel_tool_calls": false, "stream": true, "tool_stream": how});
+    let deltas = |how: &str| -> Vec<Value> {
+        let events = post(&server, "/v1/chat/completions", &ask(more(how))).events();
+        let chunks =
+            events[..events.len() - 1].iter().map(|event| serde_json::from_str::<Value>(event).unwrap());
+        chunks
+            .filter_map(|chunk| chunk["choices"][0]["delta"]["tool_calls"][0].as_object().cloned())
+            .map(Value::Object)
+            .collect()
+    };
+    let (whole, pieces) = (deltas("complete"), deltas("incremental"));
+    assert_eq!(whole.len(), 1);
+    assert!(pieces.len() > 1, "{pieces:?}");
+    assert_eq!(
+        (&pieces[0]["function"]["name"], &pieces[0]["type"]),
+        (&json!("forecast"), &json!("function"))
+    );
+    assert!(pieces[0]["id"].is_string() && pieces[1..].iter().all(|piece| piece["id"].is_null()));
+    assert!(pieces.iter().all(|piece| piece["index"] == 0));
+    let joined: String =
+        pieces.iter().map(|piece| piece["function"]["arguments"].as_str().unwrap()).collect();
+    assert_eq!(whole[0]["function"]["arguments"], joined);
+    let alone = json!({"tool_stream": "incremental"});
+    assert_eq!(post(&server, "/v1/chat/completions", &ask(alone)).status, 400);
+}

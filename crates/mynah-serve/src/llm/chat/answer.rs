@@ -11,16 +11,17 @@ use crate::llm::generation::{finish_reason, usage_json};
 use crate::llm::input::Input;
 use crate::llm::model::Tokens;
 use crate::llm::stream::{EventWriter, Stopped};
-use crate::llm::turn::{Call, Part, Turn, Turns};
+use crate::llm::turn::{Call, CallPiece, Part, Turn, Turns};
 use crate::llm::{App, json_response, stream};
 
 /// Answers a request.
 pub(crate) async fn answer(app: &App, mut body: Input, client: String) -> Outcome<Response<Body>> {
     let model = app.model(&mut body)?;
     let request = app.request(&model, client);
+    let call_pieces = app.config.incremental_tool_calls;
     let (plan, turns) = app
         .work(move || {
-            let (plan, ask) = read(body, request)?;
+            let (plan, ask) = read(body, request, call_pieces)?;
             Ok((plan, ask.start(&model)?))
         })
         .await?;
@@ -61,6 +62,8 @@ async fn whole(plan: &Plan, mut turns: Turns) -> Outcome<Response<Body>> {
                         Part::Text(text) => message.text.push_str(&text),
                         Part::Reasoning(text) => message.reasoning.push_str(&text),
                         Part::Call(call) => message.calls.push(call),
+                        // Only streams have them.
+                        Part::CallPiece(_) => {}
                     }
                 }
             }
@@ -114,6 +117,17 @@ fn reason(finish: &Finish, has_calls: bool) -> &'static str {
 
 fn call_json(call: &Call) -> Value {
     json!({"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}})
+}
+
+/// Name and id only come with the first piece.
+fn piece_json(piece: CallPiece, index: usize) -> Value {
+    match piece.begin {
+        Some((id, name)) => json!({
+            "index": index, "id": id, "type": "function",
+            "function": {"name": name, "arguments": piece.arguments},
+        }),
+        None => json!({"index": index, "function": {"arguments": piece.arguments}}),
+    }
 }
 
 /// Log probabilities of tokens.
@@ -177,6 +191,11 @@ async fn write(writer: &EventWriter, plan: &Plan, mut turns: Turns) -> Result<()
                             value["index"] = json!(calls[sample]);
                             calls[sample] += 1;
                             json!({"tool_calls": [value]})
+                        }
+                        Part::CallPiece(piece) => {
+                            calls[sample] += usize::from(piece.begin.is_some());
+                            // The one that has begun last.
+                            json!({"tool_calls": [piece_json(piece, calls[sample] - 1)]})
                         }
                     };
                     writer.data(&choice(sample, delta, scores.take(), None)).await?;

@@ -27,8 +27,9 @@ pub(crate) struct Plan {
     pub(crate) stream_usage: bool,
 }
 
-/// Reads all fields; what is unknown or cannot be honoured is refused.
-pub(crate) fn read(mut body: Input, mut request: Request) -> Outcome<(Plan, Ask)> {
+/// Reads all fields; what is unknown or cannot be honoured is refused. `call_pieces`: how streams tell of calls when the
+/// request does not say.
+pub(crate) fn read(mut body: Input, mut request: Request, call_pieces: bool) -> Outcome<(Plan, Ask)> {
     sampling::read(&mut body, &mut request)?;
     let longest = u64::from(u32::MAX);
     let older = body.count("max_tokens", 1, longest)?;
@@ -55,10 +56,17 @@ pub(crate) fn read(mut body: Input, mut request: Request) -> Outcome<(Plan, Ask)
     let options = render_options(&mut body)?;
     let conversation = conversation(&mut body)?;
     let choice = choice_of_tools(&mut body, &conversation.tools)?;
+    let call_pieces = match body.word("tool_stream", &["complete", "incremental"])? {
+        Some(_) if !stream => {
+            return Err(Failure::field("tool_stream", "tool_stream only goes with stream: true"));
+        }
+        Some(word) => word == "incremental",
+        None => stream && call_pieces,
+    };
     let one_call = !body.flag("parallel_tool_calls")?.unwrap_or(true);
     let format = constraint_of_format(&mut body)?;
     body.finish()?;
-    Ok((plan, Ask { conversation, options, choice, one_call, format, request }))
+    Ok((plan, Ask { conversation, options, choice, one_call, call_pieces, format, request }))
 }
 
 /// Fields that are documented and that no model here can honour. What asks for nothing special is fine.

@@ -65,6 +65,8 @@ impl Blocks {
             (Part::Text(text), _) => self.0.push(Block::Text(text)),
             (Part::Reasoning(text), _) => self.0.push(Block::Thinking(text)),
             (Part::Call(call), _) => self.0.push(Block::Call(call)),
+            // Nobody asked for them here.
+            (Part::CallPiece(_), _) => {}
         }
     }
 
@@ -202,6 +204,8 @@ impl BlockWriter<'_> {
                 self.delta(json!({"type": "input_json_delta", "partial_json": call.arguments})).await?;
                 self.end().await
             }
+            // Nobody asked for them here.
+            Part::CallPiece(_) => Ok(()),
         }
     }
 }

@@ -73,7 +73,7 @@ pub(crate) fn conversation(mut body: Input, request: Request, max_tokens: Option
     let (choice, one_call) = choice(&mut body, &tools)?;
     body.finish()?;
     let conversation = Conversation { messages, tools, documents: Vec::new() };
-    Ok(Ask { conversation, options, choice, one_call, format: None, request })
+    Ok(Ask { conversation, options, choice, one_call, call_pieces: false, format: None, request })
 }
 
 /// `thinking`: a switch for models that have one.

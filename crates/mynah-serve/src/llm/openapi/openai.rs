@@ -170,6 +170,7 @@ pub(super) fn chat() -> Value {
         ("top_logprobs", count(0, 20, "And of this many others a token.")),
         ("tool_choice", choice_of_tools()),
         ("parallel_tool_calls", flag("More than one call an answer; default true.")),
+        ("tool_stream", words(&["complete", "incremental"], "Calls whole or while they are written.")),
         ("response_format", format),
         ("guided_json", one_of(vec![json!({"type": "object"}), string()], "A JSON schema.")),
         ("guided_regex", text("A regular expression.")),

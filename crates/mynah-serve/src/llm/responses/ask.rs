@@ -133,7 +133,7 @@ pub(super) fn conversation(app: &App, body: &mut Input, client: &str) -> Outcome
     let options = options(body, &mut echo)?;
     let conversation = Conversation { messages, tools, documents: Vec::new() };
     let request = Request::new(Vec::new());
-    let ask = Ask { conversation, options, choice, one_call: !parallel, format, request };
+    let ask = Ask { conversation, options, choice, one_call: !parallel, call_pieces: false, format, request };
     Ok(Shared { ask, echo, input, before })
 }
 

@@ -69,6 +69,8 @@ impl Assembly {
         match part {
             Part::Text(text) => self.write(text, false, scores),
             Part::Reasoning(text) => self.write(text, true, Vec::new()),
+            // Nobody asked for them here.
+            Part::CallPiece(_) => Vec::new(),
             Part::Call(call) => {
                 let mut events = self.close(true);
                 let (index, id) = (self.done.len(), fresh_id("fc_"));
