@@ -59,6 +59,10 @@ impl Error {
         Self::new(ErrorKind::Unsupported, message)
     }
 
+    pub(crate) fn signature(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Signature, message)
+    }
+
     pub(crate) fn mismatch(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Mismatch, message)
     }

@@ -22,6 +22,7 @@ pub mod plan;
 pub mod protocol;
 pub mod simulate;
 pub mod source;
+pub mod transport;
 mod wire;
 
 pub use dtype::DType;

@@ -74,8 +74,13 @@ impl<P: Copy + Ord> Fetch<P> {
         !self.missing.is_empty() && self.peers.is_empty()
     }
 
-    /// What to ask for now. Takes back what was not answered in time.
-    pub fn poll(&mut self, now_ms: u64) -> Vec<Request<P>> {
+    /// Whether a peer is still asked.
+    pub fn is_asked(&self, peer: P) -> bool {
+        self.peers.contains_key(&peer)
+    }
+
+    /// Takes back what was not answered in time.
+    fn take_back(&mut self, now_ms: u64) {
         let limits = self.limits;
         for peer in self.peers.values_mut() {
             let late: Vec<u32> = peer
@@ -93,6 +98,26 @@ impl<P: Copy + Ord> Fetch<P> {
             }
         }
         self.peers.retain(|_, peer| peer.timeouts < limits.timeouts_max);
+    }
+
+    /// The next chunk to ask of one peer; nothing when it is busy, or others have the rest under way.
+    pub fn poll_peer(&mut self, peer: P, now_ms: u64) -> Option<u32> {
+        self.take_back(now_ms);
+        let limits = self.limits;
+        let state = self.peers.get_mut(&peer)?;
+        if state.under_way.len() >= limits.per_peer_max || now_ms < state.next_ms {
+            return None;
+        }
+        let chunk = self.wanted.pop_front()?;
+        state.under_way.insert(chunk, now_ms);
+        state.next_ms = now_ms + limits.interval_ms;
+        Some(chunk)
+    }
+
+    /// What to ask of all peers now.
+    pub fn poll(&mut self, now_ms: u64) -> Vec<Request<P>> {
+        self.take_back(now_ms);
+        let limits = self.limits;
         let mut requests = Vec::new();
         // One each in turn, so that a stripe goes over all peers.
         let mut is_moving = true;
