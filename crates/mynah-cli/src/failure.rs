@@ -70,6 +70,7 @@ from_library!(
     mynah_ledger::Error,
     mynah_nn::Error,
     mynah_serve::Error,
+    mynah_swap::Error,
     mynah_tokenizer::Error,
     mynah_train::Error,
     mynah_trust::Error

@@ -81,6 +81,9 @@ enum Command {
     /// Look at recorded runs, compare and check them, serve them to MLflow clients
     #[command(subcommand)]
     Runs(commands::runs::Command),
+    /// Versions of weights: what they are, what changed, and how they get to servers
+    #[command(subcommand)]
+    Weights(commands::weights::Command),
 }
 
 fn main() -> ExitCode {
@@ -127,6 +130,7 @@ fn run(command: Command) -> Result<()> {
         Command::Bench(command) => commands::bench::run(&command),
         Command::Flow(command) => commands::flow::run(&command),
         Command::Runs(command) => commands::runs::run(&command),
+        Command::Weights(command) => commands::weights::run(&command),
     }
 }
 

@@ -11,6 +11,7 @@ pub mod serve;
 pub mod speedrun;
 pub mod tok;
 pub mod train;
+pub mod weights;
 
 use clap::Args;
 use mynah_engine::SamplingOptions;
