@@ -73,7 +73,11 @@ fn make(arguments: &Make) -> Result<()> {
             Ok(made) => stats = Some(made),
             Err(error) => refused = Some(error),
         }
-        if refused.is_some() { Err(std::io::Error::other("refused")) } else { std::io::Write::flush(&mut out) }
+        if refused.is_some() {
+            Err(std::io::Error::other("refused"))
+        } else {
+            std::io::Write::flush(&mut out)
+        }
     });
     if let Some(error) = refused {
         return Err(error.into());
@@ -149,7 +153,8 @@ fn fill(
 
 /// Copies a checkpoint's files besides the weights and what belongs to them.
 fn copy_others(from: &Path, to: &Path) -> Result<()> {
-    let entries = std::fs::read_dir(from).map_err(|error| Failure::io("cannot read the folder", from, &error))?;
+    let entries =
+        std::fs::read_dir(from).map_err(|error| Failure::io("cannot read the folder", from, &error))?;
     for entry in entries {
         let entry = entry.map_err(|error| Failure::io("cannot read the folder", from, &error))?;
         let (path, name) = (entry.path(), entry.file_name());
@@ -158,7 +163,8 @@ fn copy_others(from: &Path, to: &Path) -> Result<()> {
             || text.ends_with(".safetensors.index.json")
             || text.starts_with(OPENSSF_PATH);
         if path.is_file() && !is_weights {
-            std::fs::copy(&path, to.join(&name)).map_err(|error| Failure::io("cannot copy", &path, &error))?;
+            std::fs::copy(&path, to.join(&name))
+                .map_err(|error| Failure::io("cannot copy", &path, &error))?;
         }
     }
     Ok(())

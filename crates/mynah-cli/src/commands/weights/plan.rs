@@ -29,8 +29,12 @@ pub fn diff(arguments: &Diff) -> Result<()> {
     let (from, to) = (load(&arguments.from)?, load(&arguments.to)?);
     let whole = if to.head().is_partial { to.onto(&from)? } else { to };
     let plan = Plan::new(Some(&from), &whole, &PlanOptions::default())?;
-    let changed: Vec<_> =
-        whole.tensors().iter().zip(&plan.tensors).filter(|(_, plan)| plan.change != Change::Unchanged).collect();
+    let changed: Vec<_> = whole
+        .tensors()
+        .iter()
+        .zip(&plan.tensors)
+        .filter(|(_, plan)| plan.change != Change::Unchanged)
+        .collect();
     let removed: Vec<String> =
         plan.removed.iter().map(|&index| from.tensors()[index as usize].label()).collect();
     if arguments.json {

@@ -77,7 +77,8 @@ fn key_path(named: Option<&Path>, usual: &str) -> Result<PathBuf> {
         return Ok(path.to_path_buf());
     }
     let folder = home::home()?.join("keys");
-    std::fs::create_dir_all(&folder).map_err(|error| Failure::io("cannot create the folder", &folder, &error))?;
+    std::fs::create_dir_all(&folder)
+        .map_err(|error| Failure::io("cannot create the folder", &folder, &error))?;
     Ok(folder.join(usual))
 }
 
@@ -119,7 +120,8 @@ pub struct Verify {
 pub fn verify(arguments: &Verify) -> Result<()> {
     let manifest = load(&arguments.manifest)?;
     if !arguments.unsigned {
-        let path = arguments.signature.clone().unwrap_or_else(|| beside(&arguments.manifest, arguments.openssf));
+        let path =
+            arguments.signature.clone().unwrap_or_else(|| beside(&arguments.manifest, arguments.openssf));
         let signature = read(&path)?;
         let usual = if arguments.openssf { "keys/weights-openssf.pub.pem" } else { "keys/weights.pub.pem" };
         let key = match &arguments.key {
@@ -164,7 +166,8 @@ fn check_weights(manifest: &Manifest, source: &dyn TensorSource) -> Result<u64> 
     let mut chunk_bytes = Vec::new();
     let mut total = 0;
     for (number, tensor) in manifest.tensors().iter().enumerate() {
-        let same = |info: &mynah_swap::source::TensorInfo| info.name == tensor.name && info.part == tensor.part;
+        let same =
+            |info: &mynah_swap::source::TensorInfo| info.name == tensor.name && info.part == tensor.part;
         let Some(place) = infos.iter().position(same) else {
             return Err(Failure::new(format!("the weights lack the tensor {}", tensor.label())));
         };
