@@ -7,6 +7,8 @@ import pytest
 anthropic = pytest.importorskip("anthropic")
 
 USER = [{"role": "user", "content": "Say something."}]
+# Long enough that no machine has read it within a millisecond.
+LONG = [{"role": "user", "content": "word " * 700}]
 
 
 @pytest.fixture

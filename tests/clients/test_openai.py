@@ -258,7 +258,9 @@ def test_rate_limit(limited, key):
 def test_timeout(server, key):
     client = openai.OpenAI(base_url=server.url + "/v1", api_key=key, max_retries=0, timeout=0.001)
     with pytest.raises(openai.APITimeoutError):
-        client.chat.completions.create(model=server.model, messages=USER, max_tokens=500)
+        # Long enough that no machine has read it within a millisecond.
+        long = [{"role": "user", "content": "word " * 700}]
+        client.chat.completions.create(model=server.model, messages=long, max_tokens=200)
 
 
 def test_connection(request, models, key):

@@ -22,7 +22,8 @@ SCHEMA = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required
 
 
 class Soak:
-    def __init__(self, address, pid, model, context):
+    def __init__(self, address, pid, model, context, pause_ms):
+        self.pause_seconds = pause_ms / 1000
         self.host, self.port = address
         self.pid, self.model, self.context = pid, model, context
         self.stop = threading.Event()
@@ -36,6 +37,7 @@ class Soak:
             self.counts[kind] += 1
             if wrong is not None:
                 self.wrong.append(f"{kind}: {wrong}")
+                print(self.wrong[-1], file=sys.stderr)
 
     def connect(self):
         return http.client.HTTPConnection(self.host, self.port, timeout=120)
@@ -126,7 +128,7 @@ class Soak:
     def client(self, seed):
         chance = random.Random(seed)
         acts = [self.whole, self.stream, self.cancel, self.garbage, self.constrained]
-        while not self.stop.is_set():
+        while not self.stop.wait(chance.uniform(0, 2) * self.pause_seconds):
             act = self.oversized if chance.random() < 0.01 else chance.choice(acts)
             start = time.monotonic()
             try:
@@ -173,6 +175,7 @@ def main():
     parser.add_argument("--model", required=True, help="a small model, for example of tests/clients/tiny_model.py")
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--pause-ms", type=float, default=20, help="how long a client waits between requests, about")
     options = parser.parse_args()
     command = [options.mynah, "serve", "--model", options.model, "--name", "soaked", "--port", "0", "--no-record"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -190,7 +193,7 @@ def main():
 
 
 def soak(address, pid, options):
-    work = Soak(address, pid, "soaked", 2048)
+    work = Soak(address, pid, "soaked", 2048, options.pause_ms)
     threads = [threading.Thread(target=work.client, args=(seed,)) for seed in range(options.clients)]
     threads.append(threading.Thread(target=work.watch_health))
     for thread in threads:
