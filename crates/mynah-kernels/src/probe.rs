@@ -151,11 +151,11 @@ fn byte_work() -> f64 {
             let bytes = _mm512_set1_epi8(std::hint::black_box(1));
             let mut sums = [bytes; CHAINS];
             for _ in 0..STEPS {
+                // Unknown each time, or all steps are folded into one; not a sum, which would wait for memory.
+                let factor = std::hint::black_box(bytes);
                 for sum in &mut sums {
-                    *sum = _mm512_dpbusd_epi32(*sum, bytes, bytes);
+                    *sum = _mm512_dpbusd_epi32(*sum, bytes, factor);
                 }
-                // Or all steps are folded into one.
-                std::hint::black_box(&mut sums[0]);
             }
             std::hint::black_box(sums);
             (STEPS * CHAINS * 64 * 2) as f64
@@ -165,10 +165,10 @@ fn byte_work() -> f64 {
             let bytes = _mm256_set1_epi8(std::hint::black_box(1));
             let mut sums = [bytes; CHAINS];
             for _ in 0..STEPS {
+                let factor = std::hint::black_box(bytes);
                 for sum in &mut sums {
-                    *sum = _mm256_dpbusd_avx_epi32(*sum, bytes, bytes);
+                    *sum = _mm256_dpbusd_avx_epi32(*sum, bytes, factor);
                 }
-                std::hint::black_box(&mut sums[0]);
             }
             std::hint::black_box(sums);
             (STEPS * CHAINS * 32 * 2) as f64

@@ -1,6 +1,7 @@
 //! The program from outside: what people type, what they get, and what every kind of bad input is answered.
 
 mod bad_input;
+mod bench;
 mod chat;
 mod common;
 mod end_to_end;

@@ -167,6 +167,11 @@ unsafe fn scales<C: Codes>(span: *const u8, scales: *const u8) -> [__m512; 2] {
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
 unsafe fn unpack<C: Codes>(block: *const u8, groups: Range<usize>, panel: Panel) {
     for (i, g) in groups.enumerate() {
+        // While the rows of x go over this panel, what the next ones are made from arrives.
+        let ahead = block.wrapping_add(C::LAYOUT.codes_at(g) + AHEAD);
+        for line in 0..=C::LAYOUT.codes / VECTOR {
+            _mm_prefetch::<_MM_HINT_T1>(ahead.wrapping_add(line * VECTOR).cast());
+        }
         // SAFETY: group g is in the block and i in the panel, whose vectors are aligned or not.
         unsafe {
             let quads = quads::<C>(block.add(C::LAYOUT.codes_at(g)));

@@ -240,9 +240,13 @@ impl Connection {
             Body::Left(left) | Body::Chunk(left) => (*left).min(out.len() as u64) as usize,
             Body::UntilEnd => out.len(),
         };
+        if most == 0 {
+            // Asked for nothing, a buffered reader waits all the same.
+            return Ok(0);
+        }
         let read = self.stream.read(&mut out[..most]);
         let read = read.map_err(|error| self.address.failure("the answer broke off", &error))?;
-        if most > 0 && read == 0 && !matches!(body, Body::UntilEnd) {
+        if read == 0 && !matches!(body, Body::UntilEnd) {
             return Err(self.odd("the answer broke off"));
         }
         match body {
