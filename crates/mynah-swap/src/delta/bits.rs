@@ -59,15 +59,21 @@ pub(super) fn rice_bits(value: u64, k: u32, width: u32) -> u64 {
     if quotient < u64::from(ESCAPE) { quotient + 1 + u64::from(k) } else { u64::from(ESCAPE + width) }
 }
 
-/// The parameter with the fewest bits among those that can be best, and these bits.
+/// Values that are looked at to choose a parameter.
+const SAMPLE: usize = 128;
+
+/// The parameter that takes the fewest bits, as far as a sample tells, and the bits that all values take with it.
 pub(super) fn best_rice(values: &[u64], width: u32) -> (u32, u64) {
-    // The mean of the bulk: far values are escaped and should not draw the parameter with them.
-    let bulk = values.iter().map(|&value| u128::from(value)).sum::<u128>() / values.len().max(1) as u128;
-    let near = 127 - (bulk + 1).leading_zeros();
-    let cost = |k: u32| values.iter().map(|&value| rice_bits(value, k, width)).sum::<u64>();
+    let step = (values.len() / SAMPLE).max(1);
+    let sample = || values.iter().step_by(step).copied();
+    // From the mean down: far values are escaped, and draw the mean up but not the best parameter.
+    let mean = sample().map(u128::from).sum::<u128>() / sample().count().max(1) as u128;
+    let near = 127 - (mean + 1).leading_zeros();
+    let cost = |k: u32| sample().map(|value| rice_bits(value, k, width)).sum::<u64>();
     let from = near.saturating_sub(4).min(width - 1).min(31);
     let to = (near + 1).min(width - 1).min(31);
-    (from..=to).map(|k| (k, cost(k))).min_by_key(|&(k, bits)| (bits, k)).unwrap_or((0, cost(0)))
+    let k = (from..=to).min_by_key(|&k| (cost(k), k)).unwrap_or(0);
+    (k, values.iter().map(|&value| rice_bits(value, k, width)).sum())
 }
 
 /// Reads bits out of bytes; behind their end come zeros, which the caller notices at the latest when it asks

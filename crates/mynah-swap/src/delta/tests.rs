@@ -278,6 +278,11 @@ fn streams_make_the_version() {
         check_same(&applied(&from, &stream).unwrap_or_else(|e| panic!("seed {seed}: {e}")), &to);
         let head = read_head(&mut &stream[..]).unwrap();
         assert_eq!(u64::from(head.records), stats.whole_chunks + stats.patched_chunks + stats.copied_chunks);
+        // A whole version is a stream from nothing.
+        let nothing = (Manifest::nothing("toy", 4096).unwrap(), MemorySource::new());
+        let (stream, stats) = delta(&nothing, &to);
+        check_same(&applied(&nothing, &stream).unwrap(), &to);
+        assert_eq!(stats.whole_chunks, to.0.chunks().len() as u64);
         // A placebo moves the manifest and nothing else.
         let again = version(&old, 2, Some(from.0.digest()));
         let (stream, stats) = delta(&from, &again);

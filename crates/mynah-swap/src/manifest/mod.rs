@@ -126,6 +126,23 @@ impl Tensor {
 }
 
 impl Manifest {
+    /// The version without tensors: where a stream starts that carries a whole version, for who has nothing.
+    ///
+    /// # Errors
+    /// `Argument` when the model's name or the chunk size is impossible.
+    pub fn nothing(model: &str, chunk_bytes: u32) -> Result<Self> {
+        let head = Head {
+            model: model.to_string(),
+            config: None,
+            tokenizer: None,
+            epoch: 0,
+            parent: None,
+            is_partial: false,
+            chunk_bytes,
+        };
+        Self::assemble(head, Vec::new())
+    }
+
     /// The head.
     pub fn head(&self) -> &Head {
         &self.head
