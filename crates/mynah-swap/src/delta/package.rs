@@ -107,48 +107,118 @@ pub fn make(
     let mut stats = DeltaStats { size_bytes: whole.size_bytes(), ..DeltaStats::default() };
     let mut bytes = Vec::new();
     write_head(&mut bytes, &base_manifest.digest(), &whole, records.len());
-    let (mut old, mut new, mut payload) = (Vec::new(), Vec::new(), Vec::new());
-    for (tensor, chunk, copied) in records {
-        let entry = &whole.tensors()[tensor as usize];
-        payload.clear();
-        let mut origin = copied;
-        if copied.is_some() {
-            stats.copied_chunks += 1;
-        } else {
-            read_chunk(&whole, tensor, chunk, target.1, &target_places, &mut new)?;
-            whole.check_chunk(tensor as usize, chunk as usize, &new)?;
-            // A chunk of a tensor of the same form is patched, unless that is no shorter.
-            if let Some(partner) = base_manifest.find(&entry.name, entry.part)
-                && is_same_form(&base_manifest.tensors()[partner], entry)
-                && base_manifest.head().chunk_bytes == whole.head().chunk_bytes
-            {
-                read_chunk(base_manifest, partner as u32, chunk, base_source, &base_places, &mut old)?;
-                base_manifest.check_chunk(partner, chunk as usize, &old)?;
-                let changes = encode(&old, &new, entry.dtype.unit_bytes(), &mut payload);
-                if payload.len() < new.len() {
-                    origin = Some(Origin { tensor: partner as u32, chunk });
-                    stats.patched_chunks += 1;
-                    stats.changed_units += changes;
-                } else {
-                    payload.clear();
-                }
+    let old = Side { manifest: base_manifest, source: base_source, places: &base_places };
+    let new = Side { manifest: &whole, source: target.1, places: &target_places };
+    for window in records.chunks(window_chunks(&whole)) {
+        let mut built: Vec<Built> = Vec::new();
+        built.resize_with(window.len(), Built::default);
+        in_parallel(window, &mut built, &|record, built| build_record(&old, &new, *record, built))?;
+        for (&(tensor, chunk, _), built) in window.iter().zip(&built) {
+            match built.origin {
+                None => stats.whole_chunks += 1,
+                Some(_) if built.is_copy => stats.copied_chunks += 1,
+                Some(_) => stats.patched_chunks += 1,
             }
-            if origin.is_none() {
-                stats.whole_chunks += 1;
-                payload.extend(&new);
+            stats.changed_units += built.changes;
+            let record =
+                Record { tensor, chunk, origin: built.origin, payload: Cow::Borrowed(&built.payload) };
+            write_record(&mut bytes, &record, base_manifest, &whole);
+            if bytes.len() > 1 << 20 {
+                stats.wire_bytes += bytes.len() as u64;
+                out.write_all(&bytes).map_err(|e| stream_error("write", &e))?;
+                bytes.clear();
             }
-        }
-        let record = Record { tensor, chunk, origin, payload: Cow::Borrowed(&payload) };
-        write_record(&mut bytes, &record, base_manifest, &whole);
-        if bytes.len() > 1 << 20 {
-            stats.wire_bytes += bytes.len() as u64;
-            out.write_all(&bytes).map_err(|e| stream_error("write", &e))?;
-            bytes.clear();
         }
     }
     stats.wire_bytes += bytes.len() as u64;
     out.write_all(&bytes).and_then(|()| out.flush()).map_err(|e| stream_error("write", &e))?;
     Ok(stats)
+}
+
+/// A version with its bytes.
+struct Side<'a> {
+    manifest: &'a Manifest,
+    source: &'a dyn TensorSource,
+    places: &'a [Option<usize>],
+}
+
+impl Side<'_> {
+    fn read(&self, tensor: u32, chunk: u32, into: &mut Vec<u8>) -> Result<()> {
+        read_chunk(self.manifest, tensor, chunk, self.source, self.places, into)
+    }
+}
+
+/// What becomes of one chunk on the sending side.
+#[derive(Default)]
+struct Built {
+    origin: Option<Origin>,
+    payload: Vec<u8>,
+    changes: u64,
+    is_copy: bool,
+}
+
+/// Reads and checks a chunk on both sides, and makes its payload: a patch, unless that is no shorter.
+fn build_record(old: &Side, new: &Side, record: (u32, u32, Option<Origin>), built: &mut Built) -> Result<()> {
+    let (tensor, chunk, copied) = record;
+    if copied.is_some() {
+        (built.origin, built.is_copy) = (copied, true);
+        return Ok(());
+    }
+    let entry = &new.manifest.tensors()[tensor as usize];
+    let mut after = Vec::new();
+    new.read(tensor, chunk, &mut after)?;
+    new.manifest.check_chunk(tensor as usize, chunk as usize, &after)?;
+    if let Some(partner) = old.manifest.find(&entry.name, entry.part)
+        && is_same_form(&old.manifest.tensors()[partner], entry)
+        && old.manifest.head().chunk_bytes == new.manifest.head().chunk_bytes
+    {
+        let mut before = Vec::new();
+        old.read(partner as u32, chunk, &mut before)?;
+        old.manifest.check_chunk(partner, chunk as usize, &before)?;
+        let changes = encode(&before, &after, entry.dtype.unit_bytes(), &mut built.payload);
+        if built.payload.len() < after.len() {
+            built.origin = Some(Origin { tensor: partner as u32, chunk });
+            built.changes = changes;
+            return Ok(());
+        }
+    }
+    built.payload = after;
+    Ok(())
+}
+
+/// Bytes of chunks that are worked on at once: enough to share among threads, few enough to be in the cache still
+/// when they are written.
+const WINDOW_BYTES: usize = 8 << 20;
+
+/// Chunks that are worked on at once.
+fn window_chunks(manifest: &Manifest) -> usize {
+    (WINDOW_BYTES / manifest.head().chunk_bytes as usize).clamp(1, 4_096)
+}
+
+/// Does the jobs with all threads, each a row of neighbours. The first error in their order counts.
+fn in_parallel<J: Sync, O: Send>(
+    jobs: &[J],
+    outputs: &mut [O],
+    work: &(dyn Fn(&J, &mut O) -> Result<()> + Sync),
+) -> Result<()> {
+    let row = |jobs: &[J], outputs: &mut [O]| {
+        jobs.iter().zip(outputs).try_for_each(|(job, output)| work(job, output))
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(16);
+    let a_thread = jobs.len().div_ceil(threads).max(4);
+    if jobs.len() <= a_thread {
+        return row(jobs, outputs);
+    }
+    std::thread::scope(|scope| {
+        let rows = jobs.chunks(a_thread).zip(outputs.chunks_mut(a_thread));
+        let running: Vec<_> = rows.map(|(jobs, outputs)| scope.spawn(move || row(jobs, outputs))).collect();
+        let ended = running.into_iter().map(|row| match row.join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        // All are joined before the first error is told.
+        ended.fold(Ok(()), Result::and)
+    })
 }
 
 /// Reads what a stream says of itself, and nothing of its chunks.
@@ -210,53 +280,35 @@ pub fn apply(
     let manifest = head.manifest;
     let base_places = places(base_manifest, base_source);
     sink.begin(&manifest)?;
+    let old = Side { manifest: base_manifest, source: base_source, places: &base_places };
     let mut left = head.records;
     let mut next = next_record(input, &mut left, base_manifest, &manifest, None)?;
-    let mut chunk_bytes = Vec::new();
-    for (index, tensor) in manifest.tensors().iter().enumerate() {
-        let partner = base_manifest.find(&tensor.name, tensor.part);
-        let partner = partner.filter(|&at| is_same_form(&base_manifest.tensors()[at], tensor));
-        for chunk in 0..tensor.chunk_range().len() {
+    let chunks = manifest.tensors().iter().enumerate();
+    let mut chunks =
+        chunks.flat_map(|(tensor, entry)| (0..entry.chunk_range().len()).map(move |chunk| (tensor, chunk)));
+    let mut jobs: Vec<Job> = Vec::new();
+    let mut built: Vec<Vec<u8>> = Vec::new();
+    loop {
+        jobs.clear();
+        for (tensor, chunk) in chunks.by_ref().take(window_chunks(&manifest)) {
             let is_next =
-                next.as_ref().is_some_and(|r| (r.tensor as usize, r.chunk as usize) == (index, chunk));
+                next.as_ref().is_some_and(|r| (r.tensor as usize, r.chunk as usize) == (tensor, chunk));
             let record = if is_next { next.take() } else { None };
-            let origin = match &record {
-                Some(record) => record.origin,
-                None => partner.map(|tensor| Origin { tensor: tensor as u32, chunk: chunk as u32 }),
-            };
-            match (origin, &record) {
-                (Some(origin), _) => {
-                    let Origin { tensor, chunk } = origin;
-                    read_chunk(base_manifest, tensor, chunk, base_source, &base_places, &mut chunk_bytes)?;
-                }
-                (None, Some(record)) => {
-                    chunk_bytes.clear();
-                    chunk_bytes.extend_from_slice(&record.payload);
-                }
-                (None, None) => {
-                    return Err(Error::format(format!(
-                        "the delta lacks chunk {chunk} of {}, which the base has not",
-                        tensor.label()
-                    )));
-                }
+            if let Some(record) = &record {
+                let last = Some((record.tensor, record.chunk));
+                next = next_record(input, &mut left, base_manifest, &manifest, last)?;
             }
-            if let Some(record) = &record
-                && origin.is_some()
-                && !record.payload.is_empty()
-            {
-                patch(&mut chunk_bytes, &record.payload, tensor.dtype.unit_bytes())?;
-            }
-            manifest.check_chunk(index, chunk, &chunk_bytes)?;
-            sink.write(index, manifest.chunk_bytes_range(tensor, chunk).start, &chunk_bytes)?;
-            if let Some(record) = record {
-                next = next_record(
-                    input,
-                    &mut left,
-                    base_manifest,
-                    &manifest,
-                    Some((record.tensor, record.chunk)),
-                )?;
-            }
+            jobs.push(Job { tensor, chunk, record });
+        }
+        if jobs.is_empty() {
+            break;
+        }
+        built.resize_with(jobs.len().max(built.len()), Vec::new);
+        in_parallel(&jobs, &mut built[..jobs.len()], &|job, bytes| build_chunk(&old, &manifest, job, bytes))?;
+        for (job, bytes) in jobs.iter().zip(&built) {
+            let range = manifest.chunk_bytes_range(&manifest.tensors()[job.tensor], job.chunk);
+            let whole = job.record.as_ref().filter(|record| record.origin.is_none());
+            sink.write(job.tensor, range.start, whole.map_or(bytes, |record| &record.payload))?;
         }
     }
     if input.read(&mut [0]).map_err(|e| stream_error("read", &e))? != 0 {
@@ -264,6 +316,48 @@ pub fn apply(
     }
     sink.finish()?;
     Ok(manifest)
+}
+
+/// A chunk to be built on the receiving side.
+struct Job {
+    tensor: usize,
+    chunk: usize,
+    /// What the stream says of it; nothing when it is as in the base.
+    record: Option<Record<'static>>,
+}
+
+/// Builds a chunk in `bytes` and checks it; one that is sent whole is only checked.
+fn build_chunk(old: &Side, manifest: &Manifest, job: &Job, bytes: &mut Vec<u8>) -> Result<()> {
+    let entry = &manifest.tensors()[job.tensor];
+    let origin = match &job.record {
+        Some(record) => record.origin,
+        None => {
+            let partner = old.manifest.find(&entry.name, entry.part);
+            let partner = partner.filter(|&at| is_same_form(&old.manifest.tensors()[at], entry));
+            // A grid of other chunks has none at this place.
+            let partner = partner.filter(|_| old.manifest.head().chunk_bytes == manifest.head().chunk_bytes);
+            partner.map(|tensor| Origin { tensor: tensor as u32, chunk: job.chunk as u32 })
+        }
+    };
+    match (origin, &job.record) {
+        (Some(origin), _) => old.read(origin.tensor, origin.chunk, bytes)?,
+        // The payload is the chunk, and is given to the sink as it is.
+        (None, Some(record)) => return manifest.check_chunk(job.tensor, job.chunk, &record.payload),
+        (None, None) => {
+            return Err(Error::format(format!(
+                "the delta lacks chunk {} of {}, which the base has not",
+                job.chunk,
+                entry.label()
+            )));
+        }
+    }
+    if let Some(record) = &job.record
+        && origin.is_some()
+        && !record.payload.is_empty()
+    {
+        patch(bytes, &record.payload, entry.dtype.unit_bytes())?;
+    }
+    manifest.check_chunk(job.tensor, job.chunk, bytes)
 }
 
 fn stream_error(action: &str, error: &std::io::Error) -> Error {
