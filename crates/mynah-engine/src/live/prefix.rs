@@ -5,10 +5,11 @@
 //! weights and the adapter, each pair of which has a root of its own. Pages that two versions of the weights
 //! have written to are never put in.
 //!
-//! A radix tree over single tokens would find a few tokens more of a partly equal page, but they could not be
-//! used: a page that somebody else goes on writing cannot be shared.
+//! A page that is equal only in its first tokens cannot be shared, but it can be copied ([`Found::part`]): copying keys
+//! and values takes a thousandth of the time of computing them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 
 use super::pages::PagePool;
 
@@ -22,7 +23,8 @@ struct Node {
     parent: usize,
     key: Key,
     page: u32,
-    children: HashMap<Key, usize>,
+    /// In order of their keys: neighbours have the most tokens in common.
+    children: BTreeMap<Key, usize>,
     /// When it was last found, on the tree's own clock.
     used: u64,
 }
@@ -30,13 +32,30 @@ struct Node {
 /// Where a node hangs when it has no parent but its adapter's root.
 const ROOT: usize = usize::MAX;
 
+/// What is known of the beginning of a text.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Pages of it that can be shared.
+    pub pages: Vec<u32>,
+    /// The page after them that begins with this many tokens of it: to be copied.
+    pub part: Option<(u32, usize)>,
+}
+
+impl Found {
+    /// Lets go of all of it.
+    pub fn release(self, pool: &mut PagePool) {
+        let part = self.part.map(|(page, _)| page);
+        self.pages.into_iter().chain(part).for_each(|page| pool.release(page));
+    }
+}
+
 /// Full pages by their tokens.
 #[derive(Debug)]
 pub(super) struct PrefixTree {
     page_tokens: usize,
     nodes: Vec<Option<Node>>,
     vacant: Vec<usize>,
-    roots: HashMap<Root, HashMap<Key, usize>>,
+    roots: HashMap<Root, BTreeMap<Key, usize>>,
     /// Nodes without children by last use, the order in which they are given up.
     leaves: BTreeSet<(u64, usize)>,
     /// The root of each first-level node.
@@ -60,7 +79,7 @@ impl PrefixTree {
 
     /// The pages of the longest known beginning of `tokens`, each with one more holder. At least one token
     /// is left over, whose logits the caller needs.
-    pub fn find(&mut self, root: Root, tokens: &[u32], pool: &mut PagePool) -> Vec<u32> {
+    pub fn find(&mut self, root: Root, tokens: &[u32], pool: &mut PagePool) -> Found {
         self.clock += 1;
         let usable = tokens.len().saturating_sub(1);
         let mut pages = Vec::new();
@@ -72,7 +91,23 @@ impl PrefixTree {
             pool.retain(page);
             pages.push(page);
         }
-        pages
+        let rest = &tokens[pages.len() * self.page_tokens..usable];
+        let part = self.nearest(at, root, rest).map(|(next, common)| {
+            let page = self.touch(next);
+            pool.retain(page);
+            (page, common)
+        });
+        Found { pages, part }
+    }
+
+    /// The child whose key begins with the most tokens of `rest`, and how many these are.
+    fn nearest(&self, at: usize, root: Root, rest: &[u32]) -> Option<(usize, usize)> {
+        let children = if at == ROOT { self.roots.get(&root)? } else { &self.node(at).children };
+        let below = children.range::<[u32], _>((Bound::Unbounded, Bound::Excluded(rest))).next_back();
+        let above = children.range::<[u32], _>((Bound::Included(rest), Bound::Unbounded)).next();
+        let common = |key: &[u32]| key.iter().zip(rest).take_while(|(a, b)| a == b).count();
+        let found = [below, above].into_iter().flatten().map(|(key, &next)| (next, common(key)));
+        found.filter(|&(_, common)| common > 0).max_by_key(|&(_, common)| common)
     }
 
     /// Puts the full pages of a sequence in. Where the tree has an equal page already, the sequence's own is
@@ -165,7 +200,7 @@ impl PrefixTree {
 
     fn hang(&mut self, parent: usize, root: Root, key: &[u32], page: u32) -> usize {
         let key: Key = key.into();
-        let node = Node { parent, key: key.clone(), page, children: HashMap::new(), used: self.clock };
+        let node = Node { parent, key: key.clone(), page, children: BTreeMap::new(), used: self.clock };
         let at = match self.vacant.pop() {
             Some(at) => {
                 self.nodes[at] = Some(node);
@@ -211,8 +246,8 @@ mod tests {
         assert_eq!(pool.cached_count(), 2);
         let mut check = |tokens: &[u32], root, expect: &[u32]| {
             let found = tree.find(root, tokens, &mut pool);
-            assert_eq!(found, expect, "{tokens:?}");
-            give_back(&mut pool, &found);
+            assert_eq!(found.pages, expect, "{tokens:?}");
+            found.release(&mut pool);
         };
         check(&[1, 2, 3, 4, 9], ROOT_0, &[0, 1]);
         check(&[1, 2, 3, 9, 5], ROOT_0, &[0]);
@@ -243,7 +278,7 @@ mod tests {
         give_back(&mut pool, &other);
         tree.remove_weights(0, &mut pool);
         assert_eq!((pool.free_count(), pool.cached_count()), (6, 2));
-        assert!(tree.find(ROOT_0, &[1, 2, 3], &mut pool).is_empty());
+        assert!(tree.find(ROOT_0, &[1, 2, 3], &mut pool).pages.is_empty());
         assert!(tree.evict(&mut pool) && tree.evict(&mut pool) && !tree.evict(&mut pool));
         assert_eq!(pool.free_count(), 8);
     }
@@ -258,17 +293,42 @@ mod tests {
         }
         // Pages: 1→0, 1·2→1, 1·3→3 (2 was equal to 0), 4→2, 4·5→4 in the order the free list gives.
         assert_eq!(pool.cached_count(), 5);
-        let held = tree.find(ROOT_0, &[1, 2, 9], &mut pool);
+        let held = tree.find(ROOT_0, &[1, 2, 9], &mut pool).pages;
         assert_eq!(held.len(), 2);
         let mut gone = Vec::new();
         while tree.evict(&mut pool) {
             gone.push(pool.cached_count());
         }
         assert_eq!(gone, [4, 3, 2]);
-        assert_eq!(tree.find(ROOT_0, &[1, 2, 9], &mut pool), held);
+        assert_eq!(tree.find(ROOT_0, &[1, 2, 9], &mut pool).pages, held);
         give_back(&mut pool, &held);
         give_back(&mut pool, &held);
         assert!(tree.evict(&mut pool) && tree.evict(&mut pool) && !tree.evict(&mut pool));
         assert_eq!(pool.free_count(), 8);
+    }
+
+    #[test]
+    fn the_page_with_the_most_common_tokens_is_to_be_copied() {
+        let (mut pool, mut tree) = (PagePool::new(16), PrefixTree::new(4));
+        for tokens in [[1, 2, 3, 4], [1, 2, 5, 0], [1, 2, 5, 9], [7, 7, 7, 7]] {
+            let mut pages = take(&mut pool, 1);
+            tree.insert(ROOT_0, &tokens, &mut pages, &mut pool);
+            give_back(&mut pool, &pages);
+        }
+        let mut check = |tokens: &[u32], expect: Option<(u32, usize)>| {
+            let found = tree.find(ROOT_0, tokens, &mut pool);
+            assert_eq!((found.pages.len(), found.part), (0, expect), "{tokens:?}");
+            found.release(&mut pool);
+        };
+        check(&[1, 2, 5, 1, 1], Some((2, 3)));
+        check(&[1, 2, 5, 8, 1], Some((2, 3)));
+        check(&[1, 2, 3, 9, 9], Some((0, 3)));
+        check(&[7, 7, 1, 1, 1], Some((3, 2)));
+        // One token must be left to read.
+        check(&[7, 7], Some((3, 1)));
+        check(&[7], None);
+        check(&[8, 8, 8, 8, 8, 8], None);
+        check(&[0, 8, 8], None);
+        assert_eq!(pool.available_count(), 16);
     }
 }

@@ -8,6 +8,7 @@
 use mynah_models::Logits;
 
 use super::core::Core;
+use super::prefix::Found;
 use super::sequence::Sequence;
 
 /// A sequence's part of a step.
@@ -148,25 +149,40 @@ impl Core {
         let weights = given.unwrap_or_else(|| self.weights.next());
         let total = head.tokens.len().div_ceil(self.page_tokens);
         let shares = self.options.prefix_cache && !self.is_recurrent && !head.scores_prompt();
-        let mut pages = if shares {
+        let found = if shares {
             self.tree.find((weights, head.spec.adapter), &head.tokens, &mut self.pool)
         } else {
-            Vec::new()
+            Found::default()
         };
-        let cached = pages.len();
+        let cached = found.pages.len();
         // Running sequences will each want a page soon; taking the last ones would only put the new one back.
-        let margin = self.running.len();
-        if self.pool.available_count() < total - cached + margin {
-            pages.into_iter().for_each(|page| self.pool.release(page));
+        let needed = total - cached + self.running.len();
+        let Found { mut pages, mut part } = found;
+        if self.pool.available_count() < needed
+            && let Some((page, _)) = part.take()
+        {
+            // The last pages are worth more than a copy of one.
+            self.pool.release(page);
+        }
+        if self.pool.available_count() < needed {
+            Found { pages, part }.release(&mut self.pool);
             return None;
         }
         while pages.len() < total {
             let Some(page) = self.take_page() else { break };
             pages.push(page);
         }
+        let mut computed = cached * self.page_tokens;
+        if let Some((page, common)) = part {
+            // Without the copy the tokens are read, that is all.
+            if pages.get(cached).is_some_and(|&own| self.model.copy_page(page, own).is_ok()) {
+                computed += common;
+            }
+            self.pool.release(page);
+        }
         let mut sequence = self.queue.pop()?;
         sequence.pages = pages;
-        sequence.computed = cached * self.page_tokens;
+        sequence.computed = computed;
         (sequence.weights, sequence.is_mixed) = (weights, false);
         if self.is_recurrent {
             sequence.slot = self.slots.pop();

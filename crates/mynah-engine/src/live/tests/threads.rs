@@ -111,7 +111,8 @@ fn the_model_is_changed_between_steps() {
     assert_eq!(new.ids, alone_with(9, request(prompt, 5)).ids);
     assert_eq!(new.usage.unwrap().cached_tokens, 0);
     let again: Vec<Event> = engine.submit(request(prompt, 5)).unwrap().collect();
-    assert_eq!(Seen::of(1, &again).usage.unwrap().cached_tokens, prompt.len() / 4 * 4);
+    // All but the last token, whose logits are needed; part of them from a copied page.
+    assert_eq!(Seen::of(1, &again).usage.unwrap().cached_tokens, prompt.len() - 1);
 }
 
 #[test]
