@@ -42,6 +42,6 @@ pub use error::{Error, ErrorKind, Result};
 pub use http::RunningServer;
 pub use llm::{
     Adapter, LlmConfig, LlmServer, Meter, ModelSource, Models, Prompt, Prompter, ServedEmbedder, ServedModel,
-    Tokens,
+    ServerTool, ServerTools, Tokens,
 };
 pub use server::Server;

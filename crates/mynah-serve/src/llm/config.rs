@@ -1,5 +1,6 @@
 //! What a model server is told before it starts.
 
+use super::served::ServerTools;
 use crate::config::ServerConfig;
 use crate::error::Result;
 
@@ -29,6 +30,8 @@ pub struct LlmConfig {
     pub stored_responses_max: usize,
     /// Bytes of JSON that those may have together.
     pub stored_bytes_max: usize,
+    /// Tools that the server runs itself, for chats of models that know how to call.
+    pub tools: ServerTools,
     /// How long answers under way may take to finish once the server is asked to stop.
     pub shutdown_grace_ms: u64,
 }
@@ -47,6 +50,7 @@ impl Default for LlmConfig {
             adapter_loading: false,
             stored_responses_max: 1_000,
             stored_bytes_max: 64 << 20,
+            tools: ServerTools::default(),
             shutdown_grace_ms: 30_000,
         }
     }

@@ -36,6 +36,7 @@ mod parts;
 mod responses;
 mod routes;
 mod sampling;
+mod served;
 mod server;
 mod stream;
 mod tokens;
@@ -60,6 +61,7 @@ pub use embedder::ServedEmbedder;
 pub use load::ModelSource;
 pub use meter::Meter;
 pub use model::{Models, Prompt, Prompter, ServedModel, Tokens};
+pub use served::{ServerTool, ServerTools};
 pub use server::LlmServer;
 
 use crate::config::ServerConfig;

@@ -25,6 +25,9 @@ const PAGE: usize = 16;
 struct Toy {
     /// What each position of each page holds.
     pages: Vec<[u32; PAGE]>,
+    says: Vec<u32>,
+    /// What it says instead once this token is in the text.
+    later: Option<(u32, Vec<u32>)>,
 }
 
 impl StepModel for Toy {
@@ -72,8 +75,12 @@ impl StepModel for Toy {
                         .rev()
                         .find(|&before| at(before) == ANSWER)
                         .map(|start| position - start);
+                    let says = match &self.later {
+                        Some((mark, later)) if (0..=position).any(|before| at(before) == *mark) => later,
+                        _ => &self.says,
+                    };
                     let next = match said {
-                        Some(said) => u32::from(SAYS[said % SAYS.len()]),
+                        Some(said) => says[said % says.len()],
                         None => u32::from(b'a') + (*token + 1) % 26,
                     };
                     let row = (0..VOCABULARY as u32)
@@ -143,9 +150,19 @@ impl Prompter for Plain {
 
 /// The toy as a model of a server.
 pub fn generator() -> ServedModel {
+    toy(SAYS.iter().map(|&byte| u32::from(byte)).collect(), None)
+}
+
+/// The toy that says one text, and once the mark is in the conversation another; both end.
+pub fn generator_saying(first: &str, mark: u8, later: &str) -> ServedModel {
+    let ids = |text: &str| text.bytes().map(u32::from).chain([END]).collect();
+    toy(ids(first), Some((u32::from(mark), ids(later))))
+}
+
+fn toy(says: Vec<u32>, later: Option<(u32, Vec<u32>)>) -> ServedModel {
     let names = (0..=255u8).map(|byte| vec![byte]).chain([b"<end>".to_vec(), b"<answer>".to_vec()]);
     let tokens = Arc::new(Bytes(names.collect()));
-    let toy = Toy { pages: vec![[0; PAGE]; 256] };
+    let toy = Toy { pages: vec![[0; PAGE]; 256], says, later };
     let engine = Engine::start(Box::new(toy), tokens.clone(), EngineOptions::default()).expect("an engine");
     ServedModel {
         name: "toy".to_string(),

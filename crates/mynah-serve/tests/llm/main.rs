@@ -6,3 +6,4 @@ mod common;
 mod embeddings;
 mod refusals;
 mod responses;
+mod server_tools;

@@ -10,8 +10,9 @@ use crate::llm::failure::{Dialect, Outcome};
 use crate::llm::generation::{finish_reason, usage_json};
 use crate::llm::input::Input;
 use crate::llm::model::Tokens;
+use crate::llm::served::{Round, Rounds, served_json};
 use crate::llm::stream::{EventWriter, Stopped};
-use crate::llm::turn::{Call, CallPiece, Part, Turn, Turns};
+use crate::llm::turn::{Call, CallPiece, Part, Turn};
 use crate::llm::{App, json_response, stream};
 
 /// Answers a request.
@@ -19,10 +20,11 @@ pub(crate) async fn answer(app: &App, mut body: Input, client: String) -> Outcom
     let model = app.model(&mut body)?;
     let request = app.request(&model, client);
     let call_pieces = app.config.incremental_tool_calls;
+    let tools = app.config.tools.clone();
     let (plan, turns) = app
         .work(move || {
             let (plan, ask) = read(body, request, call_pieces)?;
-            Ok((plan, ask.start(&model)?))
+            Ok((plan, Rounds::start(ask, &model, &tools.0)?))
         })
         .await?;
     if plan.stream {
@@ -42,15 +44,24 @@ struct Message {
     text: String,
     reasoning: String,
     calls: Vec<Call>,
+    /// Calls that the server has run.
+    served: Vec<Value>,
     scores: Vec<Value>,
     reason: &'static str,
 }
 
-async fn whole(plan: &Plan, mut turns: Turns) -> Outcome<Response<Body>> {
+async fn whole(plan: &Plan, mut turns: Rounds) -> Outcome<Response<Body>> {
     let mut messages: Vec<Message> = (0..plan.samples).map(|_| Message::default()).collect();
     let model = turns.model().clone();
     let usage = loop {
-        match turns.next().await? {
+        let turn = match turns.next().await? {
+            Round::Turn(turn) => turn,
+            Round::Served { call, output } => {
+                messages[0].served.push(served_json(&call, &output));
+                continue;
+            }
+        };
+        match turn {
             Turn::Prompt { .. } => {}
             Turn::Parts { sample, parts, tokens } => {
                 let message = &mut messages[sample];
@@ -91,6 +102,9 @@ async fn whole(plan: &Plan, mut turns: Turns) -> Outcome<Response<Body>> {
             if has_calls {
                 fields.insert("tool_calls".to_string(), message.calls.iter().map(call_json).collect());
             }
+            if !message.served.is_empty() {
+                fields.insert("server_tool_calls".to_string(), Value::Array(message.served));
+            }
             let logprobs = plan.logprobs.then(|| json!({"content": message.scores, "refusal": null}));
             json!({"index": index, "message": fields, "logprobs": logprobs, "finish_reason": message.reason})
         })
@@ -102,7 +116,7 @@ async fn whole(plan: &Plan, mut turns: Turns) -> Outcome<Response<Body>> {
 }
 
 /// Usage that says how much of the answer was reasoning.
-fn with_reasoning(usage: Usage, turns: &Turns) -> Value {
+fn with_reasoning(usage: Usage, turns: &Rounds) -> Value {
     let mut value = usage_json(&[usage]);
     value["completion_tokens_details"] = json!({"reasoning_tokens": turns.reasoning_tokens()});
     value
@@ -147,7 +161,7 @@ pub(crate) fn scores<'a>(
     })
 }
 
-async fn write(writer: &EventWriter, plan: &Plan, mut turns: Turns) -> Result<(), Stopped> {
+async fn write(writer: &EventWriter, plan: &Plan, mut turns: Rounds) -> Result<(), Stopped> {
     let model = turns.model().clone();
     let chunk = |choices: Value, usage: Option<Value>| {
         let mut chunk = json!({
@@ -170,6 +184,14 @@ async fn write(writer: &EventWriter, plan: &Plan, mut turns: Turns) -> Result<()
         let turn = tokio::select! {
             turn = turns.next() => turn?,
             () = writer.gone() => return Err(Stopped::Gone),
+        };
+        let turn = match turn {
+            Round::Turn(turn) => turn,
+            Round::Served { call, output } => {
+                let delta = json!({"server_tool_calls": [served_json(&call, &output)]});
+                writer.data(&choice(0, delta, None, None)).await?;
+                continue;
+            }
         };
         match turn {
             Turn::Prompt { .. } => {}
