@@ -8,7 +8,7 @@ anthropic = pytest.importorskip("anthropic")
 
 USER = [{"role": "user", "content": "Say something."}]
 # Long enough that no machine has read it within a millisecond.
-LONG = [{"role": "user", "content": "word " * 700}]
+LONG = [{"role": "user", "content": "word " * 300}]
 
 
 @pytest.fixture

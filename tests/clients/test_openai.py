@@ -259,7 +259,7 @@ def test_timeout(server, key):
     client = openai.OpenAI(base_url=server.url + "/v1", api_key=key, max_retries=0, timeout=0.001)
     with pytest.raises(openai.APITimeoutError):
         # Long enough that no machine has read it within a millisecond.
-        long = [{"role": "user", "content": "word " * 700}]
+        long = [{"role": "user", "content": "word " * 300}]
         client.chat.completions.create(model=server.model, messages=long, max_tokens=200)
 
 
