@@ -131,6 +131,25 @@ impl PrefixTree {
         }
     }
 
+    /// Puts in the page behind the last full one: its first tokens are of this text, and nobody writes to it any more.
+    /// It is only ever copied. Does nothing when there is no such token, or the tree has not all pages before.
+    pub fn insert_tail(&mut self, root: Root, tokens: &[u32], page: u32, pool: &mut PagePool) {
+        let full = tokens.chunks_exact(self.page_tokens);
+        let tail = full.remainder();
+        let mut at = ROOT;
+        for key in full {
+            let Some(next) = self.child(at, root, key) else { return };
+            at = next;
+        }
+        // One that goes on the same way serves as well.
+        let is_known = self.nearest(at, root, tail).is_some_and(|(_, common)| common == tail.len());
+        if !tail.is_empty() && !is_known {
+            self.clock += 1;
+            pool.cache(page);
+            self.hang(at, root, tail, page);
+        }
+    }
+
     /// Gives up the page that was not used for longest and that no sequence holds. False when there is none.
     pub fn evict(&mut self, pool: &mut PagePool) -> bool {
         let found = self.leaves.iter().find(|&&(_, at)| pool.is_evictable(self.node(at).page)).copied();
@@ -304,6 +323,25 @@ mod tests {
         give_back(&mut pool, &held);
         give_back(&mut pool, &held);
         assert!(tree.evict(&mut pool) && tree.evict(&mut pool) && !tree.evict(&mut pool));
+        assert_eq!(pool.free_count(), 8);
+    }
+
+    #[test]
+    fn a_page_that_is_not_full_is_only_copied() {
+        let (mut pool, mut tree) = (PagePool::new(8), PrefixTree::new(4));
+        let mut pages = take(&mut pool, 2);
+        let tokens = [1, 2, 3, 4, 5, 6];
+        tree.insert(ROOT_0, &tokens, &mut pages, &mut pool);
+        tree.insert_tail(ROOT_0, &tokens, pages[1], &mut pool);
+        // Known already, and nothing to hang it on.
+        tree.insert_tail(ROOT_0, &tokens[..5], 7, &mut pool);
+        tree.insert_tail(ROOT_0, &[9, 9, 9, 9, 5], 7, &mut pool);
+        give_back(&mut pool, &pages);
+        assert_eq!(pool.cached_count(), 2);
+        let found = tree.find(ROOT_0, &[1, 2, 3, 4, 5, 7, 8, 9, 9], &mut pool);
+        assert_eq!((found.pages.as_slice(), found.part), (&[0][..], Some((1, 1))));
+        found.release(&mut pool);
+        while tree.evict(&mut pool) {}
         assert_eq!(pool.free_count(), 8);
     }
 

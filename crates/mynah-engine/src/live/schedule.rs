@@ -103,6 +103,7 @@ impl Core {
     /// Takes pages and slot from a sequence; full pages can be found again in the prefix cache.
     pub fn give_back(&mut self, sequence: &mut Sequence) {
         self.share(sequence);
+        self.leave_tail(sequence);
         for page in sequence.pages.drain(..) {
             self.pool.release(page);
         }
@@ -121,6 +122,18 @@ impl Core {
         let tokens = &sequence.tokens[..sequence.computed];
         let root = (sequence.weights, sequence.spec.adapter);
         self.tree.insert(root, tokens, &mut sequence.pages, &mut self.pool);
+    }
+
+    /// Puts the last page of a sequence that has ended, which is not full, into the prefix cache, to be copied.
+    fn leave_tail(&mut self, sequence: &Sequence) {
+        if !self.options.prefix_cache || self.is_recurrent || sequence.is_mixed {
+            return;
+        }
+        let full = sequence.computed / self.page_tokens;
+        if let Some(&page) = sequence.pages.get(full) {
+            let root = (sequence.weights, sequence.spec.adapter);
+            self.tree.insert_tail(root, &sequence.tokens[..sequence.computed], page, &mut self.pool);
+        }
     }
 
     /// Admits waiting sequences as long as there is something left of the step, a place, and pages for all
