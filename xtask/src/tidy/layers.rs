@@ -26,12 +26,14 @@ const LAYERS: &[(&str, u32)] = &[
     ("pyc-abi", 0),
     ("pyc-front", 1),
     ("pyc-ir", 1),
-    ("pyc-runtime", 1),
+    ("pyc-runtime", 2),
     ("pyc-lower", 2),
     ("pyc-opt", 2),
-    ("pyc-native", 2),
-    ("pyc-wasm", 2),
-    ("pyc-driver", 3),
+    ("pyc-interp", 3),
+    ("pyc-stdlib", 3),
+    ("pyc-native", 3),
+    ("pyc-wasm", 3),
+    ("pyc-driver", 4),
 ];
 
 /// Outside crates that only one of ours may know: (prefix of the dependency's name, the crate).
@@ -54,6 +56,7 @@ const ONLY: &[(&str, &str)] = &[
     ("indicatif", "mynah-cli"),
     ("cranelift", "pyc-native"),
     ("wasm-encoder", "pyc-wasm"),
+    ("rustpython-pylib", "pyc-driver"),
 ];
 
 /// Crates that stand beside the layers: nothing depends on them.

@@ -1,0 +1,28 @@
+//! The interpreter over the register IR.
+//!
+//! **Key decision: the simplest loop that is fast.** One `match` over ops that already hold their operands' registers;
+//! small integers, floats and comparisons are done in place; attribute, method and global lookups go through inline
+//! caches (type version, shape, place in the namespace). A Python call is a Rust call of `exec::run` with a
+//! window on the register stack: no heap frame, arguments move from the caller's registers into the callee's.
+//! Generators keep their registers on the heap and run in the same loop.
+//!
+//! Exceptions are values; a handler is found in the code's table, so code that raises nothing pays nothing.
+//! Steps are counted where loops turn, functions start and iterators advance: the same count on every machine.
+//!
+//! This crate has no `unsafe`: registers and objects are reached through pyc-runtime's primitives.
+//!
+//! Rejected: threaded code and tail calls (not stable Rust); quickening ops in place (the code is shared between
+//! instances).
+
+mod access;
+mod call;
+mod exec;
+mod pattern;
+
+use pyc_runtime::Vm;
+use pyc_runtime::vm::Engine;
+
+/// Connects the interpreter to an instance.
+pub fn install(vm: &Vm) {
+    vm.set_engine(Engine { call: call::call_function, resume: call::resume, run: call::run_code });
+}

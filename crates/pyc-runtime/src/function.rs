@@ -1,0 +1,747 @@
+//! Functions, native functions, bound methods, cells and code objects.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::sync::Arc;
+
+use pyc_ir::{Code, Const};
+
+use crate::args::{Method, NativeFn, Params};
+use crate::containers::{DictData, TupleData};
+use crate::object::{Kind, Payload, Value, new_object};
+use crate::str::Str;
+use crate::types::Type;
+use crate::vm::{Args, PyResult, Vm};
+
+/// How a native function is reached.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Flavor {
+    /// Of a module; owner: the module's name.
+    Function,
+    /// Of a type; the first argument is the instance.
+    Method,
+    /// A special method of a type.
+    Wrapper,
+    /// Of a type; the first argument is the class.
+    Class,
+    /// `__new__`
+    New,
+}
+
+/// A native function.
+pub struct NativeData {
+    /// Its name.
+    pub name: &'static str,
+    /// Its parameters, without self.
+    pub params: Params,
+    /// The code.
+    pub function: NativeFn,
+    /// How it is reached.
+    pub flavor: Flavor,
+    /// Type or module name.
+    pub owner: Value,
+}
+
+impl Payload for NativeData {
+    const KIND: Kind = Kind::Native;
+}
+
+/// A function bound to its first argument.
+pub struct MethodData {
+    /// What is called.
+    pub function: Value,
+    /// The first argument.
+    pub this: Value,
+}
+
+impl Payload for MethodData {
+    const KIND: Kind = Kind::Method;
+    const GC: bool = true;
+    fn traverse(&self, visit: &mut dyn FnMut(&Value)) {
+        visit(&self.function);
+        visit(&self.this);
+    }
+}
+
+/// A variable shared between a function and those inside it.
+#[derive(Default)]
+pub struct CellData(pub RefCell<Option<Value>>);
+
+impl Payload for CellData {
+    const KIND: Kind = Kind::Cell;
+    const GC: bool = true;
+    fn traverse(&self, visit: &mut dyn FnMut(&Value)) {
+        self.0.borrow().iter().for_each(visit);
+    }
+    fn clear(&self) {
+        drop(self.0.take());
+    }
+}
+
+/// What a piece of code needs at run time: constants as objects, interned names, inline caches.
+pub struct CodeData {
+    /// The code.
+    pub ir: Arc<Code>,
+    /// Constants as objects.
+    pub consts: Vec<Value>,
+    /// Names, interned.
+    pub names: Vec<Value>,
+    /// Names of locals, interned.
+    pub locals: Vec<Value>,
+    /// Inline caches.
+    pub caches: Vec<Cell<Cache>>,
+    /// Values that caches refer to.
+    pub cached: RefCell<Vec<Option<Value>>>,
+}
+
+/// An inline cache: what was true last time, and where the answer then was.
+#[derive(Clone, Copy, Default)]
+pub struct Cache {
+    /// Version of the type, or of the namespace's keys.
+    pub version: u32,
+    /// Shape of the instance, when it matters.
+    pub shape: u32,
+    /// Place of the value.
+    pub index: u32,
+    /// What kind of answer (0: none yet).
+    pub kind: u8,
+    /// Misses in a row.
+    pub misses: u8,
+}
+
+impl Payload for CodeData {
+    const KIND: Kind = Kind::Code;
+    const GC: bool = true;
+    fn traverse(&self, visit: &mut dyn FnMut(&Value)) {
+        self.consts.iter().for_each(&mut *visit);
+        self.cached.borrow().iter().flatten().for_each(visit);
+    }
+    fn clear(&self) {
+        let cached = self.cached.take();
+        for cache in &self.caches {
+            cache.set(Cache::default());
+        }
+        drop(cached);
+    }
+}
+
+/// A Python function.
+pub struct FunctionData {
+    /// Its code object.
+    pub code: RefCell<Value>,
+    /// Its globals, a dict.
+    pub globals: Value,
+    /// The builtins that its globals name.
+    pub builtins: Value,
+    /// Cells from outside, a tuple or None.
+    pub closure: Value,
+    /// Defaults, a tuple or None.
+    pub defaults: RefCell<Value>,
+    /// Defaults of keyword-only parameters, a dict or None.
+    pub kwdefaults: RefCell<Value>,
+    /// `__name__`, `__qualname__`, `__doc__`, `__module__`, `__annotations__`, `__type_params__`
+    pub extras: RefCell<Extras>,
+    /// `__dict__`
+    pub dict: OnceCell<Value>,
+}
+
+/// What functions are rarely asked for.
+pub struct Extras {
+    /// `__name__`
+    pub name: Value,
+    /// `__qualname__`
+    pub qualname: Value,
+    /// `__doc__`
+    pub doc: Value,
+    /// `__module__`
+    pub module: Value,
+    /// `__annotations__`: a dict, a tuple of pairs not yet made into one, or None.
+    pub annotations: Value,
+    /// `__type_params__`
+    pub type_params: Value,
+}
+
+impl Payload for FunctionData {
+    const KIND: Kind = Kind::Function;
+    const GC: bool = true;
+    fn traverse(&self, visit: &mut dyn FnMut(&Value)) {
+        visit(&self.code.borrow());
+        visit(&self.globals);
+        visit(&self.builtins);
+        visit(&self.closure);
+        visit(&self.defaults.borrow());
+        visit(&self.kwdefaults.borrow());
+        let e = self.extras.borrow();
+        for value in [&e.name, &e.qualname, &e.doc, &e.module, &e.annotations, &e.type_params] {
+            visit(value);
+        }
+        self.dict.get().into_iter().for_each(visit);
+    }
+    fn clear(&self) {
+        let (a, b) = (self.defaults.replace(Value::NONE), self.kwdefaults.replace(Value::NONE));
+        let c = std::mem::replace(&mut self.extras.borrow_mut().annotations, Value::NONE);
+        // The cells of the closure are cleared as objects of their own.
+        drop((a, b, c));
+    }
+}
+
+impl Vm {
+    /// A constant as an object.
+    pub fn constant(&self, constant: &Const) -> Value {
+        match constant {
+            Const::None => Value::NONE,
+            Const::Ellipsis => Value::ELLIPSIS,
+            Const::Bool(b) => Value::from_bool(*b),
+            Const::Int(n) => self.int(*n),
+            Const::BigInt(digits) => self.parse_int_literal(digits),
+            Const::Float(f) => self.float(*f),
+            Const::Complex(re, im) => self.complex(*re, *im),
+            Const::Str(text) => {
+                let name = text.len() <= 40 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+                if name { self.intern(text) } else { self.str(text) }
+            }
+            Const::Wide(points) => self.new_str(Str::from_points(points.to_vec())),
+            Const::Bytes(bytes) => self.bytes(bytes),
+            Const::Tuple(items) => self.tuple(items.iter().map(|c| self.constant(c)).collect()),
+            Const::FrozenSet(items) => {
+                let items: Vec<Value> = items.iter().map(|c| self.constant(c)).collect();
+                self.frozen_set(items).unwrap_or(Value::NONE)
+            }
+            Const::Code(code) => self.code(code.clone()),
+        }
+    }
+
+    /// A code object.
+    pub fn code(&self, ir: Arc<Code>) -> Value {
+        let consts = ir.consts.iter().map(|c| self.constant(c)).collect();
+        let names = ir.names.iter().map(|n| self.intern(n)).collect();
+        let locals = ir.locals.iter().map(|n| self.intern(n)).collect();
+        let caches = vec![Cell::new(Cache::default()); usize::from(ir.caches)];
+        let cached = RefCell::new(vec![None; usize::from(ir.caches)]);
+        new_object(&self.types.code, CodeData { ir, consts, names, locals, caches, cached })
+    }
+
+    /// A function object from code.
+    pub fn function(&self, code: Value, globals: Value, closure: Value, defaults: Value, kwdefaults: Value, annotations: Value) -> Value {
+        let (name, qualname, doc) = match code.get::<CodeData>() {
+            Some(data) => (
+                self.intern(&data.ir.name),
+                self.intern(&data.ir.qualname),
+                if data.ir.has_doc { data.consts[0].clone() } else { Value::NONE },
+            ),
+            None => (Value::NONE, Value::NONE, Value::NONE),
+        };
+        let (module, builtins) = match globals.get::<DictData>() {
+            Some(dict) => {
+                let dict = dict.borrow();
+                let module = dict.get_interned(&self.names.__name__).cloned().unwrap_or(Value::NONE);
+                let builtins = dict.get_interned(&self.names.__builtins__).cloned();
+                (module, builtins.map_or_else(|| self.builtins.clone(), |b| self.builtins_dict(&b)))
+            }
+            None => (Value::NONE, self.builtins.clone()),
+        };
+        let extras = Extras { name, qualname, doc, module, annotations, type_params: Value::UNBOUND };
+        new_object(
+            &self.types.function,
+            FunctionData {
+                code: RefCell::new(code),
+                globals,
+                builtins,
+                closure,
+                defaults: RefCell::new(defaults),
+                kwdefaults: RefCell::new(kwdefaults),
+                extras: RefCell::new(extras),
+                dict: OnceCell::new(),
+            },
+        )
+    }
+
+    /// The namespace behind `__builtins__`, which may be a module or a dict.
+    pub fn builtins_dict(&self, value: &Value) -> Value {
+        match value.get::<crate::module::ModuleData>() {
+            Some(module) => module.dict.clone(),
+            None if value.kind() == Kind::Dict => value.clone(),
+            None => self.builtins.clone(),
+        }
+    }
+
+    /// A bound method.
+    pub fn method(&self, function: Value, this: Value) -> Value {
+        new_object(&self.types.method, MethodData { function, this })
+    }
+
+    /// A cell.
+    pub fn cell(&self, value: Option<Value>) -> Value {
+        new_object(&self.types.cell, CellData(RefCell::new(value)))
+    }
+
+    /// Calls anything.
+    ///
+    /// # Errors
+    /// What the callee raises; TypeError when it cannot be called.
+    pub fn call(&self, callee: &Value, args: Args) -> PyResult {
+        match callee.kind() {
+            Kind::Function => {
+                if let Some(data) = callee.get::<FunctionData>() {
+                    return (self.engine().call)(self, callee, data, args);
+                }
+            }
+            Kind::Native => {
+                if let Some(native) = callee.get::<NativeData>() {
+                    return self.call_native_data(native, args);
+                }
+            }
+            Kind::Method => {
+                if let Some(method) = callee.get::<MethodData>() {
+                    return self.call_prepended(&method.function, &method.this, args);
+                }
+            }
+            Kind::Type => {
+                if let Some(result) = self.call_type(callee, args) {
+                    return result;
+                }
+            }
+            _ => {}
+        }
+        match self.special(callee, &self.names.__call__) {
+            Some(method) => {
+                self.check_stack()?;
+                if method.kind() == Kind::Function || method.kind() == Kind::Native {
+                    self.call_prepended(&method, callee, args)
+                } else {
+                    let bound = self.bind(&method, callee)?;
+                    self.call(&bound, args)
+                }
+            }
+            None => Err(self.type_error(format!("'{}' object is not callable", self.type_name(callee)))),
+        }
+    }
+
+    /// Calls a native function with all its arguments, self included.
+    #[inline]
+    pub fn call_native_data(&self, native: &NativeData, args: Args) -> PyResult {
+        let skip = match native.flavor {
+            Flavor::Function => 0,
+            _ => 1,
+        };
+        if skip == 1 {
+            self.check_receiver(native, args)?;
+        }
+        crate::args::call_native(self, native, args, skip)
+    }
+
+    #[inline]
+    fn check_receiver(&self, native: &NativeData, args: Args) -> PyResult<()> {
+        let Some(this) = args.positional().first() else {
+            let owner = native.owner.get::<Type>().map_or_else(|| "?".into(), Type::name);
+            return Err(self.type_error(match native.flavor {
+                Flavor::New => format!("{owner}.__new__(): not enough arguments"),
+                Flavor::Wrapper => format!("descriptor '{}' of '{owner}' object needs an argument", native.name),
+                _ => format!("unbound method {owner}.{}() needs an argument", native.name),
+            }));
+        };
+        if matches!(native.flavor, Flavor::Method | Flavor::Wrapper) {
+            let ty = self.type_of(this);
+            if !ty.is(&native.owner) && !self.is_subtype(ty, &native.owner) {
+                let owner = native.owner.get::<Type>().map_or_else(|| "?".into(), Type::name);
+                return Err(self.type_error(format!(
+                    "descriptor '{}' {} a '{owner}' object but received a '{}'",
+                    native.name,
+                    if native.flavor == Flavor::Wrapper { "requires" } else { "for" },
+                    self.type_name(this)
+                ).replace("descriptor 'X'", "")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls with one more argument in front.
+    pub fn call_prepended(&self, callee: &Value, first: &Value, args: Args) -> PyResult {
+        let count = args.all.len() + 1;
+        if count <= 6 {
+            let mut buffer = [const { Value::UNBOUND }; 6];
+            buffer[0] = first.clone();
+            for (slot, value) in buffer[1..].iter_mut().zip(args.all) {
+                *slot = value.clone();
+            }
+            return self.call(callee, Args { all: &buffer[..count], names: args.names });
+        }
+        let mut all = Vec::with_capacity(count);
+        all.push(first.clone());
+        all.extend_from_slice(args.all);
+        self.call(callee, Args { all: &all, names: args.names })
+    }
+
+    /// Calls with positional arguments.
+    ///
+    /// # Errors
+    /// As [`Vm::call`].
+    pub fn call_pos(&self, callee: &Value, args: &[Value]) -> PyResult {
+        self.call(callee, Args::pos(args))
+    }
+
+    /// Calls an unbound special method found on the type.
+    ///
+    /// # Errors
+    /// As [`Vm::call`].
+    pub fn call_with_self(&self, method: &Value, this: &Value, args: &[Value]) -> PyResult {
+        match method.kind() {
+            Kind::Function | Kind::Native if !matches!(method.get::<NativeData>(), Some(n) if n.flavor == Flavor::Class || n.flavor == Flavor::New || n.flavor == Flavor::Function) => {
+                self.call_prepended(method, this, Args::pos(args))
+            }
+            _ => {
+                let bound = self.bind(method, this)?;
+                self.call(&bound, Args::pos(args))
+            }
+        }
+    }
+
+    /// `obj.name(args)`.
+    ///
+    /// # Errors
+    /// AttributeError, and as [`Vm::call`].
+    pub fn call_method(&self, obj: &Value, name: &Value, args: &[Value]) -> PyResult {
+        let (function, this) = self.load_method(obj, name)?;
+        if this.is_unbound() {
+            self.call(&function, Args::pos(args))
+        } else {
+            self.call_prepended(&function, &this, Args::pos(args))
+        }
+    }
+
+    /// `obj.name(args)` by a name's text.
+    ///
+    /// # Errors
+    /// As [`Vm::call_method`].
+    pub fn call_method_str(&self, obj: &Value, name: &str, args: &[Value]) -> PyResult {
+        let name = self.intern(name);
+        self.call_method(obj, &name, args)
+    }
+
+    /// Calls a special method when the type has it (and it is not None).
+    ///
+    /// # Errors
+    /// As [`Vm::call`].
+    pub fn call_special(&self, this: &Value, name: &Value, args: &[Value]) -> PyResult<Option<Value>> {
+        match self.special(this, name) {
+            Some(method) if !method.is_none() => self.call_with_self(&method, this, args).map(Some),
+            _ => Ok(None),
+        }
+    }
+}
+
+fn function(value: &Value) -> &FunctionData {
+    value.get::<FunctionData>().expect("the descriptor checked the type")
+}
+
+fn function_new(vm: &Vm, args: Args) -> PyResult {
+    let (code, globals) = (args[1].clone(), args[2].clone());
+    if code.kind() != Kind::Code || globals.kind() != Kind::Dict {
+        return Err(vm.type_error("function() argument 'code' must be code, and 'globals' must be dict"));
+    }
+    let get = |i: usize| args.opt(i).cloned().unwrap_or(Value::NONE);
+    let made = vm.function(code, globals, get(5), get(4), get(6), Value::NONE);
+    if let Some(name) = args.opt(3).filter(|n| !n.is_none()) {
+        let mut extras = function(&made).extras.borrow_mut();
+        extras.name = name.clone();
+        extras.qualname = name.clone();
+    }
+    Ok(made)
+}
+
+fn function_repr(vm: &Vm, args: Args) -> PyResult {
+    let name = vm.text(&function(&args[0]).extras.borrow().qualname);
+    Ok(vm.str(&format!("<function {name} at {:#x}>", args[0].bits())))
+}
+
+fn descriptor_get(vm: &Vm, args: Args) -> PyResult {
+    match args.opt(1).filter(|v| !v.is_none()) {
+        None => match args[0].get::<NativeData>() {
+            Some(n) if n.flavor == Flavor::Class => vm.bind_in(&args[0], &Value::NONE, args.at(2)),
+            _ => Ok(args[0].clone()),
+        },
+        Some(this) => vm.bind(&args[0], this),
+    }
+}
+
+/// `__annotations__` as a dict; a tuple of names and values becomes one here.
+pub(crate) fn annotations(vm: &Vm, this: &Value) -> PyResult {
+    let f = function(this);
+    let current = f.extras.borrow().annotations.clone();
+    if current.kind() == Kind::Dict {
+        return Ok(current);
+    }
+    let dict = vm.dict();
+    if let Some(pairs) = current.get::<TupleData>() {
+        for pair in pairs.items().chunks(2) {
+            vm.dict_set(&dict, pair[0].clone(), pair[1].clone())?;
+        }
+    }
+    f.extras.borrow_mut().annotations = dict.clone();
+    Ok(dict)
+}
+
+fn call_slot(vm: &Vm, args: Args) -> PyResult {
+    vm.call(&args.all[0], Args { all: &args.all[1..], names: args.names })
+}
+
+fn method_new(vm: &Vm, args: Args) -> PyResult {
+    if args[2].is_none() {
+        return Err(vm.type_error("instance must not be None"));
+    }
+    Ok(vm.method(args[1].clone(), args[2].clone()))
+}
+
+fn method(value: &Value) -> &MethodData {
+    value.get::<MethodData>().expect("the descriptor checked the type")
+}
+
+fn method_repr(vm: &Vm, args: Args) -> PyResult {
+    let m = method(&args[0]);
+    let name = match vm.get_attr_opt(&m.function, &vm.names.__qualname__)? {
+        Some(name) => vm.str_text(&name)?,
+        None => "?".into(),
+    };
+    let this = vm.repr_text(&m.this)?;
+    Ok(vm.str(&format!("<bound method {name} of {this}>")))
+}
+
+fn method_eq(vm: &Vm, args: Args) -> PyResult {
+    let (a, Some(b)) = (method(&args[0]), args[1].get::<MethodData>()) else { return Ok(Value::NOT_IMPLEMENTED) };
+    Ok(Value::from_bool(a.this.is(&b.this) && vm.equal(&a.function, &b.function)?))
+}
+
+fn method_hash(vm: &Vm, args: Args) -> PyResult {
+    let m = method(&args[0]);
+    Ok(vm.int((m.this.bits() >> 4) as i64 ^ vm.hash(&m.function)?))
+}
+
+fn method_getattribute(vm: &Vm, args: Args) -> PyResult {
+    let name = vm.intern_value(&args[1]);
+    if let Some(found) = vm.generic_get_opt(&args[0], &name)? {
+        return Ok(found);
+    }
+    vm.get_attr(&method(&args[0]).function, &name)
+}
+
+fn native(value: &Value) -> &NativeData {
+    value.get::<NativeData>().expect("the descriptor checked the type")
+}
+
+fn native_repr(vm: &Vm, args: Args) -> PyResult {
+    let n = native(&args[0]);
+    let owner = || n.owner.get::<Type>().map_or_else(|| "?".into(), Type::name);
+    Ok(vm.str(&match n.flavor {
+        Flavor::Function => format!("<built-in function {}>", n.name),
+        Flavor::New => format!("<built-in method {} of type object at {:#x}>", n.name, n.owner.bits()),
+        Flavor::Method | Flavor::Class => format!("<method '{}' of '{}' objects>", n.name, owner()),
+        Flavor::Wrapper => format!("<slot wrapper '{}' of '{}' objects>", n.name, owner()),
+    }))
+}
+
+fn cell_new(vm: &Vm, args: Args) -> PyResult {
+    Ok(vm.cell(args.opt(1).cloned()))
+}
+
+fn cell_repr(vm: &Vm, args: Args) -> PyResult {
+    let Some(cell) = args[0].get::<CellData>() else { return Ok(Value::NONE) };
+    let what = match &*cell.0.borrow() {
+        None => "empty".to_string(),
+        Some(value) => format!("{} object at {:#x}", vm.type_name(value), value.bits()),
+    };
+    Ok(vm.str(&format!("<cell at {:#x}: {what}>", args[0].bits())))
+}
+
+fn code_repr(vm: &Vm, args: Args) -> PyResult {
+    let Some(c) = args[0].get::<CodeData>() else { return Ok(Value::NONE) };
+    Ok(vm.str(&format!(
+        "<code object {} at {:#x}, file \"{}\", line {}>",
+        c.ir.name,
+        args[0].bits(),
+        c.ir.filename,
+        c.ir.first_line
+    )))
+}
+
+fn code_flags(code: &Code) -> i32 {
+    let f = code.flags;
+    let mut bits = 0;
+    if f.function {
+        bits |= 1 | 2;
+    }
+    if f.varargs {
+        bits |= 4;
+    }
+    if f.varkeywords {
+        bits |= 8;
+    }
+    if f.nested {
+        bits |= 16;
+    }
+    bits | match (f.generator, f.coroutine) {
+        (true, false) => 0x20,
+        (false, true) => 0x80,
+        (true, true) => 0x200,
+        _ => 0,
+    }
+}
+
+fn code_replace(vm: &Vm, args: Args) -> PyResult {
+    let Some(c) = args[0].get::<CodeData>() else { return Ok(Value::NONE) };
+    let mut parts = (**c.ir).clone();
+    for (name, value) in args.keywords() {
+        match &*vm.text(name) {
+            "co_name" => parts.name = vm.str_text(value)?.into(),
+            "co_qualname" => parts.qualname = vm.str_text(value)?.into(),
+            "co_filename" => parts.filename = vm.str_text(value)?.into(),
+            "co_firstlineno" => parts.first_line = value.as_small().unwrap_or(0) as u32,
+            other => return Err(vm.value_error(format!("replacing {other} of a code object is not supported"))),
+        }
+    }
+    match parts.finish() {
+        Ok(code) => Ok(vm.code(Arc::new(code))),
+        Err(error) => Err(vm.value_error(error.to_string())),
+    }
+}
+
+macro_rules! extra {
+    ($vm:expr, $name:literal, $field:ident) => {
+        $vm.add_getset(&$vm.types.function, $name, |_, this| Ok(function(this).extras.borrow().$field.clone()), Some(|_, this, value| {
+            let old = std::mem::replace(&mut function(this).extras.borrow_mut().$field, if value.is_unbound() { Value::NONE } else { value });
+            drop(old);
+            Ok(())
+        }));
+    };
+}
+
+pub(crate) fn init(vm: &Vm) {
+    let t = &vm.types;
+    const FUNCTION: &[Method] = &[
+        ("__new__", "code globals name? argdefs? closure? kwdefaults?", function_new),
+        ("__repr__", "", function_repr),
+        ("__get__", "instance owner? /", descriptor_get),
+        ("__call__", "...", call_slot),
+    ];
+    vm.add_methods(&t.function, FUNCTION);
+    extra!(vm, "__name__", name);
+    extra!(vm, "__qualname__", qualname);
+    extra!(vm, "__doc__", doc);
+    extra!(vm, "__module__", module);
+    vm.add_getset(&t.function, "__type_params__", |vm, this| {
+        let value = function(this).extras.borrow().type_params.clone();
+        Ok(if value.is_unbound() { vm.tuple(vec![]) } else { value })
+    }, Some(|_, this, value| {
+        function(this).extras.borrow_mut().type_params = value;
+        Ok(())
+    }));
+    vm.add_getset(&t.function, "__annotations__", annotations, Some(|_, this, value| {
+        function(this).extras.borrow_mut().annotations = if value.is_unbound() { Value::NONE } else { value };
+        Ok(())
+    }));
+    vm.add_getset(&t.function, "__code__", |_, this| Ok(function(this).code.borrow().clone()), Some(|_, this, value| {
+        drop(function(this).code.replace(value));
+        Ok(())
+    }));
+    vm.add_getset(&t.function, "__globals__", |_, this| Ok(function(this).globals.clone()), None);
+    vm.add_getset(&t.function, "__builtins__", |_, this| Ok(function(this).builtins.clone()), None);
+    vm.add_getset(&t.function, "__closure__", |_, this| Ok(function(this).closure.clone()), None);
+    vm.add_getset(&t.function, "__defaults__", |_, this| Ok(function(this).defaults.borrow().clone()), Some(|_, this, value| {
+        drop(function(this).defaults.replace(if value.is_unbound() { Value::NONE } else { value }));
+        Ok(())
+    }));
+    vm.add_getset(&t.function, "__kwdefaults__", |_, this| Ok(function(this).kwdefaults.borrow().clone()), Some(|_, this, value| {
+        drop(function(this).kwdefaults.replace(if value.is_unbound() { Value::NONE } else { value }));
+        Ok(())
+    }));
+    vm.add_getset(&t.function, "__dict__", |vm, this| Ok(function(this).dict.get_or_init(|| vm.dict()).clone()), Some(|vm, this, value| {
+        // The dict object stays; its contents are replaced.
+        let dict = function(this).dict.get_or_init(|| vm.dict()).clone();
+        vm.dict_clear(&dict);
+        vm.dict_update(&dict, &value)
+    }));
+
+    vm.add_methods(&t.method, &[
+        ("__new__", "function instance /", method_new),
+        ("__repr__", "", method_repr),
+        ("__eq__", "other /", method_eq),
+        ("__hash__", "", method_hash),
+        ("__call__", "...", call_slot),
+        ("__getattribute__", "name /", method_getattribute),
+        ("__reduce__", "", |vm, args| {
+            let m = method(&args[0]);
+            let getattr = vm.get_builtin("getattr");
+            let name = vm.get_attr(&m.function, &vm.names.__name__)?;
+            Ok(vm.tuple(vec![getattr, vm.tuple(vec![m.this.clone(), name])]))
+        }),
+    ]);
+    vm.add_getset(&t.method, "__func__", |_, this| Ok(method(this).function.clone()), None);
+    vm.add_getset(&t.method, "__self__", |_, this| Ok(method(this).this.clone()), None);
+    vm.add_getset(&t.method, "__doc__", |vm, this| vm.get_attr(&method(this).function, &vm.names.__doc__), None);
+
+    for ty in [&t.builtin, &t.method_descriptor, &t.wrapper_descriptor, &t.classmethod_descriptor] {
+        vm.add_methods(ty, &[("__repr__", "", native_repr), ("__call__", "...", call_slot)]);
+        vm.add_getset(ty, "__name__", |vm, this| Ok(vm.intern(native(this).name)), None);
+        vm.add_getset(ty, "__qualname__", |vm, this| {
+            let n = native(this);
+            Ok(vm.str(&match n.owner.get::<Type>() {
+                Some(class) => format!("{}.{}", class.name(), n.name),
+                None => n.name.to_string(),
+            }))
+        }, None);
+        vm.add_getset(ty, "__doc__", |_, _| Ok(Value::NONE), None);
+        vm.add_getset(ty, "__text_signature__", |_, _| Ok(Value::NONE), None);
+        vm.add_getset(ty, "__module__", |_, this| Ok(match native(this).flavor {
+            Flavor::Function => native(this).owner.clone(),
+            _ => Value::NONE,
+        }), None);
+        vm.add_methods(ty, &[("__reduce__", "", |vm, args| Ok(vm.intern(native(&args[0]).name)))]);
+    }
+    vm.add_getset(&t.builtin, "__self__", |_, this| Ok(native(this).owner.clone()), None);
+    for ty in [&t.method_descriptor, &t.wrapper_descriptor, &t.classmethod_descriptor] {
+        vm.add_methods(ty, &[("__get__", "instance owner? /", descriptor_get)]);
+        vm.add_getset(ty, "__objclass__", |_, this| Ok(native(this).owner.clone()), None);
+    }
+
+    vm.add_methods(&t.cell, &[("__new__", "contents? /", cell_new), ("__repr__", "", cell_repr)]);
+    vm.add_getset(&t.cell, "cell_contents", |vm, this| {
+        let held = this.get::<CellData>().and_then(|c| c.0.borrow().clone());
+        held.ok_or_else(|| vm.value_error("Cell is empty"))
+    }, Some(|_, this, value| {
+        if let Some(cell) = this.get::<CellData>() {
+            drop(cell.0.replace(value.bound().cloned()));
+        }
+        Ok(())
+    }));
+
+    macro_rules! code_field {
+        ($name:literal, |$vm:ident, $code:ident| $value:expr) => {
+            vm.add_getset(&t.code, $name, |$vm, this| {
+                let $code = this.get::<CodeData>().expect("the descriptor checked the type");
+                Ok($value)
+            }, None);
+        };
+    }
+    code_field!("co_name", |vm, c| vm.str(&c.ir.name));
+    code_field!("co_qualname", |vm, c| vm.str(&c.ir.qualname));
+    code_field!("co_filename", |vm, c| vm.str(&c.ir.filename));
+    code_field!("co_firstlineno", |_vm, c| Value::from_len(c.ir.first_line as usize));
+    code_field!("co_argcount", |_vm, c| Value::from_len(usize::from(c.ir.argcount)));
+    code_field!("co_posonlyargcount", |_vm, c| Value::from_len(usize::from(c.ir.posonlyargcount)));
+    code_field!("co_kwonlyargcount", |_vm, c| Value::from_len(usize::from(c.ir.kwonlyargcount)));
+    code_field!("co_nlocals", |_vm, c| Value::from_len(c.ir.locals.len()));
+    code_field!("co_stacksize", |_vm, c| Value::from_len(usize::from(c.ir.registers)));
+    code_field!("co_flags", |_vm, c| Value::from_i32(code_flags(&c.ir)));
+    code_field!("co_varnames", |vm, c| vm.tuple(c.locals.clone()));
+    code_field!("co_names", |vm, c| vm.tuple(c.names.clone()));
+    code_field!("co_consts", |vm, c| vm.tuple(c.consts.clone()));
+    code_field!("co_cellvars", |vm, c| vm.tuple(c.ir.cells.iter().map(|n| vm.intern(n)).collect()));
+    code_field!("co_freevars", |vm, c| vm.tuple(c.ir.frees.iter().map(|n| vm.intern(n)).collect()));
+    code_field!("co_code", |vm, c| vm.bytes(&vec![0; c.ir.ops.len()]));
+    vm.add_methods(&t.code, &[("__repr__", "", code_repr), ("replace", "...", code_replace), ("co_lines", "", |vm, args| {
+        let c = args[0].get::<CodeData>().expect("the descriptor checked the type");
+        let row = |(i, p): (usize, &pyc_ir::Position)| {
+            vm.tuple(vec![Value::from_len(i * 2), Value::from_len(i * 2 + 2), Value::from_len(p.line as usize)])
+        };
+        let rows = vm.list(c.ir.positions.iter().enumerate().map(row).collect());
+        vm.iter(&rows)
+    })]);
+}

@@ -1,0 +1,146 @@
+//! The cycle collector: synchronous trial deletion over the list of containers, at deterministic moments.
+//!
+//! An object whose references all come from other tracked objects that are themselves only reached that way is
+//! garbage. The count of new containers alone decides when to look, so a program collects at the same places
+//! each time it runs.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::ptr::NonNull;
+
+use super::value::{self, Header, Value, gc_index};
+use crate::vm;
+
+thread_local! {
+    static TRACKED: RefCell<Vec<NonNull<Header>>> = const { RefCell::new(Vec::new()) };
+    static NEXT: Cell<usize> = const { Cell::new(50_000) };
+    static THRESHOLD: Cell<usize> = const { Cell::new(50_000) };
+    static RUNNING: Cell<bool> = const { Cell::new(false) };
+}
+
+pub(super) fn track(header: *mut Header) {
+    let Some(header) = NonNull::new(header) else { return };
+    TRACKED.with(|list| {
+        let mut list = list.borrow_mut();
+        // SAFETY: a tracked object has the word in front.
+        unsafe { *gc_index(header) = list.len() as u32 };
+        list.push(header);
+    });
+}
+
+/// # Safety
+/// `header` is a tracked object.
+pub(super) unsafe fn untrack(header: *mut Header) {
+    let Some(header) = NonNull::new(header) else { return };
+    let _ = TRACKED.try_with(|list| {
+        let mut list = list.borrow_mut();
+        // SAFETY: by the caller's promise; the index was kept by `track` and by this function.
+        let index = unsafe { *gc_index(header) } as usize;
+        list.swap_remove(index);
+        if let Some(moved) = list.get(index) {
+            // SAFETY: it is in the list, so it is tracked and alive.
+            unsafe { *gc_index(*moved) = index as u32 };
+        }
+    });
+}
+
+/// How many containers live.
+pub fn tracked_count() -> usize {
+    TRACKED.with(|list| list.borrow().len())
+}
+
+/// Whether it is time to collect.
+#[inline]
+pub fn threshold() -> bool {
+    THRESHOLD.with(Cell::get) > 0 && tracked_count() >= NEXT.with(Cell::get)
+}
+
+/// Containers beyond the living ones after which a collection is due; 0 switches it off.
+pub fn set_threshold(count: usize) {
+    THRESHOLD.with(|t| t.set(count));
+    NEXT.with(|next| next.set(tracked_count() + count));
+}
+
+/// All containers, for `gc.get_objects`.
+pub fn tracked() -> Vec<Value> {
+    // SAFETY: listed objects are alive.
+    TRACKED.with(|list| list.borrow().iter().map(|h| unsafe { Value::from_header(h.as_ptr()) }).collect())
+}
+
+/// Finds and frees garbage cycles; gives the number of objects found.
+pub fn collect() -> usize {
+    if RUNNING.with(|r| r.replace(true)) {
+        return 0;
+    }
+    let found = collect_now();
+    RUNNING.with(|r| r.set(false));
+    let live = tracked_count();
+    let step = THRESHOLD.with(Cell::get).max(live / 2);
+    NEXT.with(|next| next.set(live + step));
+    found
+}
+
+fn collect_now() -> usize {
+    let garbage = unreachable();
+    if garbage.is_empty() {
+        return 0;
+    }
+    let count = garbage.len();
+    // Finalizers run first, while everything is still whole; what they bring back to life stays.
+    let mut finalized = false;
+    for value in &garbage {
+        if let Some(header) = value.header()
+            && header.type_of().has_del()
+            && !header.finalized()
+        {
+            value::mark_finalized(header);
+            finalized = true;
+            vm::finalize(value);
+        }
+    }
+    let garbage = if finalized {
+        drop(garbage);
+        unreachable()
+    } else {
+        garbage
+    };
+    for value in &garbage {
+        vm::clear_weak_references(value);
+    }
+    for value in &garbage {
+        value::clear_object(value);
+    }
+    count
+}
+
+/// Tracked objects that nothing outside reaches; a reference to each is held.
+fn unreachable() -> Vec<Value> {
+    let list: Vec<NonNull<Header>> = TRACKED.with(|list| list.borrow().clone());
+    let index: HashMap<*mut Header, usize> = list.iter().enumerate().map(|(i, h)| (h.as_ptr(), i)).collect();
+    // SAFETY (all blocks of this function): listed objects are alive, and nothing is released before it returns.
+    let mut outside: Vec<i64> = list.iter().map(|h| i64::from(unsafe { h.as_ref() }.refs())).collect();
+    for header in &list {
+        // SAFETY: see above.
+        value::visit_object(unsafe { header.as_ref() }, &mut |held| {
+            if let Some(i) = index.get(&value::header_pointer(held)) {
+                outside[*i] -= 1;
+            }
+        });
+    }
+    let mut reached: Vec<bool> = outside.iter().map(|n| *n > 0).collect();
+    let mut work: Vec<usize> = (0..list.len()).filter(|i| reached[*i]).collect();
+    while let Some(at) = work.pop() {
+        // SAFETY: see above.
+        value::visit_object(unsafe { list[at].as_ref() }, &mut |held| {
+            if let Some(i) = index.get(&value::header_pointer(held))
+                && !reached[*i]
+            {
+                reached[*i] = true;
+                work.push(*i);
+            }
+        });
+    }
+    let garbage = list.iter().enumerate().filter(|(i, _)| !reached[*i]);
+    // SAFETY: see above.
+    garbage.map(|(_, h)| unsafe { Value::from_header(h.as_ptr()) }).collect()
+}

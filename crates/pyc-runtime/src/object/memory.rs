@@ -1,0 +1,121 @@
+//! Memory for objects: free lists by size class, and the count of bytes in use that limits read.
+
+use std::alloc::{GlobalAlloc, Layout, System, alloc, dealloc, handle_alloc_error};
+use std::cell::{Cell, UnsafeCell};
+
+const CLASS_BYTES: usize = 16;
+const CLASSES: usize = 33;
+const CHUNK_BYTES: usize = 64 << 10;
+
+struct Pools {
+    free: [*mut u8; CLASSES],
+}
+
+thread_local! {
+    static POOLS: UnsafeCell<Pools> = const { UnsafeCell::new(Pools { free: [std::ptr::null_mut(); CLASSES] }) };
+    static USED_BYTES: Cell<i64> = const { Cell::new(0) };
+}
+
+/// Bytes that this thread's allocations hold, when [`Counting`] is the program's allocator.
+pub fn used_bytes() -> i64 {
+    USED_BYTES.with(Cell::get)
+}
+
+/// The system's allocator with a count by thread, for `--max-memory`. A program that wants the limit makes it
+/// its global allocator.
+pub struct Counting;
+
+// SAFETY: every call goes to `System` unchanged; the count is a thread-local cell without a destructor.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let _ = USED_BYTES.try_with(|used| used.set(used.get() + layout.size() as i64));
+        // SAFETY: the caller's promise about `layout` is passed on.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        let _ = USED_BYTES.try_with(|used| used.set(used.get() - layout.size() as i64));
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        let _ = USED_BYTES.try_with(|used| used.set(used.get() + size as i64 - layout.size() as i64));
+        // SAFETY: as above.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        let _ = USED_BYTES.try_with(|used| used.set(used.get() + layout.size() as i64));
+        // SAFETY: as above.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+}
+
+/// `size` bytes, aligned to 16.
+#[inline]
+pub(super) fn take(size: usize) -> *mut u8 {
+    let class = size.div_ceil(CLASS_BYTES);
+    if class >= CLASSES {
+        let layout = Layout::from_size_align(size, CLASS_BYTES).expect("an object's size fits");
+        // SAFETY: the size is not zero.
+        let pointer = unsafe { alloc(layout) };
+        if pointer.is_null() {
+            handle_alloc_error(layout);
+        }
+        return pointer;
+    }
+    POOLS.with(|pools| {
+        // SAFETY: the pools belong to this thread and nothing below reaches them again while we hold them;
+        // a block in a free list is unused and holds the next block's address.
+        unsafe {
+            let pools = &mut *pools.get();
+            let head = pools.free[class];
+            if head.is_null() {
+                return refill(pools, class);
+            }
+            pools.free[class] = *(head.cast::<*mut u8>());
+            head
+        }
+    })
+}
+
+#[cold]
+fn refill(pools: &mut Pools, class: usize) -> *mut u8 {
+    let size = class * CLASS_BYTES;
+    let layout = Layout::from_size_align(CHUNK_BYTES, CLASS_BYTES).expect("a constant");
+    // SAFETY: the size is not zero; every block written to lies inside the chunk, which is never given back.
+    unsafe {
+        let chunk = alloc(layout);
+        if chunk.is_null() {
+            handle_alloc_error(layout);
+        }
+        let count = CHUNK_BYTES / size;
+        for index in (1..count).rev() {
+            let block = chunk.add(index * size);
+            *block.cast::<*mut u8>() = pools.free[class];
+            pools.free[class] = block;
+        }
+        chunk
+    }
+}
+
+/// Gives a block of `take(size)` back.
+///
+/// # Safety
+/// `pointer` came from `take` with the same size on this thread and is not used again.
+#[inline]
+pub(super) unsafe fn give(pointer: *mut u8, size: usize) {
+    let class = size.div_ceil(CLASS_BYTES);
+    if class >= CLASSES {
+        let layout = Layout::from_size_align(size, CLASS_BYTES).expect("an object's size fits");
+        // SAFETY: by the caller's promise it came from `alloc` with this layout.
+        unsafe { dealloc(pointer, layout) };
+        return;
+    }
+    POOLS.with(|pools| {
+        // SAFETY: as in `take`; the block is unused from here on.
+        unsafe {
+            let pools = &mut *pools.get();
+            *pointer.cast::<*mut u8>() = pools.free[class];
+            pools.free[class] = pointer;
+        }
+    });
+}

@@ -1,0 +1,22 @@
+//! Objects in memory: the only place that knows how a [`Value`] is represented.
+//!
+//! A value is 64 bits: an odd number is an integer of 63 bits; a number that ends in binary `010` is one of the
+//! constants (None, True, False, ...); anything else is the address of a [`Header`], which a payload follows.
+//! In front of the header of a container stands its place in the collector's list, and in front of that, for
+//! instances of classes, their attributes:
+//!
+//! ```text
+//! [Attrs] [gc index] [refs, kind, sub, flags | type] [payload ...]
+//!                    ^ the value's address
+//! ```
+
+#![allow(unsafe_code)]
+
+mod gc;
+mod memory;
+mod value;
+
+pub use gc::{collect, set_threshold, threshold, tracked, tracked_count};
+pub use memory::{Counting, used_bytes};
+pub use value::{Attrs, Kind, Payload, VTable, Value, new_object};
+pub(crate) use value::resize_hint;
