@@ -5,9 +5,35 @@ use std::path::Path;
 
 /// Folders and files that programs do not import.
 const SKIPPED: &[&str] = &[
-    "idlelib", "tkinter", "turtledemo", "turtle.py", "ensurepip", "pydoc_data", "lib2to3", "test", "tests", "__pycache__", "venv",
-    "site-packages", "antigravity.py", "this.py", "ctypes", "curses", "dbm", "sqlite3", "msilib", "distutils", "wsgiref", "xmlrpc",
-    "_pyrepl", "multiprocessing", "__phello__", "_android_support.py", "_ios_support.py", "_apple_support.py", "_aix_support.py",
+    "idlelib",
+    "tkinter",
+    "turtledemo",
+    "turtle.py",
+    "ensurepip",
+    "pydoc_data",
+    "lib2to3",
+    "test",
+    "tests",
+    "__pycache__",
+    "venv",
+    "site-packages",
+    "antigravity.py",
+    "this.py",
+    "ctypes",
+    "curses",
+    "dbm",
+    "sqlite3",
+    "msilib",
+    "distutils",
+    "wsgiref",
+    "xmlrpc",
+    "_pyrepl",
+    "multiprocessing",
+    "__phello__",
+    "_android_support.py",
+    "_ios_support.py",
+    "_apple_support.py",
+    "_aix_support.py",
 ];
 
 fn collect(folder: &Path, prefix: &str, index: &mut String, blob: &mut Vec<u8>) {

@@ -41,7 +41,9 @@ impl Capabilities {
                 ("clock", None) => self.clock = true,
                 ("random", None) => self.random = true,
                 ("net.connect" | "process", _) => {
-                    return Err(Error::new(format!("the capability '{name}' cannot be granted yet: programs have neither sockets nor processes")));
+                    return Err(Error::new(format!(
+                        "the capability '{name}' cannot be granted yet: programs have neither sockets nor processes"
+                    )));
                 }
                 _ => {
                     return Err(Error::new(format!(
@@ -71,7 +73,11 @@ impl Capabilities {
 
 /// The path without `.` and `..`, links resolved as far as it exists.
 fn absolute(path: &str) -> PathBuf {
-    let mut plain = if Path::new(path).is_absolute() { PathBuf::new() } else { std::env::current_dir().unwrap_or_default() };
+    let mut plain = if Path::new(path).is_absolute() {
+        PathBuf::new()
+    } else {
+        std::env::current_dir().unwrap_or_default()
+    };
     for part in Path::new(path).components() {
         match part {
             Component::ParentDir => {

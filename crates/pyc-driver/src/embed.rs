@@ -43,7 +43,7 @@ impl Program {
 /// An isolated Python in which one program has run.
 pub struct Instance {
     vm: Vm,
-    output: Rc<std::cell::RefCell<Vec<u8>>>,
+    output: [Rc<std::cell::RefCell<Vec<u8>>>; 2],
     globals: Value,
 }
 
@@ -56,7 +56,12 @@ impl Instance {
     ///
     /// # Errors
     /// The exception that left the program, with its traceback, or the limit that ended it.
-    pub fn new(program: &Program, capabilities: Capabilities, limits: Limits, functions: &[HostFunction]) -> Result<Instance, Error> {
+    pub fn new(
+        program: &Program,
+        capabilities: Capabilities,
+        limits: Limits,
+        functions: &[HostFunction],
+    ) -> Result<Instance, Error> {
         let mut host = ProgramHost::new(capabilities, Vec::<PathBuf>::new());
         let output = host.capture();
         let vm = prepare(Box::new(host), limits, STACK_BYTES);
@@ -117,11 +122,11 @@ impl Instance {
         )
     }
 
-    /// What the program has written to stdout and stderr since the last call.
+    /// What the program has written to stdout and stderr since the last call, stdout first.
     pub fn take_output(&self) -> String {
         let _entered = self.vm.enter();
         pyc_stdlib::flush_standard(&self.vm);
-        String::from_utf8_lossy(&self.output.take()).into_owned()
+        self.output.iter().map(|o| String::from_utf8_lossy(&o.take()).into_owned()).collect()
     }
 }
 

@@ -26,7 +26,7 @@ pub struct ProgramHost {
     files: RefCell<HashMap<i32, File>>,
     started: Instant,
     /// Captured output instead of the process's streams.
-    captured: Option<std::rc::Rc<Sink>>,
+    captured: Option<[std::rc::Rc<Sink>; 2]>,
 }
 
 const FILES_MAX: usize = 256;
@@ -34,22 +34,36 @@ const FILES_MAX: usize = 256;
 impl ProgramHost {
     /// A host with these capabilities that finds modules in these folders.
     pub fn new(capabilities: Capabilities, search: Vec<PathBuf>) -> ProgramHost {
-        ProgramHost { capabilities, search, files: RefCell::default(), started: Instant::now(), captured: None }
+        ProgramHost {
+            capabilities,
+            search,
+            files: RefCell::default(),
+            started: Instant::now(),
+            captured: None,
+        }
     }
 
     /// Collects what is written to stdout and stderr instead of passing it on.
-    pub fn capture(&mut self) -> std::rc::Rc<Sink> {
-        let sink = std::rc::Rc::new(Sink::default());
-        self.captured = Some(sink.clone());
-        sink
+    pub fn capture(&mut self) -> [std::rc::Rc<Sink>; 2] {
+        let sinks = [std::rc::Rc::new(Sink::default()), std::rc::Rc::new(Sink::default())];
+        self.captured = Some(sinks.clone());
+        sinks
     }
 
     fn readable(&self, path: &str) -> Answer<()> {
-        if self.capabilities.may_read(path) { Ok(()) } else { Err(HostError::Denied(format!("fs.read={path}"))) }
+        if self.capabilities.may_read(path) {
+            Ok(())
+        } else {
+            Err(HostError::Denied(format!("fs.read={path}")))
+        }
     }
 
     fn writable(&self, path: &str) -> Answer<()> {
-        if self.capabilities.may_write(path) { Ok(()) } else { Err(HostError::Denied(format!("fs.write={path}"))) }
+        if self.capabilities.may_write(path) {
+            Ok(())
+        } else {
+            Err(HostError::Denied(format!("fs.write={path}")))
+        }
     }
 
     fn file<T>(&self, handle: i32, f: impl FnOnce(&mut File) -> io::Result<T>) -> Answer<T> {
@@ -80,7 +94,8 @@ fn stat_of(m: &fs::Metadata) -> FileStat {
 fn in_folder(folder: &Path, name: &str) -> Option<ModuleSource> {
     let package = folder.join(name);
     let init = package.join("__init__.py");
-    let (file, package) = if init.is_file() { (init, Some(package)) } else { (folder.join(format!("{name}.py")), None) };
+    let (file, package) =
+        if init.is_file() { (init, Some(package)) } else { (folder.join(format!("{name}.py")), None) };
     let bytes = fs::read(&file).ok()?;
     Some(ModuleSource {
         text: String::from_utf8_lossy(&bytes).into_owned(),
@@ -92,8 +107,8 @@ fn in_folder(folder: &Path, name: &str) -> Option<ModuleSource> {
 impl Host for ProgramHost {
     fn write(&self, handle: i32, bytes: &[u8]) -> Answer<usize> {
         match (handle, &self.captured) {
-            (1 | 2, Some(sink)) => {
-                sink.borrow_mut().extend_from_slice(bytes);
+            (1 | 2, Some(sinks)) => {
+                sinks[handle as usize - 1].borrow_mut().extend_from_slice(bytes);
                 Ok(bytes.len())
             }
             (1, None) => {
@@ -285,7 +300,11 @@ impl Host for ProgramHost {
         let file = name.replace('.', "/");
         Some(ModuleSource {
             text: text.to_string(),
-            filename: if package { format!("<library>/{file}/__init__.py") } else { format!("<library>/{file}.py") },
+            filename: if package {
+                format!("<library>/{file}/__init__.py")
+            } else {
+                format!("<library>/{file}.py")
+            },
             package: package.then(|| format!("<library>/{file}")),
         })
     }

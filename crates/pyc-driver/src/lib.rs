@@ -24,4 +24,4 @@ pub use embed::{HostFunction, Instance, Program};
 pub use error::Error;
 pub use host::ProgramHost;
 pub use pyc_runtime::host::Limits;
-pub use run::{Options, Source, run};
+pub use run::{Options, Outcome, Source, run, run_captured};

@@ -45,9 +45,14 @@ pub fn run(source: &Source, options: Options) -> Result<u8, Error> {
     let (text, filename, search) = match source {
         Source::Text(text) => (text.clone(), "<string>".to_string(), vec![PathBuf::from(".")]),
         Source::File(path) => {
-            let bytes = std::fs::read(path).map_err(|e| Error::new(format!("cannot read '{}': {e}", path.display())))?;
+            let bytes = std::fs::read(path)
+                .map_err(|e| Error::new(format!("cannot read '{}': {e}", path.display())))?;
             let text = String::from_utf8(bytes).map_err(|e| {
-                Error::new(format!("'{}' is not UTF-8 (byte {}); save it as UTF-8", path.display(), e.utf8_error().valid_up_to()))
+                Error::new(format!(
+                    "'{}' is not UTF-8 (byte {}); save it as UTF-8",
+                    path.display(),
+                    e.utf8_error().valid_up_to()
+                ))
             })?;
             let folder = path.parent().map_or(PathBuf::from("."), Path::to_path_buf);
             (text, path.display().to_string(), vec![folder])
@@ -68,8 +73,11 @@ pub fn run(source: &Source, options: Options) -> Result<u8, Error> {
         let result = run_main(&vm, &text, &filename);
         finish(&vm, result)
     });
-    let worker = worker.map_err(|e| Error::new(format!("cannot start a thread with a stack of {STACK_BYTES} bytes: {e}")))?;
-    worker.join().map_err(|_| Error::new("the interpreter failed inside; this is a bug, please report the program"))
+    let worker = worker
+        .map_err(|e| Error::new(format!("cannot start a thread with a stack of {STACK_BYTES} bytes: {e}")))?;
+    worker
+        .join()
+        .map_err(|_| Error::new("the interpreter failed inside; this is a bug, please report the program"))
 }
 
 /// A VM with interpreter, compiler and native modules.
@@ -175,7 +183,8 @@ fn report(vm: &Vm, exception: &Value) {
     let sys = vm.sys.borrow().clone();
     let hook = vm.dict_get_name(&sys, &vm.intern("excepthook"));
     let traceback = vm.get_attr(exception, &vm.names.__traceback__).unwrap_or(Value::NONE);
-    let shown = hook.map(|hook| vm.call_pos(&hook, &[vm.type_of(exception).clone(), exception.clone(), traceback]));
+    let shown =
+        hook.map(|hook| vm.call_pos(&hook, &[vm.type_of(exception).clone(), exception.clone(), traceback]));
     if !matches!(shown, Some(Ok(_))) {
         let text = vm.format_exception(exception);
         vm.write_stderr(&text);
@@ -184,7 +193,11 @@ fn report(vm: &Vm, exception: &Value) {
 
 fn exit_code(vm: &Vm, exception: &Value) -> u8 {
     let code = vm.get_attr(exception, &vm.names.code).unwrap_or(Value::NONE);
-    let code = if code.is_none() { vm.exception_args(exception).first().cloned().unwrap_or(Value::NONE) } else { code };
+    let code = if code.is_none() {
+        vm.exception_args(exception).first().cloned().unwrap_or(Value::NONE)
+    } else {
+        code
+    };
     if code.is_none() {
         return 0;
     }
@@ -195,4 +208,46 @@ fn exit_code(vm: &Vm, exception: &Value) -> u8 {
     let text = vm.str_text(&code).unwrap_or_default();
     vm.write_stderr(&format!("{text}\n"));
     1
+}
+
+/// How a captured run ended.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// What it wrote to stdout.
+    pub output: String,
+    /// What it wrote to stderr.
+    pub errors: String,
+    /// Its exit code.
+    pub exit: u8,
+}
+
+/// Runs a text as a program and collects its output; for tests and comparisons.
+///
+/// # Errors
+/// When the interpreter itself fails.
+pub fn run_captured(text: &str, filename: &str, options: Options) -> Result<Outcome, Error> {
+    let (text, filename) = (text.to_string(), filename.to_string());
+    let worker = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(move || {
+        let mut host = ProgramHost::new(options.capabilities, Vec::new());
+        let [out, err] = host.capture();
+        let exit = {
+            let vm = prepare(Box::new(host), options.limits, STACK_BYTES - (4 << 20));
+            let _entered = vm.enter();
+            let result = vm.import("sys").map(drop).and_then(|()| {
+                let mut argv = vec![filename.clone()];
+                argv.extend(options.arguments);
+                pyc_stdlib::set_arguments(&vm, &argv, &[]);
+                run_main(&vm, &text, &filename)
+            });
+            finish(&vm, result)
+        };
+        let text = |sink: std::rc::Rc<std::cell::RefCell<Vec<u8>>>| {
+            String::from_utf8_lossy(&sink.take()).into_owned()
+        };
+        Outcome { output: text(out), errors: text(err), exit }
+    });
+    let worker = worker.map_err(|e| Error::new(e.to_string()))?;
+    worker
+        .join()
+        .map_err(|_| Error::new("the interpreter failed inside; this is a bug, please report the program"))
 }

@@ -10,7 +10,11 @@ pub(crate) fn analyze(scopes: &mut Scopes) -> Result<(), (ScopeId, String)> {
 }
 
 /// Gives the names that are free in the scope: owned by a function around it.
-fn visit(scopes: &mut Scopes, id: ScopeId, around: &HashSet<String>) -> Result<Vec<String>, (ScopeId, String)> {
+fn visit(
+    scopes: &mut Scopes,
+    id: ScopeId,
+    around: &HashSet<String>,
+) -> Result<Vec<String>, (ScopeId, String)> {
     let kind = scopes.list[id].kind;
     let mut free = Vec::new();
     let mut inner = around.clone();
@@ -68,10 +72,12 @@ fn visit(scopes: &mut Scopes, id: ScopeId, around: &HashSet<String>) -> Result<V
                     if own.is_none() {
                         scope.order.push(name.clone());
                         scope.symbols.entry(name.clone()).or_default().place = Some(Place::Free);
+                    } else if !scope.carried.contains(&name) {
+                        scope.carried.push(name.clone());
                     }
                 }
             }
-            if !free.contains(&name) && !(binds && owns(scopes, id, &name)) {
+            if !(free.contains(&name) || binds && owns(scopes, id, &name)) {
                 free.push(name);
             }
         }

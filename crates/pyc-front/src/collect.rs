@@ -2,7 +2,8 @@
 
 use ruff_python_ast::visitor::{self, Visitor};
 use ruff_python_ast::{
-    Comprehension, ExceptHandler, Expr, ExprContext, Identifier, Mod, Parameters, Pattern, Stmt, TypeParam, TypeParams,
+    Comprehension, ExceptHandler, Expr, ExprContext, Identifier, Mod, Parameters, Pattern, Stmt, TypeParam,
+    TypeParams,
 };
 use ruff_text_size::{Ranged, TextRange};
 
@@ -57,7 +58,8 @@ impl<'a> Collector<'a> {
             if let Stmt::ImportFrom(import) = stmt
                 && import.module.as_ref().is_some_and(|m| m.as_str() == "__future__")
             {
-                self.future_annotations |= import.names.iter().any(|alias| alias.name.as_str() == "annotations");
+                self.future_annotations |=
+                    import.names.iter().any(|alias| alias.name.as_str() == "annotations");
             }
         }
     }
@@ -74,6 +76,7 @@ impl<'a> Collector<'a> {
             children: Vec::new(),
             generator: false,
             coroutine: false,
+            carried: Vec::new(),
             needs_class_cell: false,
             class,
             expression,
@@ -213,7 +216,8 @@ impl<'a> Collector<'a> {
                 break;
             }
             if scope.symbols.get(name).is_some_and(|s| s.bound) {
-                let message = format!("assignment expression cannot rebind comprehension iteration variable '{name}'");
+                let message =
+                    format!("assignment expression cannot rebind comprehension iteration variable '{name}'");
                 return self.fail(range, message);
             }
             crossed.push(id);
@@ -223,7 +227,8 @@ impl<'a> Collector<'a> {
             }
         }
         if !crossed.is_empty() && self.scopes.list[id].kind == ScopeKind::Class {
-            return self.fail(range, "assignment expression within a comprehension cannot be used in a class body");
+            return self
+                .fail(range, "assignment expression within a comprehension cannot be used in a class body");
         }
         let global = match self.scopes.list[id].kind {
             ScopeKind::Module => true,
@@ -246,7 +251,13 @@ impl<'a> Collector<'a> {
         }
     }
 
-    fn comprehension<T>(&mut self, node: &'a T, generators: &'a [Comprehension], generator: bool, elements: &[&'a Expr]) {
+    fn comprehension<T>(
+        &mut self,
+        node: &'a T,
+        generators: &'a [Comprehension],
+        generator: bool,
+        elements: &[&'a Expr],
+    ) {
         self.visit_expr(&generators[0].iter);
         let kind = if generator { ScopeKind::Function } else { ScopeKind::Comprehension };
         let id = self.within(kind, node, 0, true, |this| {
@@ -413,11 +424,22 @@ impl<'a> Visitor<'a> for Collector<'a> {
                 if import.level == 0 && import.module.as_ref().is_some_and(|m| m.as_str() == "__future__") {
                     for alias in &import.names {
                         const KNOWN: &[&str] = &[
-                            "nested_scopes", "generators", "division", "absolute_import", "with_statement",
-                            "print_function", "unicode_literals", "barry_as_FLUFL", "generator_stop", "annotations",
+                            "nested_scopes",
+                            "generators",
+                            "division",
+                            "absolute_import",
+                            "with_statement",
+                            "print_function",
+                            "unicode_literals",
+                            "barry_as_FLUFL",
+                            "generator_stop",
+                            "annotations",
                         ];
                         if !KNOWN.contains(&alias.name.as_str()) {
-                            self.fail(import.range, format!("future feature {} is not defined", alias.name.as_str()));
+                            self.fail(
+                                import.range,
+                                format!("future feature {} is not defined", alias.name.as_str()),
+                            );
                         }
                     }
                 }
@@ -531,13 +553,18 @@ mod tests {
     use crate::{Mode, Place, Source, parse};
 
     fn error(text: &str) -> String {
-        parse(Source::new("t.py", text), Mode::Module).err().map_or("none".into(), |e| format!("{}:{} {}", e.line, e.column, e.message))
+        parse(Source::new("t.py", text), Mode::Module)
+            .err()
+            .map_or("none".into(), |e| format!("{}:{} {}", e.line, e.column, e.message))
     }
 
     #[test]
     fn places_are_decided() {
         let module = parse(
-            Source::new("t.py", "def f(a, b):\n  c = a\n  def g():\n    nonlocal c\n    c = b\n  return [c for d in a]\n"),
+            Source::new(
+                "t.py",
+                "def f(a, b):\n  c = a\n  def g():\n    nonlocal c\n    c = b\n  return [c for d in a]\n",
+            ),
             Mode::Module,
         )
         .unwrap();

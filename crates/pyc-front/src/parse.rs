@@ -53,7 +53,8 @@ pub fn parse(source: Source, mode: Mode) -> Result<Module, Box<SyntaxError>> {
         Mode::Module | Mode::Interactive => ruff_python_parser::Mode::Module,
     };
     let options = ParseOptions::from(parser_mode).with_target_version(PythonVersion::PY314);
-    let text = if mode == Mode::Expression { source.text.trim_start_matches([' ', '\t']) } else { &source.text };
+    let text =
+        if mode == Mode::Expression { source.text.trim_start_matches([' ', '\t']) } else { &source.text };
     let shift = source.text.len() - text.len();
     let source = if shift > 0 { Source::new(source.filename.clone(), text) } else { source };
     let parsed = ruff_python_parser::parse_unchecked(&source.text, options);
@@ -77,7 +78,9 @@ impl Module {
 
 fn map_error(source: &Source, error: &ParseError) -> SyntaxError {
     let mut range = error.location;
-    let at = |kind: &'static str, range: TextRange, message: &str| SyntaxError::of_kind(kind, source, range, message);
+    let at = |kind: &'static str, range: TextRange, message: &str| {
+        SyntaxError::of_kind(kind, source, range, message)
+    };
     let found = source.text.get(usize::from(range.start())..).unwrap_or("");
     if let Some((open, place)) = unclosed(source, range.start()) {
         let range = TextRange::at(place, TextSize::new(1));
@@ -92,7 +95,11 @@ fn map_error(source: &Source, error: &ParseError) -> SyntaxError {
         ParseErrorType::Lexical(LexicalErrorType::IndentationError) => {
             let line = source.place(range.start()).0;
             let end = line_end(source, line);
-            return at("IndentationError", TextRange::empty(end), "unindent does not match any outer indentation level");
+            return at(
+                "IndentationError",
+                TextRange::empty(end),
+                "unindent does not match any outer indentation level",
+            );
         }
         ParseErrorType::OtherError(text) if text.starts_with("Expected an indented block") => {
             let what = text.trim_start_matches("Expected an indented block").trim();
@@ -102,7 +109,8 @@ fn map_error(source: &Source, error: &ParseError) -> SyntaxError {
             let start = range.start();
             let (line, _) = source.place(start);
             let triple = {
-                let rest = source.text[usize::from(start)..].trim_start_matches(|c: char| c.is_ascii_alphabetic());
+                let rest =
+                    source.text[usize::from(start)..].trim_start_matches(|c: char| c.is_ascii_alphabetic());
                 rest.starts_with("\"\"\"") || rest.starts_with("'''")
             };
             let (word, last) = if triple {
@@ -146,20 +154,26 @@ fn map_error(source: &Source, error: &ParseError) -> SyntaxError {
             Some(what) => format!("cannot delete {what}"),
             None => "invalid syntax".into(),
         },
-        ParseErrorType::PositionalAfterKeywordArgument => "positional argument follows keyword argument".into(),
+        ParseErrorType::PositionalAfterKeywordArgument => {
+            "positional argument follows keyword argument".into()
+        }
         ParseErrorType::PositionalAfterKeywordUnpacking => {
             "positional argument follows keyword argument unpacking".into()
         }
         ParseErrorType::InvalidArgumentUnpackingOrder => {
             "iterable argument unpacking follows keyword argument unpacking".into()
         }
-        ParseErrorType::IterableUnpackingInComprehension => "iterable unpacking cannot be used in comprehension".into(),
+        ParseErrorType::IterableUnpackingInComprehension => {
+            "iterable unpacking cannot be used in comprehension".into()
+        }
         ParseErrorType::NonDefaultParamAfterDefaultParam => {
             "parameter without a default follows parameter with a default".into()
         }
         ParseErrorType::ParamAfterVarKeywordParam => "arguments cannot follow var-keyword argument".into(),
         ParseErrorType::ExpectedKeywordParam => "named arguments must follow bare *".into(),
-        ParseErrorType::UnparenthesizedGeneratorExpression => "Generator expression must be parenthesized".into(),
+        ParseErrorType::UnparenthesizedGeneratorExpression => {
+            "Generator expression must be parenthesized".into()
+        }
         ParseErrorType::InvalidStarredExpressionUsage => "can't use starred expression here".into(),
         ParseErrorType::FStringError(error) => format!("f-string: {error}"),
         ParseErrorType::ExpectedToken { expected, .. } if expected.to_string() == "`:`" => {
@@ -172,7 +186,8 @@ fn map_error(source: &Source, error: &ParseError) -> SyntaxError {
     };
     if range.is_empty() && !message.contains("string literal") {
         // CPython points at the token it could not use.
-        let length = found.chars().take_while(|c| c.is_alphanumeric() || *c == '_').map(char::len_utf8).sum::<usize>();
+        let length =
+            found.chars().take_while(|c| c.is_alphanumeric() || *c == '_').map(char::len_utf8).sum::<usize>();
         let length = TextSize::try_from(length.max(usize::from(!found.is_empty()))).unwrap_or_default();
         range = TextRange::at(range.start(), length);
     }
@@ -182,9 +197,13 @@ fn map_error(source: &Source, error: &ParseError) -> SyntaxError {
 /// The compound statement that misses its block.
 fn indented_block(source: &Source, range: TextRange, what: &str) -> SyntaxError {
     let (line, _) = source.place(range.start());
-    let header = (1..=line).rev().find(|l| source.line(*l).is_some_and(|t| t.trim_end().ends_with(':'))).unwrap_or(line);
+    let header = (1..=line)
+        .rev()
+        .find(|l| source.line(*l).is_some_and(|t| t.trim_end().ends_with(':')))
+        .unwrap_or(line);
     let what = what.replace('`', "'");
-    let word = source.line(header).unwrap_or("").split_whitespace().next().unwrap_or("").trim_end_matches(':');
+    let word =
+        source.line(header).unwrap_or("").split_whitespace().next().unwrap_or("").trim_end_matches(':');
     let after = match word {
         "def" | "async" => "after function definition".to_string(),
         "class" => "after class definition".to_string(),
@@ -217,7 +236,13 @@ fn describe(text: &str) -> Option<&'static str> {
     Some(match parsed.expr() {
         Expr::Call(_) => "function call",
         Expr::NoneLiteral(_) => "None",
-        Expr::BooleanLiteral(b) => if b.value { "True" } else { "False" },
+        Expr::BooleanLiteral(b) => {
+            if b.value {
+                "True"
+            } else {
+                "False"
+            }
+        }
         Expr::EllipsisLiteral(_) => "ellipsis",
         Expr::StringLiteral(_) | Expr::BytesLiteral(_) | Expr::NumberLiteral(_) => "literal",
         Expr::FString(_) => "f-string expression",
@@ -247,7 +272,11 @@ fn unclosed(source: &Source, limit: TextSize) -> Option<(char, TextSize)> {
     let mut chars = source.text.char_indices().peekable();
     while let Some((at, c)) = chars.next() {
         match c {
-            '#' => while chars.peek().is_some_and(|(_, c)| *c != '\n') { chars.next(); },
+            '#' => {
+                while chars.peek().is_some_and(|(_, c)| *c != '\n') {
+                    chars.next();
+                }
+            }
             '\'' | '"' => {
                 let rest = &source.text[at..];
                 let triple: String = std::iter::repeat_n(c, 3).collect();
@@ -264,7 +293,9 @@ fn unclosed(source: &Source, limit: TextSize) -> Option<(char, TextSize)> {
                     }
                 }
                 let end = end + delimiter.len();
-                while chars.peek().is_some_and(|(at, _)| *at < end) { chars.next(); }
+                while chars.peek().is_some_and(|(at, _)| *at < end) {
+                    chars.next();
+                }
             }
             '(' | '[' | '{' => open.push((c, at)),
             ')' | ']' | '}' => {

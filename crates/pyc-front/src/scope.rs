@@ -73,6 +73,8 @@ pub struct Scope {
     pub generator: bool,
     /// `async def`, or contains `await` (generator expressions).
     pub coroutine: bool,
+    /// A class's cells that only scopes inside read, because the class has its own variable of that name.
+    pub carried: Vec<String>,
     /// A class whose methods mention `__class__` or `super`.
     pub needs_class_cell: bool,
     /// The class whose private names are mangled here.

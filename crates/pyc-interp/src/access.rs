@@ -45,7 +45,11 @@ fn load_attr_slow(vm: &Vm, code: &CodeData, obj: &Value, name: &Value, cache: u1
             match (c.kind, held) {
                 (SLOT, Some(descriptor)) => return vm.member_get(&descriptor, obj),
                 (GETTER, Some(descriptor)) => return vm.bind(&descriptor, obj),
-                (CLASS, Some(value)) if obj.attrs().is_none_or(|a| a.shape.borrow().as_ref().map_or(0, |s| s.id) == c.shape && a.dict.borrow().is_none()) => {
+                (CLASS, Some(value))
+                    if obj.attrs().is_none_or(|a| {
+                        a.shape.borrow().as_ref().map_or(0, |s| s.id) == c.shape && a.dict.borrow().is_none()
+                    }) =>
+                {
                     return vm.bind(&value, obj);
                 }
                 _ => {}
@@ -89,7 +93,9 @@ fn fill(vm: &Vm, code: &CodeData, obj: &Value, name: &Value, cache: u16, result:
     let entry = |kind: u8| Cache { version, kind, misses, ..Cache::default() };
     match obj.kind() {
         Kind::Module => {
-            if let Some(index) = obj.get::<ModuleData>().and_then(|m| m.dict.get::<DictData>()?.borrow().find_interned(name)) {
+            if let Some(index) =
+                obj.get::<ModuleData>().and_then(|m| m.dict.get::<DictData>()?.borrow().find_interned(name))
+            {
                 set(code, cache, Cache { index: index as u32, ..entry(MODULE) }, None);
             }
             return;
@@ -97,9 +103,19 @@ fn fill(vm: &Vm, code: &CodeData, obj: &Value, name: &Value, cache: u16, result:
         Kind::Type => {
             // Only what belongs to the class itself and needs no fresh binding.
             let plain_meta = vm.type_of(obj).is(&vm.types.type_);
-            let stable = matches!(result.kind(), Kind::Function | Kind::Native | Kind::Str | Kind::Int) || !result.is_object();
-            if plain_meta && stable && vm.lookup(&vm.types.type_, name).is_none() && let Some(own) = obj.get::<Type>() {
-                set(code, cache, Cache { version: own.version.get(), ..entry(ON_TYPE) }, Some(result.clone()));
+            let stable = matches!(result.kind(), Kind::Function | Kind::Native | Kind::Str | Kind::Int)
+                || !result.is_object();
+            if plain_meta
+                && stable
+                && vm.lookup(&vm.types.type_, name).is_none()
+                && let Some(own) = obj.get::<Type>()
+            {
+                set(
+                    code,
+                    cache,
+                    Cache { version: own.version.get(), ..entry(ON_TYPE) },
+                    Some(result.clone()),
+                );
             }
             return;
         }
@@ -136,12 +152,21 @@ fn fill(vm: &Vm, code: &CodeData, obj: &Value, name: &Value, cache: u16, result:
 
 /// `obj.name` for a call: function and self, or value and nothing.
 #[inline]
-pub(crate) fn load_method(vm: &Vm, code: &CodeData, obj: &Value, name: &Value, cache: u16) -> PyResult<(Value, Option<Value>)> {
+pub(crate) fn load_method(
+    vm: &Vm,
+    code: &CodeData,
+    obj: &Value,
+    name: &Value,
+    cache: u16,
+) -> PyResult<(Value, Option<Value>)> {
     let c = code.caches[usize::from(cache)].get();
     match c.kind {
         CLASS | BARE if vm.class_of(obj).version.get() == c.version => {
             let free = c.kind == BARE
-                || obj.attrs().is_some_and(|a| a.shape.borrow().as_ref().map_or(0, |s| s.id) == c.shape && (c.shape != 0 || a.dict.borrow().is_none()));
+                || obj.attrs().is_some_and(|a| {
+                    a.shape.borrow().as_ref().map_or(0, |s| s.id) == c.shape
+                        && (c.shape != 0 || a.dict.borrow().is_none())
+                });
             if free && let Some(function) = code.cached.borrow()[usize::from(cache)].clone() {
                 return Ok((function, Some(obj.clone())));
             }
@@ -171,13 +196,17 @@ pub(crate) fn load_method(vm: &Vm, code: &CodeData, obj: &Value, name: &Value, c
             let class = vm.class_of(obj);
             let simple = match function.kind() {
                 Kind::Function => true,
-                Kind::Native => function.get::<NativeData>().is_some_and(|n| n.flavor == Flavor::Method || n.flavor == Flavor::Wrapper),
+                Kind::Native => function
+                    .get::<NativeData>()
+                    .is_some_and(|n| n.flavor == Flavor::Method || n.flavor == Flavor::Wrapper),
                 _ => false,
             };
             if simple && !class.has(flag::GETATTRIBUTE) {
                 let entry = Cache { version: class.version.get(), misses: c.misses + 1, ..Cache::default() };
                 match obj.attrs() {
-                    None if obj.kind() != Kind::Function => set(code, cache, Cache { kind: BARE, ..entry }, Some(function.clone())),
+                    None if obj.kind() != Kind::Function => {
+                        set(code, cache, Cache { kind: BARE, ..entry }, Some(function.clone()))
+                    }
                     Some(attrs) if attrs.dict.borrow().is_none() => {
                         let shape = attrs.shape.borrow().as_ref().map_or(0, |s| s.id);
                         set(code, cache, Cache { kind: CLASS, shape, ..entry }, Some(function.clone()));
@@ -192,7 +221,14 @@ pub(crate) fn load_method(vm: &Vm, code: &CodeData, obj: &Value, name: &Value, c
 
 /// `obj.name = value`
 #[inline]
-pub(crate) fn store_attr(vm: &Vm, code: &CodeData, obj: &Value, name: &Value, value: Value, cache: u16) -> PyResult<()> {
+pub(crate) fn store_attr(
+    vm: &Vm,
+    code: &CodeData,
+    obj: &Value,
+    name: &Value,
+    value: Value,
+    cache: u16,
+) -> PyResult<()> {
     let c = code.caches[usize::from(cache)].get();
     if c.kind == PLAIN && vm.class_of(obj).version.get() == c.version {
         if let Some(attrs) = obj.attrs()
@@ -219,14 +255,32 @@ pub(crate) fn store_attr(vm: &Vm, code: &CodeData, obj: &Value, name: &Value, va
         && let Some(shape) = &*attrs.shape.borrow()
         && let Some(index) = shape.find(name)
     {
-        set(code, cache, Cache { version: class.version.get(), shape: shape.id, index: index as u32, kind: PLAIN, misses: c.misses + 1 }, None);
+        set(
+            code,
+            cache,
+            Cache {
+                version: class.version.get(),
+                shape: shape.id,
+                index: index as u32,
+                kind: PLAIN,
+                misses: c.misses + 1,
+            },
+            None,
+        );
     }
     Ok(())
 }
 
 /// A global or builtin.
 #[inline]
-pub(crate) fn load_global(vm: &Vm, code: &CodeData, globals: &Value, builtins: &Value, name: &Value, cache: u16) -> PyResult {
+pub(crate) fn load_global(
+    vm: &Vm,
+    code: &CodeData,
+    globals: &Value,
+    builtins: &Value,
+    name: &Value,
+    cache: u16,
+) -> PyResult {
     let c = code.caches[usize::from(cache)].get();
     let Some(dict) = globals.get::<DictData>() else { return Err(vm.name_error(name)) };
     if c.kind == GLOBAL {

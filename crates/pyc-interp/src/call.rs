@@ -80,7 +80,13 @@ pub(crate) fn call_function(vm: &Vm, callee: &Value, data: &FunctionData, args: 
     let w = window(vm, registers)?;
     let result = bind(vm, data, code, args, w).and_then(|()| {
         let _ = callee;
-        let frame = Frame { code_value: &code_value, code, globals: &data.globals, builtins: &data.builtins, window: w };
+        let frame = Frame {
+            code_value: &code_value,
+            code,
+            globals: &data.globals,
+            builtins: &data.builtins,
+            window: w,
+        };
         with_frame(vm, &frame, &Value::UNBOUND, || run(vm, &frame, 0, None, &Value::UNBOUND))?
     });
     vm.stack.pop(w, registers);
@@ -90,12 +96,24 @@ pub(crate) fn call_function(vm: &Vm, callee: &Value, data: &FunctionData, args: 
 /// Calls a plain Python function whose arguments stand in the caller's registers; they are moved.
 /// `None`: not that simple, nothing was touched.
 #[inline]
-pub(crate) fn call_moving(vm: &Vm, callee: &Value, from: Window, first: u16, count: usize) -> Option<PyResult> {
+pub(crate) fn call_moving(
+    vm: &Vm,
+    callee: &Value,
+    from: Window,
+    first: u16,
+    count: usize,
+) -> Option<PyResult> {
     let data = callee.get::<FunctionData>()?;
     let code_value = data.code.borrow().clone();
     let code = code_value.get::<CodeData>()?;
     let f = code.ir.flags;
-    if f.generator || f.coroutine || f.varargs || f.varkeywords || code.ir.kwonlyargcount > 0 || usize::from(code.ir.argcount) != count {
+    if f.generator
+        || f.coroutine
+        || f.varargs
+        || f.varkeywords
+        || code.ir.kwonlyargcount > 0
+        || usize::from(code.ir.argcount) != count
+    {
         return None;
     }
     if let Err(error) = vm.check_stack() {
@@ -110,8 +128,10 @@ pub(crate) fn call_moving(vm: &Vm, callee: &Value, from: Window, first: u16, cou
         w.set(index, from.take(first + index));
     }
     bind_closure(data, code, w);
-    let frame = Frame { code_value: &code_value, code, globals: &data.globals, builtins: &data.builtins, window: w };
-    let result = with_frame(vm, &frame, &Value::UNBOUND, || run(vm, &frame, 0, None, &Value::UNBOUND)).and_then(|r| r);
+    let frame =
+        Frame { code_value: &code_value, code, globals: &data.globals, builtins: &data.builtins, window: w };
+    let result =
+        with_frame(vm, &frame, &Value::UNBOUND, || run(vm, &frame, 0, None, &Value::UNBOUND)).and_then(|r| r);
     vm.stack.pop(w, registers);
     Some(result.map(returned))
 }
@@ -126,7 +146,13 @@ fn bind_closure(data: &FunctionData, code: &CodeData, w: Window) {
     }
 }
 
-fn make_generator(vm: &Vm, data: &FunctionData, code_value: &Value, code: &CodeData, registers: Box<[Value]>) -> Value {
+fn make_generator(
+    vm: &Vm,
+    data: &FunctionData,
+    code_value: &Value,
+    code: &CodeData,
+    registers: Box<[Value]>,
+) -> Value {
     let kind = match (code.ir.flags.generator, code.ir.flags.coroutine) {
         (true, true) => GeneratorKind::Async,
         (_, true) => GeneratorKind::Coroutine,
@@ -178,7 +204,11 @@ fn bind(vm: &Vm, data: &FunctionData, code: &CodeData, args: Args, w: Window) ->
         match found {
             Some(at) if at >= posonly => {
                 if !w.get(at as u16).is_unbound() {
-                    return Err(vm.type_error(format!("{}() got multiple values for argument '{}'", qualname(), vm.text(name))));
+                    return Err(vm.type_error(format!(
+                        "{}() got multiple values for argument '{}'",
+                        qualname(),
+                        vm.text(name)
+                    )));
                 }
                 w.set(at as u16, value.clone());
             }
@@ -191,7 +221,11 @@ fn bind(vm: &Vm, data: &FunctionData, code: &CodeData, args: Args, w: Window) ->
                 }
                 None if found.is_some() => positional_only_given.push(vm.text(name).to_string()),
                 None => {
-                    return Err(vm.type_error(format!("{}() got an unexpected keyword argument '{}'", qualname(), vm.text(name))));
+                    return Err(vm.type_error(format!(
+                        "{}() got an unexpected keyword argument '{}'",
+                        qualname(),
+                        vm.text(name)
+                    )));
                 }
             },
         }
@@ -221,13 +255,19 @@ fn bind(vm: &Vm, data: &FunctionData, code: &CodeData, args: Args, w: Window) ->
         }
     }
     if !missing.is_empty() {
-        return Err(vm.type_error(format!("{}() missing {}", qualname(), missing_text(&missing, "positional"))));
+        return Err(vm.type_error(format!(
+            "{}() missing {}",
+            qualname(),
+            missing_text(&missing, "positional")
+        )));
     }
     if kwonly > 0 {
         let kwdefaults = data.kwdefaults.borrow().clone();
         for at in argcount..total {
             if w.get(at as u16).is_unbound() {
-                let value = kwdefaults.get::<DictData>().and_then(|d| d.borrow().get_interned(&code.locals[at]).cloned());
+                let value = kwdefaults
+                    .get::<DictData>()
+                    .and_then(|d| d.borrow().get_interned(&code.locals[at]).cloned());
                 match value {
                     Some(value) => w.set(at as u16, value),
                     None => missing.push(vm.text(&code.locals[at]).to_string()),
@@ -235,7 +275,11 @@ fn bind(vm: &Vm, data: &FunctionData, code: &CodeData, args: Args, w: Window) ->
             }
         }
         if !missing.is_empty() {
-            return Err(vm.type_error(format!("{}() missing {}", qualname(), missing_text(&missing, "keyword-only"))));
+            return Err(vm.type_error(format!(
+                "{}() missing {}",
+                qualname(),
+                missing_text(&missing, "keyword-only")
+            )));
         }
     }
     bind_closure(data, code, w);
@@ -254,15 +298,32 @@ fn missing_text(names: &[String], kind: &str) -> String {
     format!("{} required {kind} argument{plural}: {list}", names.len())
 }
 
-fn too_many(vm: &Vm, data: &FunctionData, code: &CodeData, given: usize, defaults: usize, w: Window) -> Raised {
+fn too_many(
+    vm: &Vm,
+    data: &FunctionData,
+    code: &CodeData,
+    given: usize,
+    defaults: usize,
+    w: Window,
+) -> Raised {
     let argcount = usize::from(code.ir.argcount);
     let name = vm.text(&data.extras.borrow().qualname);
-    let kwonly_given = (argcount..argcount + usize::from(code.ir.kwonlyargcount)).filter(|at| !w.get(*at as u16).is_unbound()).count();
-    let takes = if defaults > 0 { format!("from {} to {argcount}", argcount - defaults.min(argcount)) } else { argcount.to_string() };
+    let kwonly_given = (argcount..argcount + usize::from(code.ir.kwonlyargcount))
+        .filter(|at| !w.get(*at as u16).is_unbound())
+        .count();
+    let takes = if defaults > 0 {
+        format!("from {} to {argcount}", argcount - defaults.min(argcount))
+    } else {
+        argcount.to_string()
+    };
     let plural = |n: usize| if n == 1 { "" } else { "s" };
     let many = defaults > 0 || argcount != 1;
     let extra = if kwonly_given > 0 {
-        format!(" positional argument{} (and {kwonly_given} keyword-only argument{})", plural(given), plural(kwonly_given))
+        format!(
+            " positional argument{} (and {kwonly_given} keyword-only argument{})",
+            plural(given),
+            plural(kwonly_given)
+        )
     } else {
         String::new()
     };
@@ -274,10 +335,20 @@ fn too_many(vm: &Vm, data: &FunctionData, code: &CodeData, given: usize, default
 }
 
 /// The engine's `run`: module and class bodies, `exec`, `eval`.
-pub(crate) fn run_code(vm: &Vm, code_value: &Value, globals: &Value, namespace: &Value, closure: &[Value]) -> PyResult {
+pub(crate) fn run_code(
+    vm: &Vm,
+    code_value: &Value,
+    globals: &Value,
+    namespace: &Value,
+    closure: &[Value],
+) -> PyResult {
     vm.check_stack()?;
-    let Some(code) = code_value.get::<CodeData>() else { return Err(vm.type_error("a code object is required")) };
-    let builtins = vm.dict_get_name(globals, &vm.names.__builtins__).map_or_else(|| vm.builtins.clone(), |b| vm.builtins_dict(&b));
+    let Some(code) = code_value.get::<CodeData>() else {
+        return Err(vm.type_error("a code object is required"));
+    };
+    let builtins = vm
+        .dict_get_name(globals, &vm.names.__builtins__)
+        .map_or_else(|| vm.builtins.clone(), |b| vm.builtins_dict(&b));
     let registers = usize::from(code.ir.registers);
     let w = window(vm, registers)?;
     let first = code.ir.locals.len() + code.ir.cells.len();
@@ -314,7 +385,10 @@ pub(crate) fn resume(vm: &Vm, generator: &Value, sent: Result<Value, Raised>) ->
     // A thrown exception arises at the yield itself.
     let start = state.pc;
     state.started = true;
-    let result = with_frame(vm, &frame, &Value::UNBOUND, || run(vm, &frame, start, Some(&mut suspended), &Value::UNBOUND)).and_then(|r| r);
+    let result = with_frame(vm, &frame, &Value::UNBOUND, || {
+        run(vm, &frame, start, Some(&mut suspended), &Value::UNBOUND)
+    })
+    .and_then(|r| r);
     let own = vm.handled.replace(outer.clone());
     data.running.set(false);
     match result {

@@ -1,6 +1,6 @@
 //! The loop.
 
-use pyc_ir::{BinaryOp, CompareOp, Conversion, NO_REG, Op, Special};
+use pyc_ir::{BinaryOp, CompareOp, Conversion, NO_REG, Op};
 use pyc_runtime::containers::{DictData, ListData, SetData, TupleData};
 use pyc_runtime::function::{CellData, CodeData, NativeData};
 use pyc_runtime::generator::{GeneratorData, GeneratorKind};
@@ -11,6 +11,10 @@ use pyc_runtime::str::Str;
 use pyc_runtime::vm::Resumed;
 use pyc_runtime::{Args, Kind, PyResult, Raised, Value, Vm};
 
+use crate::steps::{
+    callee_text, empty_cell, index, load_special, merge_keywords, namespace_get, send, unbound, unpack,
+    unpack_error,
+};
 use crate::{access, call, pattern};
 
 /// What a frame runs with.
@@ -53,7 +57,13 @@ fn cell(value: &Value) -> &CellData {
 }
 
 /// Runs a frame from an op on. `generator`: it may be suspended; `namespace`: of modules and class bodies.
-pub(crate) fn run(vm: &Vm, frame: &Frame, start: u32, mut generator: Option<&mut Suspended>, namespace: &Value) -> PyResult<Exit> {
+pub(crate) fn run(
+    vm: &Vm,
+    frame: &Frame,
+    start: u32,
+    mut generator: Option<&mut Suspended>,
+    namespace: &Value,
+) -> PyResult<Exit> {
     let code = frame.code;
     let w = frame.window;
     let ops = code.ir.ops.as_slice();
@@ -65,6 +75,10 @@ pub(crate) fn run(vm: &Vm, frame: &Frame, start: u32, mut generator: Option<&mut
     loop {
         let error: Raised = 'failed: {
             if let Some(error) = pending.take() {
+                if start == 0 {
+                    // Thrown into a generator that has not started: no handler is open yet.
+                    return Err(error);
+                }
                 pc = (start as usize).max(1);
                 vm.set_context(&error.0);
                 break 'failed error;
@@ -186,7 +200,14 @@ pub(crate) fn run(vm: &Vm, frame: &Frame, start: u32, mut generator: Option<&mut
                         w.set(dst, value);
                     }
                     Op::LoadGlobal { dst, name, cache } => {
-                        let value = tri!(access::load_global(vm, code, frame.globals, frame.builtins, &names[usize::from(name)], cache));
+                        let value = tri!(access::load_global(
+                            vm,
+                            code,
+                            frame.globals,
+                            frame.builtins,
+                            &names[usize::from(name)],
+                            cache
+                        ));
                         w.set(dst, value);
                     }
                     Op::StoreGlobal { name, src } => {
@@ -195,7 +216,10 @@ pub(crate) fn run(vm: &Vm, frame: &Frame, start: u32, mut generator: Option<&mut
                     }
                     Op::DeleteGlobal { name } => {
                         let name = &names[usize::from(name)];
-                        let old = frame.globals.get::<DictData>().and_then(|d| d.borrow_mut().remove_interned(name));
+                        let old = frame
+                            .globals
+                            .get::<DictData>()
+                            .and_then(|d| d.borrow_mut().remove_interned(name));
                         if old.is_none() {
                             break 'failed vm.name_error(name);
                         }
@@ -207,7 +231,14 @@ pub(crate) fn run(vm: &Vm, frame: &Frame, start: u32, mut generator: Option<&mut
                         } else {
                             match tri!(namespace_get(vm, namespace, name)) {
                                 Some(value) => value,
-                                None => tri!(access::load_global(vm, code, frame.globals, frame.builtins, name, cache)),
+                                None => tri!(access::load_global(
+                                    vm,
+                                    code,
+                                    frame.globals,
+                                    frame.builtins,
+                                    name,
+                                    cache
+                                )),
                             }
                         };
                         w.set(dst, value);
@@ -232,19 +263,28 @@ pub(crate) fn run(vm: &Vm, frame: &Frame, start: u32, mut generator: Option<&mut
                     }
                     Op::LoadLocals { dst } => w.set(dst, namespace.clone()),
                     Op::LoadAttr { dst, obj, name, cache } => {
-                        let value = tri!(access::load_attr(vm, code, w.get(obj), &names[usize::from(name)], cache));
+                        let value =
+                            tri!(access::load_attr(vm, code, w.get(obj), &names[usize::from(name)], cache));
                         release!(obj);
                         w.set(dst, value);
                     }
                     Op::LoadMethod { dst, obj, name, cache } => {
-                        let (function, this) = tri!(access::load_method(vm, code, w.get(obj), &names[usize::from(name)], cache));
+                        let (function, this) =
+                            tri!(access::load_method(vm, code, w.get(obj), &names[usize::from(name)], cache));
                         release!(obj);
                         w.set(dst, function);
                         w.set(dst + 1, this.unwrap_or(Value::UNBOUND));
                     }
                     Op::StoreAttr { obj, name, src, cache } => {
                         let value = consume!(src);
-                        tri!(access::store_attr(vm, code, w.get(obj), &names[usize::from(name)], value, cache));
+                        tri!(access::store_attr(
+                            vm,
+                            code,
+                            w.get(obj),
+                            &names[usize::from(name)],
+                            value,
+                            cache
+                        ));
                         release!(obj);
                     }
                     Op::DeleteAttr { obj, name } => {
@@ -288,17 +328,29 @@ pub(crate) fn run(vm: &Vm, frame: &Frame, start: u32, mut generator: Option<&mut
                         let value = vm.slice(w.take(base), w.take(base + 1), w.take(base + 2));
                         w.set(dst, value);
                     }
-                    Op::Add { dst, left, right } => arithmetic!(dst, left, right, Add, |x: i64, y: i64| Value::small(x + y), |x, y| x + y),
-                    Op::Sub { dst, left, right } => arithmetic!(dst, left, right, Sub, |x: i64, y: i64| Value::small(x - y), |x, y| x - y),
+                    Op::Add { dst, left, right } => {
+                        arithmetic!(dst, left, right, Add, |x: i64, y: i64| Value::small(x + y), |x, y| x + y)
+                    }
+                    Op::Sub { dst, left, right } => {
+                        arithmetic!(dst, left, right, Sub, |x: i64, y: i64| Value::small(x - y), |x, y| x - y)
+                    }
                     Op::Mul { dst, left, right } => {
-                        arithmetic!(dst, left, right, Mul, |x: i64, y: i64| x.checked_mul(y).and_then(Value::small), |x, y| x * y)
+                        arithmetic!(
+                            dst,
+                            left,
+                            right,
+                            Mul,
+                            |x: i64, y: i64| x.checked_mul(y).and_then(Value::small),
+                            |x, y| x * y
+                        )
                     }
                     Op::AddInt { dst, left, value } => {
                         let a = w.get(left);
                         if let Some(sum) = a.as_small().and_then(|x| Value::small(x + i64::from(value))) {
                             w.set(dst, sum);
                         } else {
-                            let result = tri!(vm.binary(BinaryOp::Add, a, &Value::from_i32(i32::from(value))));
+                            let result =
+                                tri!(vm.binary(BinaryOp::Add, a, &Value::from_i32(i32::from(value))));
                             release!(left);
                             w.set(dst, result);
                         }
@@ -308,7 +360,8 @@ pub(crate) fn run(vm: &Vm, frame: &Frame, start: u32, mut generator: Option<&mut
                         if let Some(sum) = a.as_small().and_then(|x| Value::small(x - i64::from(value))) {
                             w.set(dst, sum);
                         } else {
-                            let result = tri!(vm.binary(BinaryOp::Sub, a, &Value::from_i32(i32::from(value))));
+                            let result =
+                                tri!(vm.binary(BinaryOp::Sub, a, &Value::from_i32(i32::from(value))));
                             release!(left);
                             w.set(dst, result);
                         }
@@ -393,7 +446,11 @@ pub(crate) fn run(vm: &Vm, frame: &Frame, start: u32, mut generator: Option<&mut
                     }
                     Op::BuildString { dst, base, count } => {
                         let value = {
-                            let parts: Vec<&Str> = w.slice(base, usize::from(count)).iter().filter_map(|v| v.get::<Str>()).collect();
+                            let parts: Vec<&Str> = w
+                                .slice(base, usize::from(count))
+                                .iter()
+                                .filter_map(|v| v.get::<Str>())
+                                .collect();
                             tri!(vm.check_alloc(parts.iter().map(|p| p.len()).sum(), 1));
                             vm.new_str(Str::join(&parts))
                         };
@@ -409,8 +466,13 @@ pub(crate) fn run(vm: &Vm, frame: &Frame, start: u32, mut generator: Option<&mut
                     Op::ListExtend { list, src } => {
                         let result = vm.list_extend(w.get(list), w.get(src));
                         if let Err(error) = result {
-                            if vm.is_exception(&error, &vm.exc.type_error) && vm.special(w.get(src), &vm.names.__iter__).is_none() {
-                                break 'failed vm.type_error(format!("Value after * must be an iterable, not {}", vm.type_name(w.get(src))));
+                            if vm.is_exception(&error, &vm.exc.type_error)
+                                && vm.special(w.get(src), &vm.names.__iter__).is_none()
+                            {
+                                break 'failed vm.type_error(format!(
+                                    "Value after * must be an iterable, not {}",
+                                    vm.type_name(w.get(src))
+                                ));
                             }
                             break 'failed error;
                         }
@@ -437,8 +499,10 @@ pub(crate) fn run(vm: &Vm, frame: &Frame, start: u32, mut generator: Option<&mut
                     }
                     Op::DictUpdate { dict, src } => {
                         let source = w.get(src);
-                        if source.kind() != Kind::Dict && tri!(vm.find_attr(source, &vm.names.keys)).is_none() {
-                            break 'failed vm.type_error(format!("'{}' object is not a mapping", vm.type_name(source)));
+                        if source.kind() != Kind::Dict && tri!(vm.find_attr(source, &vm.names.keys)).is_none()
+                        {
+                            break 'failed vm
+                                .type_error(format!("'{}' object is not a mapping", vm.type_name(source)));
                         }
                         tri!(vm.dict_update(w.get(dict), source));
                         release!(src);
@@ -453,9 +517,14 @@ pub(crate) fn run(vm: &Vm, frame: &Frame, start: u32, mut generator: Option<&mut
                     }
                     Op::StarArgs { dst, src, callee } => {
                         let source = w.get(src);
-                        if vm.special(source, &vm.names.__iter__).is_none() && vm.special(source, &vm.names.__getitem__).is_none() {
+                        if vm.special(source, &vm.names.__iter__).is_none()
+                            && vm.special(source, &vm.names.__getitem__).is_none()
+                        {
                             let what = callee_text(vm, w.get(callee));
-                            break 'failed vm.type_error(format!("{what} argument after * must be an iterable, not {}", vm.type_name(source)));
+                            break 'failed vm.type_error(format!(
+                                "{what} argument after * must be an iterable, not {}",
+                                vm.type_name(source)
+                            ));
                         }
                         let items = tri!(vm.to_vec(source));
                         release!(src);
@@ -469,7 +538,11 @@ pub(crate) fn run(vm: &Vm, frame: &Frame, start: u32, mut generator: Option<&mut
                             Conversion::Repr => tri!(vm.repr(value)),
                             Conversion::Ascii => tri!(vm.ascii(value)),
                         };
-                        let text = if spec == NO_REG { tri!(vm.format(&shown, &vm.names.empty)) } else { tri!(vm.format(&shown, w.get(spec))) };
+                        let text = if spec == NO_REG {
+                            tri!(vm.format(&shown, &vm.names.empty))
+                        } else {
+                            tri!(vm.format(&shown, w.get(spec)))
+                        };
                         release!(src);
                         if spec != NO_REG {
                             release!(spec);
@@ -505,7 +578,11 @@ pub(crate) fn run(vm: &Vm, frame: &Frame, start: u32, mut generator: Option<&mut
                     Op::Call { dst, base, count, method } => {
                         let callee = w.get(base);
                         let bound = method && !w.get(base + 1).is_unbound();
-                        let (first, total) = if bound { (base + 1, usize::from(count) + 1) } else { (base + 2, usize::from(count)) };
+                        let (first, total) = if bound {
+                            (base + 1, usize::from(count) + 1)
+                        } else {
+                            (base + 2, usize::from(count))
+                        };
                         let result = match callee.kind() {
                             Kind::Function => match call::call_moving(vm, callee, w, first, total) {
                                 Some(result) => result,
@@ -527,9 +604,16 @@ pub(crate) fn run(vm: &Vm, frame: &Frame, start: u32, mut generator: Option<&mut
                     }
                     Op::CallKw { dst, base, count, method, names } => {
                         let bound = method && !w.get(base + 1).is_unbound();
-                        let (first, total) = if bound { (base + 1, usize::from(count) + 1) } else { (base + 2, usize::from(count)) };
-                        let words = code.consts[usize::from(names)].get::<TupleData>().map_or(&[][..], TupleData::items);
-                        let value = tri!(vm.call(w.get(base), Args { all: w.slice(first, total), names: words }));
+                        let (first, total) = if bound {
+                            (base + 1, usize::from(count) + 1)
+                        } else {
+                            (base + 2, usize::from(count))
+                        };
+                        let words = code.consts[usize::from(names)]
+                            .get::<TupleData>()
+                            .map_or(&[][..], TupleData::items);
+                        let value =
+                            tri!(vm.call(w.get(base), Args { all: w.slice(first, total), names: words }));
                         drop(w.take(base));
                         if method {
                             drop(w.take(base + 1));
@@ -542,7 +626,9 @@ pub(crate) fn run(vm: &Vm, frame: &Frame, start: u32, mut generator: Option<&mut
                         if method && !w.get(base + 1).is_unbound() {
                             all.push(w.get(base + 1).clone());
                         }
-                        all.extend_from_slice(w.get(base + 2).get::<TupleData>().map_or(&[][..], TupleData::items));
+                        all.extend_from_slice(
+                            w.get(base + 2).get::<TupleData>().map_or(&[][..], TupleData::items),
+                        );
                         let mut words = Vec::new();
                         if let Some(dict) = w.get(base + 3).get::<DictData>() {
                             for (key, value) in dict.items() {
@@ -567,7 +653,8 @@ pub(crate) fn run(vm: &Vm, frame: &Frame, start: u32, mut generator: Option<&mut
                         if let Some(data) = iterator.get::<GeneratorData>()
                             && data.kind != GeneratorKind::Generator
                         {
-                            break 'failed vm.type_error(format!("'{}' object is not iterable", vm.type_name(&iterator)));
+                            break 'failed vm
+                                .type_error(format!("'{}' object is not iterable", vm.type_name(&iterator)));
                         }
                         release!(src);
                         w.set(dst, iterator);
@@ -589,7 +676,11 @@ pub(crate) fn run(vm: &Vm, frame: &Frame, start: u32, mut generator: Option<&mut
                             Kind::ListIter => match iterator.get::<ListIter>() {
                                 Some(it) if !it.reversed => {
                                     let at = it.at.get();
-                                    let item = it.list.borrow().get::<ListData>().and_then(|l| l.borrow().get(at).cloned());
+                                    let item = it
+                                        .list
+                                        .borrow()
+                                        .get::<ListData>()
+                                        .and_then(|l| l.borrow().get(at).cloned());
                                     it.at.set(at + 1);
                                     if item.is_none() {
                                         drop(it.list.replace(Value::NONE));
@@ -684,8 +775,15 @@ pub(crate) fn run(vm: &Vm, frame: &Frame, start: u32, mut generator: Option<&mut
                             } else {
                                 match vm.to_exception(&cause) {
                                     Ok(cause) => cause,
-                                    Err(error) if cause.kind() == Kind::Type && vm.is_exception_type(&cause) => break 'failed error,
-                                    Err(_) => break 'failed vm.type_error("exception causes must derive from BaseException"),
+                                    Err(error)
+                                        if cause.kind() == Kind::Type && vm.is_exception_type(&cause) =>
+                                    {
+                                        break 'failed error;
+                                    }
+                                    Err(_) => {
+                                        break 'failed vm
+                                            .type_error("exception causes must derive from BaseException");
+                                    }
                                 }
                             };
                             tri!(vm.set_attr(&raised, &vm.names.__cause__, cause));
@@ -746,15 +844,24 @@ pub(crate) fn run(vm: &Vm, frame: &Frame, start: u32, mut generator: Option<&mut
                     Op::YieldAsync { dst, src } => {
                         let value = vm.async_yield(consume!(src));
                         if let Some(g) = generator {
-                            *g = Suspended { pc: pc as u32, sent_register: dst, delegate: NO_REG, thrown: None };
+                            *g = Suspended {
+                                pc: pc as u32,
+                                sent_register: dst,
+                                delegate: NO_REG,
+                                thrown: None,
+                            };
                         }
                         return Ok(Exit::Yield(value));
                     }
                     Op::GetYieldFromIter { dst, src } => {
                         let value = w.get(src);
                         let iterator = match value.get::<GeneratorData>() {
-                            Some(data) if data.kind == GeneratorKind::Coroutine && !code.ir.flags.coroutine => {
-                                break 'failed vm.type_error("cannot 'yield from' a coroutine object in a non-coroutine generator");
+                            Some(data)
+                                if data.kind == GeneratorKind::Coroutine && !code.ir.flags.coroutine =>
+                            {
+                                break 'failed vm.type_error(
+                                    "cannot 'yield from' a coroutine object in a non-coroutine generator",
+                                );
                             }
                             Some(data) if data.kind != GeneratorKind::Async => value.clone(),
                             _ => tri!(vm.iter(value)),
@@ -768,7 +875,10 @@ pub(crate) fn run(vm: &Vm, frame: &Frame, start: u32, mut generator: Option<&mut
                         let iterator = match result {
                             Ok(iterator) => iterator,
                             Err(error) => {
-                                if context > 0 && vm.special(value, &vm.names.__await__).is_none() && vm.is_exception(&error, &vm.exc.type_error) {
+                                if context > 0
+                                    && vm.special(value, &vm.names.__await__).is_none()
+                                    && vm.is_exception(&error, &vm.exc.type_error)
+                                {
                                     let name = vm.type_name(value);
                                     break 'failed vm.type_error(match context {
                                         1 => format!("'async with' received an object from __aenter__ that does not implement __await__: {name}"),
@@ -814,7 +924,8 @@ pub(crate) fn run(vm: &Vm, frame: &Frame, start: u32, mut generator: Option<&mut
                     }
                     Op::GetAsyncNext { dst, iter } => {
                         let iterator = w.get(iter);
-                        let Some(awaitable) = tri!(vm.call_special(iterator, &vm.names.__anext__, &[])) else {
+                        let Some(awaitable) = tri!(vm.call_special(iterator, &vm.names.__anext__, &[]))
+                        else {
                             break 'failed vm.type_error(format!(
                                 "'async for' requires an iterator with __anext__ method, got {}",
                                 vm.type_name(iterator)
@@ -840,7 +951,10 @@ pub(crate) fn run(vm: &Vm, frame: &Frame, start: u32, mut generator: Option<&mut
                         w.set(dst, function);
                     }
                     Op::LoadBuildClass { dst } => {
-                        let found = frame.builtins.get::<DictData>().and_then(|d| d.borrow().get_interned(&vm.names.__build_class__).cloned());
+                        let found = frame
+                            .builtins
+                            .get::<DictData>()
+                            .and_then(|d| d.borrow().get_interned(&vm.names.__build_class__).cloned());
                         match found {
                             Some(value) => w.set(dst, value),
                             None => break 'failed vm.raise(&vm.exc.name_error, "__build_class__ not found"),
@@ -849,11 +963,21 @@ pub(crate) fn run(vm: &Vm, frame: &Frame, start: u32, mut generator: Option<&mut
                     Op::Import { dst, name, from, level } => {
                         let text = vm.text(&names[usize::from(name)]);
                         let from = &code.consts[usize::from(from)];
-                        let hook = frame.builtins.get::<DictData>().and_then(|d| d.borrow().get_interned(&vm.names.__import__).cloned());
+                        let hook = frame
+                            .builtins
+                            .get::<DictData>()
+                            .and_then(|d| d.borrow().get_interned(&vm.names.__import__).cloned());
                         let module = match hook {
                             Some(hook) if hook.kind() != Kind::Native => {
-                                let locals = if namespace.is_unbound() { Value::NONE } else { namespace.clone() };
-                                let args = [names[usize::from(name)].clone(), frame.globals.clone(), locals, from.clone(), Value::from_len(usize::from(level))];
+                                let locals =
+                                    if namespace.is_unbound() { Value::NONE } else { namespace.clone() };
+                                let args = [
+                                    names[usize::from(name)].clone(),
+                                    frame.globals.clone(),
+                                    locals,
+                                    from.clone(),
+                                    Value::from_len(usize::from(level)),
+                                ];
                                 tri!(vm.call_pos(&hook, &args))
                             }
                             _ => tri!(vm.import_statement(&text, frame.globals, from, usize::from(level))),
@@ -882,7 +1006,13 @@ pub(crate) fn run(vm: &Vm, frame: &Frame, start: u32, mut generator: Option<&mut
                     }
                     Op::MatchClass { dst, src, class, count, names } => {
                         let words = &code.consts[usize::from(names)];
-                        let values = tri!(pattern::match_class(vm, w.get(src), w.get(class), usize::from(count), words));
+                        let values = tri!(pattern::match_class(
+                            vm,
+                            w.get(src),
+                            w.get(class),
+                            usize::from(count),
+                            words
+                        ));
                         release!(class);
                         w.set(dst, values);
                     }
@@ -926,211 +1056,5 @@ pub(crate) fn run(vm: &Vm, frame: &Frame, start: u32, mut generator: Option<&mut
             }
             None => return Err(error),
         }
-    }
-}
-
-/// `obj[key]`, with the common cases first.
-#[inline]
-fn index(vm: &Vm, obj: &Value, key: &Value) -> PyResult {
-    if let Some(i) = key.as_small() {
-        if let Some(list) = obj.exact::<ListData>() {
-            let items = list.borrow();
-            let at = if i < 0 { i + items.len() as i64 } else { i };
-            if at >= 0
-                && let Some(item) = items.get(at as usize)
-            {
-                return Ok(item.clone());
-            }
-        } else if let Some(tuple) = obj.exact::<TupleData>() {
-            let items = tuple.items();
-            let at = if i < 0 { i + items.len() as i64 } else { i };
-            if at >= 0
-                && let Some(item) = items.get(at as usize)
-            {
-                return Ok(item.clone());
-            }
-        } else if let Some(s) = obj.exact::<Str>() {
-            let at = if i < 0 { i + s.len() as i64 } else { i };
-            if at >= 0 && (at as usize) < s.len() {
-                return Ok(vm.char_str(s.at(at as usize)));
-            }
-        }
-    }
-    vm.get_item(obj, key)
-}
-
-#[cold]
-fn unbound(vm: &Vm, name: &Value) -> Raised {
-    let text = vm.text(name);
-    let raised = vm.raise(
-        &vm.exc.unbound_local_error,
-        &format!("cannot access local variable '{text}' where it is not associated with a value"),
-    );
-    vm.set_attr_raw(&raised.0, &vm.names.name, name.clone());
-    raised
-}
-
-#[cold]
-fn empty_cell(vm: &Vm, code: &CodeData, register: u16, name: &Value) -> Raised {
-    let free = usize::from(register) >= code.ir.locals.len() + code.ir.cells.len();
-    if !free {
-        return unbound(vm, name);
-    }
-    let raised = vm.raise(
-        &vm.exc.name_error,
-        &format!("cannot access free variable '{}' where it is not associated with a value in enclosing scope", vm.text(name)),
-    );
-    vm.set_attr_raw(&raised.0, &vm.names.name, name.clone());
-    raised
-}
-
-/// A name in a namespace that may be any mapping.
-fn namespace_get(vm: &Vm, namespace: &Value, name: &Value) -> PyResult<Option<Value>> {
-    if namespace.kind() == Kind::Dict && namespace.is_exact() {
-        return Ok(vm.dict_get_name(namespace, name));
-    }
-    let result = vm.get_item(namespace, name);
-    vm.catch(result, &vm.exc.key_error)
-}
-
-fn callee_text(vm: &Vm, callee: &Value) -> String {
-    let module = vm.find_attr(callee, &vm.names.__module__).ok().flatten();
-    let name = vm.find_attr(callee, &vm.names.__qualname__).ok().flatten();
-    match (module, name) {
-        (Some(module), Some(name)) if module.kind() == Kind::Str && &*vm.text(&module) != "builtins" => {
-            format!("{}.{}()", vm.text(&module), vm.text(&name))
-        }
-        (_, Some(name)) => format!("{}()", vm.text(&name)),
-        _ => vm.repr_text(callee).unwrap_or_default(),
-    }
-}
-
-/// `**source` of a call.
-fn merge_keywords(vm: &Vm, dict: &Value, source: &Value, callee: &Value) -> PyResult<()> {
-    let items = match source.exact::<DictData>() {
-        Some(d) => d.items(),
-        None => {
-            if vm.find_attr(source, &vm.names.keys)?.is_none() {
-                return Err(vm.type_error(format!(
-                    "{} argument after ** must be a mapping, not {}",
-                    callee_text(vm, callee),
-                    vm.type_name(source)
-                )));
-            }
-            let copy = vm.dict();
-            vm.dict_update(&copy, source)?;
-            copy.get::<DictData>().map(DictData::items).unwrap_or_default()
-        }
-    };
-    let Some(target) = dict.get::<DictData>() else { return Ok(()) };
-    for (key, value) in items {
-        if target.get(vm, &key)?.is_some() {
-            return Err(vm.type_error(format!(
-                "{} got multiple values for keyword argument '{}'",
-                callee_text(vm, callee),
-                vm.str_text(&key)?
-            )));
-        }
-        target.set(vm, key, value)?;
-    }
-    Ok(())
-}
-
-#[cold]
-fn unpack_error(vm: &Vm, source: &Value, error: Raised) -> Raised {
-    if vm.is_exception(&error, &vm.exc.type_error) && vm.special(source, &vm.names.__iter__).is_none() {
-        return vm.type_error(format!("cannot unpack non-iterable {} object", vm.type_name(source)));
-    }
-    error
-}
-
-fn unpack(vm: &Vm, w: Window, dst: u16, src: u16, count: usize, temps: u16) -> PyResult<()> {
-    let source = if src >= temps { w.take(src) } else { w.get(src).clone() };
-    let few = |got: usize| vm.value_error(format!("not enough values to unpack (expected {count}, got {got})"));
-    let many = || vm.value_error(format!("too many values to unpack (expected {count})"));
-    if let Some(tuple) = source.exact::<TupleData>() {
-        let items = tuple.items();
-        if items.len() != count {
-            return Err(if items.len() < count { few(items.len()) } else { many() });
-        }
-        for (at, item) in items.iter().enumerate() {
-            w.set(dst + at as u16, item.clone());
-        }
-        return Ok(());
-    }
-    if let Some(list) = source.exact::<ListData>() {
-        let items = list.borrow().clone();
-        if items.len() != count {
-            return Err(if items.len() < count { few(items.len()) } else { many() });
-        }
-        for (at, item) in items.into_iter().enumerate() {
-            w.set(dst + at as u16, item);
-        }
-        return Ok(());
-    }
-    let iterator = vm.iter(&source).map_err(|e| unpack_error(vm, &source, e))?;
-    let mut items = Vec::with_capacity(count);
-    while items.len() < count {
-        match vm.next(&iterator)? {
-            Some(item) => items.push(item),
-            None => return Err(few(items.len())),
-        }
-    }
-    if vm.next(&iterator)?.is_some() {
-        return Err(many());
-    }
-    for (at, item) in items.into_iter().enumerate() {
-        w.set(dst + at as u16, item);
-    }
-    Ok(())
-}
-
-fn load_special(vm: &Vm, obj: &Value, method: Special) -> PyResult<(Value, Value)> {
-    let name = vm.intern(method.word());
-    match vm.special(obj, &name) {
-        Some(function) => match function.kind() {
-            Kind::Function => Ok((function, obj.clone())),
-            Kind::Native => match function.get::<NativeData>() {
-                Some(n) if matches!(n.flavor, pyc_runtime::function::Flavor::Method | pyc_runtime::function::Flavor::Wrapper) => Ok((function, obj.clone())),
-                _ => Ok((vm.bind(&function, obj)?, Value::UNBOUND)),
-            },
-            _ => Ok((vm.bind(&function, obj)?, Value::UNBOUND)),
-        },
-        None => {
-            let ty = vm.type_name(obj);
-            let is_async = matches!(method, Special::AsyncEnter | Special::AsyncExit);
-            let what = if is_async { "asynchronous context manager" } else { "context manager" };
-            let missed = match method {
-                Special::Exit => " (missed __exit__ method)",
-                Special::AsyncExit => " (missed __aexit__ method)",
-                _ => "",
-            };
-            Err(vm.type_error(format!("'{ty}' object does not support the {what} protocol{missed}")))
-        }
-    }
-}
-
-/// One step of `yield from`.
-fn send(vm: &Vm, iterator: &Value, sent: Value) -> PyResult<Resumed> {
-    if let Some(data) = iterator.get::<GeneratorData>()
-        && data.kind != GeneratorKind::Async
-    {
-        return vm.generator_step(iterator, Ok(sent));
-    }
-    let result = if sent.is_none() {
-        match vm.special(iterator, &vm.names.__next__) {
-            Some(method) => {
-                vm.tick()?;
-                vm.call_with_self(&method, iterator, &[])
-            }
-            None => return Err(vm.type_error(format!("'{}' object is not an iterator", vm.type_name(iterator)))),
-        }
-    } else {
-        vm.call_method(iterator, &vm.names.send, &[sent])
-    };
-    match result {
-        Ok(value) => Ok(Resumed::Yielded(value)),
-        Err(error) if vm.is_exception(&error, &vm.exc.stop_iteration) && !vm.terminating.get() => Ok(Resumed::Returned(vm.stop_value(&error.0))),
-        Err(error) => Err(error),
     }
 }

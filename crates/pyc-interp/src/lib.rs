@@ -18,6 +18,7 @@ mod access;
 mod call;
 mod exec;
 mod pattern;
+mod steps;
 
 use pyc_runtime::Vm;
 use pyc_runtime::vm::Engine;

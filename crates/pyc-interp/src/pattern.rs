@@ -52,7 +52,9 @@ pub(crate) fn match_keys(vm: &Vm, subject: &Value, keys: &Value) -> PyResult {
     for (at, key) in keys.iter().enumerate() {
         for other in &keys[..at] {
             if vm.equal(other, key)? {
-                return Err(vm.value_error(format!("mapping pattern checks duplicate key ({})", vm.repr_text(key)?)));
+                return Err(
+                    vm.value_error(format!("mapping pattern checks duplicate key ({})", vm.repr_text(key)?))
+                );
             }
         }
         let value = match subject.exact::<DictData>() {
@@ -82,27 +84,47 @@ pub(crate) fn match_class(vm: &Vm, subject: &Value, class: &Value, count: usize,
         let (allowed, whole) = match vm.find_attr(class, &vm.names.__match_args__)? {
             Some(list) => {
                 if list.kind() != Kind::Tuple {
-                    return Err(vm.type_error(format!("{class_name}.__match_args__ must be a tuple (got {})", vm.type_name(&list))));
+                    return Err(vm.type_error(format!(
+                        "{class_name}.__match_args__ must be a tuple (got {})",
+                        vm.type_name(&list)
+                    )));
                 }
                 (vm.to_vec(&list)?, false)
             }
             None => {
                 let t = &vm.types;
-                let own = [&t.bool_, &t.bytearray, &t.bytes, &t.dict, &t.float, &t.frozenset, &t.int, &t.list, &t.set, &t.str_, &t.tuple];
+                let own = [
+                    &t.bool_,
+                    &t.bytearray,
+                    &t.bytes,
+                    &t.dict,
+                    &t.float,
+                    &t.frozenset,
+                    &t.int,
+                    &t.list,
+                    &t.set,
+                    &t.str_,
+                    &t.tuple,
+                ];
                 (Vec::new(), own.iter().any(|ty| vm.is_subtype(class, ty)))
             }
         };
         let most = if whole { 1 } else { allowed.len() };
         if count > most {
             let plural = if most == 1 { "" } else { "s" };
-            return Err(vm.type_error(format!("{class_name}() accepts {most} positional sub-pattern{plural} ({count} given)")));
+            return Err(vm.type_error(format!(
+                "{class_name}() accepts {most} positional sub-pattern{plural} ({count} given)"
+            )));
         }
         if whole {
             values.push(subject.clone());
         } else {
             for name in &allowed[..count] {
                 if name.kind() != Kind::Str {
-                    return Err(vm.type_error(format!("__match_args__ elements must be strings (got {})", vm.type_name(name))));
+                    return Err(vm.type_error(format!(
+                        "__match_args__ elements must be strings (got {})",
+                        vm.type_name(name)
+                    )));
                 }
                 let name = vm.intern_value(name);
                 seen.push(name.clone());
@@ -116,7 +138,10 @@ pub(crate) fn match_class(vm: &Vm, subject: &Value, class: &Value, count: usize,
     for name in vm.to_vec(names)? {
         let name = vm.intern_value(&name);
         if seen.iter().any(|s| s.is(&name)) {
-            return Err(vm.type_error(format!("{class_name}() got multiple sub-patterns for attribute '{}'", vm.text(&name))));
+            return Err(vm.type_error(format!(
+                "{class_name}() got multiple sub-patterns for attribute '{}'",
+                vm.text(&name)
+            )));
         }
         match vm.find_attr(subject, &name)? {
             Some(value) => values.push(value),

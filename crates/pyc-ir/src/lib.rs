@@ -22,6 +22,8 @@ mod text;
 mod verify;
 
 pub use code::{Code, CodeFlags, CodeParts, Const, Handler, Position};
-pub use op::{BinaryOp, CompareOp, Conversion, Field, Intrinsic, NO_REG, Op, Reg, Role, Special, Target, UnaryOp};
+pub use op::{
+    BinaryOp, CompareOp, Conversion, Field, Intrinsic, NO_REG, Op, Reg, Role, Special, Target, UnaryOp,
+};
 pub use text::{parse, print};
 pub use verify::IrError;

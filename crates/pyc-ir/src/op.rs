@@ -93,51 +93,172 @@ words!(
 );
 
 macro_rules! field_type {
-    (def) => { Reg }; (take) => { Reg }; (keep) => { Reg }; (base) => { Reg };
-    (constant) => { u16 }; (name) => { u16 }; (cache) => { u16 }; (target) => { Target };
-    (count) => { u16 }; (byte) => { u8 }; (small) => { i16 }; (flag) => { bool };
-    (binary) => { BinaryOp }; (compare) => { CompareOp }; (unary) => { UnaryOp };
-    (conversion) => { Conversion }; (special) => { Special }; (intrinsic) => { Intrinsic };
+    (def) => {
+        Reg
+    };
+    (take) => {
+        Reg
+    };
+    (keep) => {
+        Reg
+    };
+    (base) => {
+        Reg
+    };
+    (constant) => {
+        u16
+    };
+    (name) => {
+        u16
+    };
+    (cache) => {
+        u16
+    };
+    (target) => {
+        Target
+    };
+    (count) => {
+        u16
+    };
+    (byte) => {
+        u8
+    };
+    (small) => {
+        i16
+    };
+    (flag) => {
+        bool
+    };
+    (binary) => {
+        BinaryOp
+    };
+    (compare) => {
+        CompareOp
+    };
+    (unary) => {
+        UnaryOp
+    };
+    (conversion) => {
+        Conversion
+    };
+    (special) => {
+        Special
+    };
+    (intrinsic) => {
+        Intrinsic
+    };
 }
 macro_rules! field_out {
-    (def, $v:expr) => { Field::Reg(Role::Def, *$v) };
-    (take, $v:expr) => { Field::Reg(Role::Take, *$v) };
-    (keep, $v:expr) => { Field::Reg(Role::Keep, *$v) };
-    (base, $v:expr) => { Field::Base(*$v) };
-    (constant, $v:expr) => { Field::Const(*$v) };
-    (name, $v:expr) => { Field::Name(*$v) };
-    (cache, $v:expr) => { Field::Cache(*$v) };
-    (target, $v:expr) => { Field::Target(*$v) };
-    (count, $v:expr) => { Field::Number(i32::from(*$v)) };
-    (byte, $v:expr) => { Field::Number(i32::from(*$v)) };
-    (small, $v:expr) => { Field::Number(i32::from(*$v)) };
-    (flag, $v:expr) => { Field::Number(i32::from(*$v)) };
-    ($word:ident, $v:expr) => { Field::Word($v.word()) };
+    (def, $v:expr) => {
+        Field::Reg(Role::Def, *$v)
+    };
+    (take, $v:expr) => {
+        Field::Reg(Role::Take, *$v)
+    };
+    (keep, $v:expr) => {
+        Field::Reg(Role::Keep, *$v)
+    };
+    (base, $v:expr) => {
+        Field::Base(*$v)
+    };
+    (constant, $v:expr) => {
+        Field::Const(*$v)
+    };
+    (name, $v:expr) => {
+        Field::Name(*$v)
+    };
+    (cache, $v:expr) => {
+        Field::Cache(*$v)
+    };
+    (target, $v:expr) => {
+        Field::Target(*$v)
+    };
+    (count, $v:expr) => {
+        Field::Number(i32::from(*$v))
+    };
+    (byte, $v:expr) => {
+        Field::Number(i32::from(*$v))
+    };
+    (small, $v:expr) => {
+        Field::Number(i32::from(*$v))
+    };
+    (flag, $v:expr) => {
+        Field::Number(i32::from(*$v))
+    };
+    ($word:ident, $v:expr) => {
+        Field::Word($v.word())
+    };
 }
 macro_rules! field_register {
-    (def, $v:expr, $see:expr) => { $see($v) };
-    (take, $v:expr, $see:expr) => { $see($v) };
-    (keep, $v:expr, $see:expr) => { $see($v) };
-    (base, $v:expr, $see:expr) => { $see($v) };
+    (def, $v:expr, $see:expr) => {
+        $see($v)
+    };
+    (take, $v:expr, $see:expr) => {
+        $see($v)
+    };
+    (keep, $v:expr, $see:expr) => {
+        $see($v)
+    };
+    (base, $v:expr, $see:expr) => {
+        $see($v)
+    };
     ($other:ident, $v:expr, $see:expr) => {};
 }
 macro_rules! field_in {
-    (def, $t:expr) => { register($t)? }; (take, $t:expr) => { register($t)? };
-    (keep, $t:expr) => { register($t)? }; (base, $t:expr) => { register($t)? };
-    (constant, $t:expr) => { prefixed($t, 'c')? as u16 };
-    (name, $t:expr) => { prefixed($t, 'n')? as u16 };
-    (cache, $t:expr) => { prefixed($t, 'k')? as u16 };
-    (target, $t:expr) => { prefixed($t, 'b')? };
-    (count, $t:expr) => { $t.parse().ok()? };
-    (byte, $t:expr) => { $t.parse().ok()? };
-    (small, $t:expr) => { $t.parse().ok()? };
-    (flag, $t:expr) => { $t == "1" };
-    (binary, $t:expr) => { BinaryOp::from_word($t)? };
-    (compare, $t:expr) => { CompareOp::from_word($t)? };
-    (unary, $t:expr) => { UnaryOp::from_word($t)? };
-    (conversion, $t:expr) => { Conversion::from_word($t)? };
-    (special, $t:expr) => { Special::from_word($t)? };
-    (intrinsic, $t:expr) => { Intrinsic::from_word($t)? };
+    (def, $t:expr) => {
+        register($t)?
+    };
+    (take, $t:expr) => {
+        register($t)?
+    };
+    (keep, $t:expr) => {
+        register($t)?
+    };
+    (base, $t:expr) => {
+        register($t)?
+    };
+    (constant, $t:expr) => {
+        prefixed($t, 'c')? as u16
+    };
+    (name, $t:expr) => {
+        prefixed($t, 'n')? as u16
+    };
+    (cache, $t:expr) => {
+        prefixed($t, 'k')? as u16
+    };
+    (target, $t:expr) => {
+        prefixed($t, 'b')?
+    };
+    (count, $t:expr) => {
+        $t.parse().ok()?
+    };
+    (byte, $t:expr) => {
+        $t.parse().ok()?
+    };
+    (small, $t:expr) => {
+        $t.parse().ok()?
+    };
+    (flag, $t:expr) => {
+        $t == "1"
+    };
+    (binary, $t:expr) => {
+        BinaryOp::from_word($t)?
+    };
+    (compare, $t:expr) => {
+        CompareOp::from_word($t)?
+    };
+    (unary, $t:expr) => {
+        UnaryOp::from_word($t)?
+    };
+    (conversion, $t:expr) => {
+        Conversion::from_word($t)?
+    };
+    (special, $t:expr) => {
+        Special::from_word($t)?
+    };
+    (intrinsic, $t:expr) => {
+        Intrinsic::from_word($t)?
+    };
 }
 
 fn prefixed(text: &str, prefix: char) -> Option<u32> {

@@ -27,7 +27,12 @@ fn write_code(out: &mut String, code: &Code) {
     let _ = writeln!(
         out,
         "shape {} {bits} {} {} {} {} {}",
-        code.first_line, code.argcount, code.posonlyargcount, code.kwonlyargcount, code.registers, code.caches
+        code.first_line,
+        code.argcount,
+        code.posonlyargcount,
+        code.kwonlyargcount,
+        code.registers,
+        code.caches
     );
     for (word, list) in
         [("local", &code.locals), ("cell", &code.cells), ("free", &code.frees), ("name", &code.names)]
@@ -80,7 +85,12 @@ fn write_const(out: &mut String, constant: &Const) {
         Const::Wide(s) => write!(out, "wide {}", s.iter().map(|c| format!("{c:x}.")).collect::<String>()),
         Const::Bytes(b) => write!(out, "bytes x{}", b.iter().map(|c| format!("{c:02x}")).collect::<String>()),
         Const::Tuple(items) | Const::FrozenSet(items) => {
-            let _ = write!(out, "{} {}", if matches!(constant, Const::Tuple(_)) { "tuple" } else { "set" }, items.len());
+            let _ = write!(
+                out,
+                "{} {}",
+                if matches!(constant, Const::Tuple(_)) { "tuple" } else { "set" },
+                items.len()
+            );
             for item in items {
                 out.push(' ');
                 write_const(out, item);
@@ -107,7 +117,12 @@ pub fn parse(text: &str) -> Result<Code, IrError> {
         let Some(first) = words.next() else { continue };
         if first == "code" {
             let mut name = || words.next().map(Box::from).ok_or_else(bad);
-            parts = Some(CodeParts { name: name()?, qualname: name()?, filename: name()?, ..CodeParts::default() });
+            parts = Some(CodeParts {
+                name: name()?,
+                qualname: name()?,
+                filename: name()?,
+                ..CodeParts::default()
+            });
             continue;
         }
         let code = parts.as_mut().ok_or_else(bad)?;
@@ -174,7 +189,9 @@ pub fn parse(text: &str) -> Result<Code, IrError> {
 fn read_shape<'a>(code: &mut CodeParts, words: &mut impl Iterator<Item = &'a str>) -> Option<()> {
     code.first_line = words.next()?.parse().ok()?;
     let bits: Vec<bool> = words.next()?.chars().map(|c| c == '1').collect();
-    let [function, varargs, varkeywords, generator, coroutine, nested, has_doc] = bits[..] else { return None };
+    let [function, varargs, varkeywords, generator, coroutine, nested, has_doc] = bits[..] else {
+        return None;
+    };
     code.flags = CodeFlags { function, varargs, varkeywords, generator, coroutine, nested };
     code.has_doc = has_doc;
     let mut next = || words.next()?.parse().ok();
@@ -205,7 +222,12 @@ fn read_const<'a>(words: &mut impl Iterator<Item = &'a str>) -> Option<Const> {
         "complex" => Const::Complex(bits(words.next()?)?, bits(words.next()?)?),
         "str" => Const::Str(words.next()?.into()),
         "wide" => Const::Wide(
-            words.next().unwrap_or("").split_terminator('.').map(|c| u32::from_str_radix(c, 16).ok()).collect::<Option<_>>()?,
+            words
+                .next()
+                .unwrap_or("")
+                .split_terminator('.')
+                .map(|c| u32::from_str_radix(c, 16).ok())
+                .collect::<Option<_>>()?,
         ),
         "bytes" => {
             let hex = words.next()?.strip_prefix('x')?;

@@ -113,7 +113,12 @@ mod tests {
     use crate::code::Position;
 
     fn code(ops: Vec<Op>) -> CodeParts {
-        CodeParts { positions: vec![Position::default(); ops.len()], ops, registers: 4, ..CodeParts::default() }
+        CodeParts {
+            positions: vec![Position::default(); ops.len()],
+            ops,
+            registers: 4,
+            ..CodeParts::default()
+        }
     }
 
     #[test]

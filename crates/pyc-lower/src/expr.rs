@@ -1,9 +1,10 @@
 //! Expressions.
 
-use pyc_ir::{BinaryOp, CompareOp, Const, Conversion, NO_REG, Op, Reg};
 use pyc_ir::UnaryOp as IrUnary;
+use pyc_ir::{BinaryOp, CompareOp, Const, Conversion, NO_REG, Op, Reg};
 use ruff_python_ast::{
-    BoolOp, CmpOp, ConversionFlag, Expr, ExprCall, FString, FStringPart, InterpolatedStringElement, Operator, UnaryOp,
+    BoolOp, CmpOp, ConversionFlag, Expr, ExprCall, FString, FStringPart, InterpolatedStringElement, Operator,
+    UnaryOp,
 };
 use ruff_text_size::{Ranged, TextRange};
 
@@ -84,7 +85,7 @@ impl<'a> Lower<'a> {
                 if name.id.as_str() == "__debug__" {
                     return Ok(self.load_const(Const::Bool(true)));
                 }
-                return self.load(name.id.as_str(), range);
+                self.load(name.id.as_str(), range)
             }
             Expr::BinOp(b) => {
                 let left = self.operand(&b.left)?;
@@ -93,7 +94,11 @@ impl<'a> Lower<'a> {
                 {
                     self.reset(mark);
                     let dst = self.temp();
-                    let op = if b.op == Operator::Add { Op::AddInt { dst, left, value } } else { Op::SubInt { dst, left, value } };
+                    let op = if b.op == Operator::Add {
+                        Op::AddInt { dst, left, value }
+                    } else {
+                        Op::SubInt { dst, left, value }
+                    };
                     self.emit_at(range, op);
                     return Ok(dst);
                 }
@@ -192,7 +197,11 @@ impl<'a> Lower<'a> {
                 self.reset(mark);
                 let dst = self.temp();
                 self.unit.most = self.unit.most.max(self.unit.top + 1);
-                let op = if self.unit.is_async_generator { Op::YieldAsync { dst, src } } else { Op::Yield { dst, src, delegate: NO_REG } };
+                let op = if self.unit.is_async_generator {
+                    Op::YieldAsync { dst, src }
+                } else {
+                    Op::Yield { dst, src, delegate: NO_REG }
+                };
                 self.emit_at(range, op);
                 Ok(dst)
             }
@@ -206,7 +215,9 @@ impl<'a> Lower<'a> {
             }
             Expr::Call(call) => self.call(call),
             Expr::FString(f) => self.f_string(f.value.as_slice(), range),
-            Expr::TString(t) => self.fail(t.range, "template strings are not supported (they are of Python 3.14)"),
+            Expr::TString(t) => {
+                self.fail(t.range, "template strings are not supported (they are of Python 3.14)")
+            }
             Expr::Attribute(a) => {
                 let obj = self.expr(&a.value)?;
                 self.reset(mark);
@@ -276,15 +287,30 @@ impl<'a> Lower<'a> {
         let mark = self.mark();
         if items.iter().any(|e| matches!(e, Expr::Starred(_))) || items.len() > 200 {
             let dst = self.temp();
-            self.emit_at(range, if kind == 2 { Op::BuildSet { dst, base: dst, count: 0 } } else { Op::BuildList { dst, base: dst, count: 0 } });
+            self.emit_at(
+                range,
+                if kind == 2 {
+                    Op::BuildSet { dst, base: dst, count: 0 }
+                } else {
+                    Op::BuildList { dst, base: dst, count: 0 }
+                },
+            );
             for item in items {
                 if let Expr::Starred(s) = item {
                     let src = self.expr(&s.value)?;
-                    let op = if kind == 2 { Op::SetUpdate { set: dst, src } } else { Op::ListExtend { list: dst, src } };
+                    let op = if kind == 2 {
+                        Op::SetUpdate { set: dst, src }
+                    } else {
+                        Op::ListExtend { list: dst, src }
+                    };
                     self.emit_at(s.range, op);
                 } else {
                     let src = self.expr(item)?;
-                    self.emit(if kind == 2 { Op::SetAdd { set: dst, src } } else { Op::ListAppend { list: dst, src } });
+                    self.emit(if kind == 2 {
+                        Op::SetAdd { set: dst, src }
+                    } else {
+                        Op::ListAppend { list: dst, src }
+                    });
                 }
                 self.reset(mark + 1);
             }
@@ -410,7 +436,8 @@ impl<'a> Lower<'a> {
             Expr::BoolOp(b) => {
                 // `a and b` is false at the first false one; `a or b` is true at the first true one.
                 let short = b.op == BoolOp::Or;
-                let (last, first) = b.values.split_last().map_or((None, &b.values[..]), |(l, f)| (Some(l), f));
+                let (last, first) =
+                    b.values.split_last().map_or((None, &b.values[..]), |(l, f)| (Some(l), f));
                 if short == sense {
                     let mut state = self.unit.bound.clone();
                     for (at, value) in first.iter().enumerate() {
@@ -486,7 +513,11 @@ impl<'a> Lower<'a> {
                 self.emit_at(a.range, Op::LoadMethod { dst: base, obj, name, cache });
                 method = true;
             }
-            Expr::Name(name) if name.id.as_str() == "super" && call.arguments.is_empty() && matches!(self.find("super"), Where::Global) => {
+            Expr::Name(name)
+                if name.id.as_str() == "super"
+                    && call.arguments.is_empty()
+                    && matches!(self.find("super"), Where::Global) =>
+            {
                 return self.super_call(call);
             }
             func => {
@@ -501,7 +532,14 @@ impl<'a> Lower<'a> {
     }
 
     /// Arguments and the call; `base` and the register after it hold callee and self.
-    pub fn arguments(&mut self, arguments: &'a ruff_python_ast::Arguments, base: Reg, method: bool, range: TextRange, mark: Reg) -> Result<Reg> {
+    pub fn arguments(
+        &mut self,
+        arguments: &'a ruff_python_ast::Arguments,
+        base: Reg,
+        method: bool,
+        range: TextRange,
+        mark: Reg,
+    ) -> Result<Reg> {
         let plain = !arguments.args.iter().any(|a| matches!(a, Expr::Starred(_)))
             && arguments.keywords.iter().all(|k| k.arg.is_some())
             && arguments.args.len() + arguments.keywords.len() < 200;
@@ -581,7 +619,9 @@ impl<'a> Lower<'a> {
     fn check_keywords(&self, arguments: &ruff_python_ast::Arguments) -> Result {
         for (at, keyword) in arguments.keywords.iter().enumerate() {
             if let Some(name) = &keyword.arg
-                && arguments.keywords[..at].iter().any(|k| k.arg.as_ref().is_some_and(|n| n.as_str() == name.as_str()))
+                && arguments.keywords[..at]
+                    .iter()
+                    .any(|k| k.arg.as_ref().is_some_and(|n| n.as_str() == name.as_str()))
             {
                 return self.fail(keyword.range, format!("keyword argument repeated: {}", name.as_str()));
             }
@@ -655,7 +695,12 @@ impl<'a> Lower<'a> {
         Ok(())
     }
 
-    fn f_element(&mut self, element: &'a InterpolatedStringElement, literal: &mut String, count: &mut u16) -> Result {
+    fn f_element(
+        &mut self,
+        element: &'a InterpolatedStringElement,
+        literal: &mut String,
+        count: &mut u16,
+    ) -> Result {
         match element {
             InterpolatedStringElement::Literal(text) => literal.push_str(&text.value),
             InterpolatedStringElement::Interpolation(field) => {

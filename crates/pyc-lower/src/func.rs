@@ -3,7 +3,8 @@
 use pyc_front::{Place, ScopeId};
 use pyc_ir::{CodeFlags, Const, Intrinsic, NO_REG, Op, Reg};
 use ruff_python_ast::{
-    Comprehension, Expr, ExprGenerator, ExprLambda, Parameters, Stmt, StmtClassDef, StmtFunctionDef, StmtTypeAlias, TypeParam, TypeParams,
+    Comprehension, Expr, ExprGenerator, ExprLambda, Parameters, Stmt, StmtClassDef, StmtFunctionDef,
+    StmtTypeAlias, TypeParam, TypeParams,
 };
 use ruff_text_size::{Ranged, TextRange};
 
@@ -105,7 +106,12 @@ impl<'a> Lower<'a> {
     }
 
     /// Emits `MakeFunction`; its four parts stand at `base`.
-    fn make_function(&mut self, scope: ScopeId, code: std::sync::Arc<pyc_ir::Code>, base: Reg) -> Result<Reg> {
+    fn make_function(
+        &mut self,
+        scope: ScopeId,
+        code: std::sync::Arc<pyc_ir::Code>,
+        base: Reg,
+    ) -> Result<Reg> {
         let frees = code.frees.clone();
         let code = self.constant(Const::Code(code));
         debug_assert_eq!(base + 3, TEMP + self.mark());
@@ -129,8 +135,9 @@ impl<'a> Lower<'a> {
 
     fn defaults(&mut self, parameters: Option<&'a Parameters>) -> Result {
         let mark = self.mark();
-        let positional: Vec<&'a Expr> =
-            parameters.map_or(vec![], |p| p.posonlyargs.iter().chain(&p.args).filter_map(|p| p.default.as_deref()).collect());
+        let positional: Vec<&'a Expr> = parameters.map_or(vec![], |p| {
+            p.posonlyargs.iter().chain(&p.args).filter_map(|p| p.default.as_deref()).collect()
+        });
         if positional.is_empty() {
             self.load_const(Const::None);
         } else {
@@ -143,7 +150,9 @@ impl<'a> Lower<'a> {
             self.emit(Op::BuildTuple { dst, base, count: positional.len() as u16 });
         }
         let mark = self.mark();
-        let named: Vec<_> = parameters.map_or(vec![], |p| p.kwonlyargs.iter().filter_map(|p| Some((&p.parameter.name, p.default.as_deref()?))).collect());
+        let named: Vec<_> = parameters.map_or(vec![], |p| {
+            p.kwonlyargs.iter().filter_map(|p| Some((&p.parameter.name, p.default.as_deref()?))).collect()
+        });
         if named.is_empty() {
             self.load_const(Const::None);
         } else {
@@ -274,7 +283,13 @@ impl<'a> Lower<'a> {
         let name = f.name.as_str();
         let qualname = self.qualname(name);
         let info = self.module.scopes.get(scope);
-        let flags = CodeFlags { function: true, generator: info.generator, coroutine: f.is_async, nested: self.nested_flag(), ..CodeFlags::default() };
+        let flags = CodeFlags {
+            function: true,
+            generator: info.generator,
+            coroutine: f.is_async,
+            nested: self.nested_flag(),
+            ..CodeFlags::default()
+        };
         let line = self.line(first);
         let range = self.range;
         let code = self.nested(scope, |this| {
@@ -304,7 +319,12 @@ impl<'a> Lower<'a> {
         let scope = self.module.scopes.of(l, 0);
         let qualname = self.qualname("<lambda>");
         let info = self.module.scopes.get(scope);
-        let flags = CodeFlags { function: true, generator: info.generator, nested: self.nested_flag(), ..CodeFlags::default() };
+        let flags = CodeFlags {
+            function: true,
+            generator: info.generator,
+            nested: self.nested_flag(),
+            ..CodeFlags::default()
+        };
         let line = self.line(l.range);
         let code = self.nested(scope, |this| {
             this.begin("<lambda>", &qualname, flags, line);
@@ -337,7 +357,13 @@ impl<'a> Lower<'a> {
     }
 
     /// Runs `body` in a function of its own in which the type parameters are bound; gives its result.
-    fn generic<T>(&mut self, params: &'a TypeParams, node: &T, name: &str, body: impl FnOnce(&mut Self) -> Result<Reg>) -> Result<Reg> {
+    fn generic<T>(
+        &mut self,
+        params: &'a TypeParams,
+        node: &T,
+        name: &str,
+        body: impl FnOnce(&mut Self) -> Result<Reg>,
+    ) -> Result<Reg> {
         let base = TEMP + self.mark();
         self.temp();
         self.temp();
@@ -358,7 +384,11 @@ impl<'a> Lower<'a> {
             let base = TEMP + this.mark();
             for param in &params.type_params {
                 let (name, bound, which) = match param {
-                    TypeParam::TypeVar(p) => (&p.name, p.bound.as_deref(), if p.bound.is_some() { Intrinsic::TypeVarBound } else { Intrinsic::TypeVar }),
+                    TypeParam::TypeVar(p) => (
+                        &p.name,
+                        p.bound.as_deref(),
+                        if p.bound.is_some() { Intrinsic::TypeVarBound } else { Intrinsic::TypeVar },
+                    ),
                     TypeParam::TypeVarTuple(p) => (&p.name, None, Intrinsic::TypeVarTuple),
                     TypeParam::ParamSpec(p) => (&p.name, None, Intrinsic::ParamSpec),
                 };
@@ -431,7 +461,9 @@ impl<'a> Lower<'a> {
         let decorators = self.decorators(&c.decorator_list)?;
         let value = match &c.type_params {
             None => self.class_object(c, first, false)?,
-            Some(params) => self.generic(params, c, c.name.as_str(), |this| this.class_object(c, first, true))?,
+            Some(params) => {
+                self.generic(params, c, c.name.as_str(), |this| this.class_object(c, first, true))?
+            }
         };
         let value = self.apply_decorators(&decorators, value);
         self.unit.barrier = self.unit.parts.ops.len();
@@ -582,7 +614,13 @@ impl<'a> Lower<'a> {
         let qualname = self.qualname("<genexpr>");
         let info = self.module.scopes.get(scope);
         let first_async = g.generators[0].is_async;
-        let flags = CodeFlags { function: true, generator: true, coroutine: info.coroutine || first_async, nested: self.nested_flag(), ..CodeFlags::default() };
+        let flags = CodeFlags {
+            function: true,
+            generator: true,
+            coroutine: info.coroutine || first_async,
+            nested: self.nested_flag(),
+            ..CodeFlags::default()
+        };
         let line = self.line(g.range);
         let code = self.nested(scope, |this| {
             this.begin("<genexpr>", &qualname, flags, line);
@@ -603,7 +641,11 @@ impl<'a> Lower<'a> {
                 let dst = this.temp();
                 this.unit.most = this.unit.most.max(this.unit.top + 1);
                 this.range = g.elt.range();
-                let op = if this.unit.is_async_generator { Op::YieldAsync { dst, src } } else { Op::Yield { dst, src, delegate: NO_REG } };
+                let op = if this.unit.is_async_generator {
+                    Op::YieldAsync { dst, src }
+                } else {
+                    Op::Yield { dst, src, delegate: NO_REG }
+                };
                 this.emit(op);
                 this.emit(Op::Drop { reg: dst });
                 this.reset(mark);
@@ -645,7 +687,11 @@ impl<'a> Lower<'a> {
                 self.reset(mark);
                 let iter = self.temp();
                 self.range = clause.iter.range();
-                self.emit(if clause.is_async { Op::GetAsyncIter { dst: iter, src } } else { Op::GetIter { dst: iter, src } });
+                self.emit(if clause.is_async {
+                    Op::GetAsyncIter { dst: iter, src }
+                } else {
+                    Op::GetIter { dst: iter, src }
+                });
                 iter
             }
         };
@@ -668,7 +714,10 @@ impl<'a> Lower<'a> {
         self.unit.barrier = self.unit.parts.ops.len();
         self.range = clause.target.range();
         if let (Expr::Name(name), None) = (&clause.target, guard)
-            && let crate::names::Where::Local(reg) = { let n = self.mangled(name.id.as_str()); self.find(&n) }
+            && let crate::names::Where::Local(reg) = {
+                let n = self.mangled(name.id.as_str());
+                self.find(&n)
+            }
         {
             if let Some(Op::ForIter { dst, .. }) = self.unit.parts.ops.last_mut() {
                 *dst = reg;
@@ -712,7 +761,11 @@ impl<'a> Lower<'a> {
         self.reset(mark + 1);
         let iter = self.temp();
         self.range = generators[0].iter.range();
-        self.emit(if generators[0].is_async { Op::GetAsyncIter { dst: iter, src } } else { Op::GetIter { dst: iter, src } });
+        self.emit(if generators[0].is_async {
+            Op::GetAsyncIter { dst: iter, src }
+        } else {
+            Op::GetIter { dst: iter, src }
+        });
         self.range = range;
         self.emit(match kind {
             0 => Op::BuildList { dst: container, base: container, count: 0 },
@@ -747,7 +800,11 @@ impl<'a> Lower<'a> {
                 None => {
                     let src = this.expr(value)?;
                     this.range = value.range();
-                    this.emit(if kind == 0 { Op::ListAppend { list: container, src } } else { Op::SetAdd { set: container, src } });
+                    this.emit(if kind == 0 {
+                        Op::ListAppend { list: container, src }
+                    } else {
+                        Op::SetAdd { set: container, src }
+                    });
                 }
                 Some(key) => {
                     let key = this.expr_temp(key)?;

@@ -11,8 +11,15 @@ impl<'a> Lower<'a> {
         let wide = parts.iter().any(|p| {
             let text = self.module.source.slice(p.range);
             let lower = text.to_ascii_lowercase();
-            lower.contains("\\ud8") || lower.contains("\\ud9") || lower.contains("\\uda") || lower.contains("\\udb")
-                || lower.contains("\\udc") || lower.contains("\\udd") || lower.contains("\\ude") || lower.contains("\\udf") || lower.contains("\\u0000d")
+            lower.contains("\\ud8")
+                || lower.contains("\\ud9")
+                || lower.contains("\\uda")
+                || lower.contains("\\udb")
+                || lower.contains("\\udc")
+                || lower.contains("\\udd")
+                || lower.contains("\\ude")
+                || lower.contains("\\udf")
+                || lower.contains("\\u0000d")
         });
         if !wide {
             return Const::Str(parts.iter().map(|p| &*p.value).collect::<String>().into());
@@ -23,7 +30,8 @@ impl<'a> Lower<'a> {
             let text = self.module.source.slice(part.range);
             let start = text.find(['"', '\'']).unwrap_or(0);
             raw |= text[..start].contains(['r', 'R']);
-            let quote = if text[start..].starts_with("\"\"\"") || text[start..].starts_with("'''") { 3 } else { 1 };
+            let quote =
+                if text[start..].starts_with("\"\"\"") || text[start..].starts_with("'''") { 3 } else { 1 };
             let body = text.get(start + quote..text.len() - quote).unwrap_or("");
             if raw {
                 points.extend(body.chars().map(u32::from));
@@ -50,14 +58,20 @@ impl<'a> Lower<'a> {
                 Number::Complex { real, imag } => Const::Complex(*real, *imag),
             },
             Expr::StringLiteral(s) => self.string(s.value.as_slice()),
-            Expr::BytesLiteral(b) => Const::Bytes(b.value.iter().flat_map(|p| p.value.iter().copied()).collect()),
+            Expr::BytesLiteral(b) => {
+                Const::Bytes(b.value.iter().flat_map(|p| p.value.iter().copied()).collect())
+            }
             Expr::BooleanLiteral(b) => Const::Bool(b.value),
             Expr::NoneLiteral(_) => Const::None,
             Expr::EllipsisLiteral(_) => Const::Ellipsis,
-            Expr::Tuple(t) if t.ctx.is_load() => Const::Tuple(t.elts.iter().map(|e| self.fold(e)).collect::<Option<_>>()?),
+            Expr::Tuple(t) if t.ctx.is_load() => {
+                Const::Tuple(t.elts.iter().map(|e| self.fold(e)).collect::<Option<_>>()?)
+            }
             Expr::UnaryOp(u) => match (u.op, self.fold(&u.operand)?) {
                 (UnaryOp::USub, Const::Int(n)) => Const::Int(n.checked_neg()?),
-                (UnaryOp::USub, Const::BigInt(n)) if n.bytes().all(|b| b.is_ascii_digit()) => Const::BigInt(format!("-{n}").into()),
+                (UnaryOp::USub, Const::BigInt(n)) if n.bytes().all(|b| b.is_ascii_digit()) => {
+                    Const::BigInt(format!("-{n}").into())
+                }
                 (UnaryOp::USub, Const::Float(f)) => Const::Float(-f),
                 (UnaryOp::USub, Const::Complex(a, b)) => Const::Complex(-a, -b),
                 (UnaryOp::UAdd, c @ (Const::Int(_) | Const::Float(_))) => c,
@@ -74,12 +88,16 @@ impl<'a> Lower<'a> {
                         let r = x.checked_mul(1i64 << y)?;
                         Const::Int(r)
                     }
-                    (Operator::Pow, Const::Int(x), Const::Int(y)) if (0..64).contains(&y) => Const::Int(x.checked_pow(y as u32)?),
+                    (Operator::Pow, Const::Int(x), Const::Int(y)) if (0..64).contains(&y) => {
+                        Const::Int(x.checked_pow(y as u32)?)
+                    }
                     (Operator::Add, Const::Float(x), Const::Float(y)) => Const::Float(x + y),
                     (Operator::Sub, Const::Float(x), Const::Float(y)) => Const::Float(x - y),
                     (Operator::Mult, Const::Float(x), Const::Float(y)) => Const::Float(x * y),
                     (Operator::Div, Const::Float(x), Const::Float(y)) if y != 0.0 => Const::Float(x / y),
-                    (Operator::Add, Const::Int(x) , Const::Complex(a, b)) if x.unsigned_abs() < 1 << 53 => Const::Complex(x as f64 + a, b),
+                    (Operator::Add, Const::Int(x), Const::Complex(a, b)) if x.unsigned_abs() < 1 << 53 => {
+                        Const::Complex(x as f64 + a, b)
+                    }
                     (Operator::Add, Const::Float(x), Const::Complex(a, b)) => Const::Complex(x + a, b),
                     _ => return None,
                 }

@@ -61,7 +61,13 @@ impl<'a> Lower<'a> {
         let scope = self.module.scopes.get(id);
         let place = scope.place(name);
         match scope.kind {
-            ScopeKind::Module => if place == Place::GlobalExplicit { Where::Global } else { Where::Name },
+            ScopeKind::Module => {
+                if place == Place::GlobalExplicit {
+                    Where::Global
+                } else {
+                    Where::Name
+                }
+            }
             ScopeKind::Class => match place {
                 Place::GlobalExplicit => Where::Global,
                 Place::Free => match self.cell_of(name) {
@@ -102,7 +108,8 @@ impl<'a> Lower<'a> {
         let index = self.name(&name);
         Ok(match self.find(&name) {
             Where::Local(reg) => {
-                let sure = self.unit.bound.as_ref().is_none_or(|b| b.contains(&reg)) && !self.unit.unsure.contains(&name);
+                let sure = self.unit.bound.as_ref().is_none_or(|b| b.contains(&reg))
+                    && !self.unit.unsure.contains(&name);
                 if !sure {
                     self.emit_at(range, Op::CheckLocal { reg, name: index });
                     if let Some(bound) = &mut self.unit.bound {
@@ -192,12 +199,38 @@ impl<'a> Lower<'a> {
 fn retarget(op: &mut Op, from: Reg, to: Reg) -> bool {
     use Op::*;
     match op {
-        Const { dst, .. } | LoadCell { dst, .. } | LoadGlobal { dst, .. } | LoadName { dst, .. } | LoadAttr { dst, .. }
-        | Index { dst, .. } | Add { dst, .. } | Sub { dst, .. } | Mul { dst, .. } | AddInt { dst, .. } | SubInt { dst, .. }
-        | Binary { dst, .. } | InPlace { dst, .. } | Unary { dst, .. } | Not { dst, .. } | Compare { dst, .. } | Is { dst, .. }
-        | Contains { dst, .. } | BuildTuple { dst, .. } | BuildList { dst, .. } | BuildSet { dst, .. } | BuildDict { dst, .. }
-        | BuildString { dst, .. } | Call { dst, .. } | CallKw { dst, .. } | CallEx { dst, .. } | GetIter { dst, .. }
-        | Format { dst, .. } | MakeFunction { dst, .. } | Import { dst, .. } | ImportFrom { dst, .. } | Move { dst, .. }
+        Const { dst, .. }
+        | LoadCell { dst, .. }
+        | LoadGlobal { dst, .. }
+        | LoadName { dst, .. }
+        | LoadAttr { dst, .. }
+        | Index { dst, .. }
+        | Add { dst, .. }
+        | Sub { dst, .. }
+        | Mul { dst, .. }
+        | AddInt { dst, .. }
+        | SubInt { dst, .. }
+        | Binary { dst, .. }
+        | InPlace { dst, .. }
+        | Unary { dst, .. }
+        | Not { dst, .. }
+        | Compare { dst, .. }
+        | Is { dst, .. }
+        | Contains { dst, .. }
+        | BuildTuple { dst, .. }
+        | BuildList { dst, .. }
+        | BuildSet { dst, .. }
+        | BuildDict { dst, .. }
+        | BuildString { dst, .. }
+        | Call { dst, .. }
+        | CallKw { dst, .. }
+        | CallEx { dst, .. }
+        | GetIter { dst, .. }
+        | Format { dst, .. }
+        | MakeFunction { dst, .. }
+        | Import { dst, .. }
+        | ImportFrom { dst, .. }
+        | Move { dst, .. }
             if *dst == from =>
         {
             *dst = to;

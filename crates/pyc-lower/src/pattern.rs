@@ -65,14 +65,23 @@ impl<'a> Lower<'a> {
         self.hidden("p")
     }
 
-    fn pattern(&mut self, pattern: &'a Pattern, subject: Reg, fail: Label, captures: &mut Captures) -> Result {
+    fn pattern(
+        &mut self,
+        pattern: &'a Pattern,
+        subject: Reg,
+        fail: Label,
+        captures: &mut Captures,
+    ) -> Result {
         let mark = self.mark();
         self.range = pattern.range();
         match pattern {
             Pattern::MatchValue(p) => {
                 let right = self.expr(&p.value)?;
                 self.reset(mark);
-                self.emit_at(p.range, Op::JumpCompare { op: CompareOp::Eq, left: subject, right, sense: false, target: fail });
+                self.emit_at(
+                    p.range,
+                    Op::JumpCompare { op: CompareOp::Eq, left: subject, right, sense: false, target: fail },
+                );
             }
             Pattern::MatchSingleton(p) => {
                 let value = match p.value {
@@ -100,14 +109,28 @@ impl<'a> Lower<'a> {
                     None => (CompareOp::Eq, length),
                     Some(_) => (CompareOp::Ge, length - 1),
                 };
-                self.emit(Op::JumpCompareInt { op, left: dst, value: value as i16, sense: false, target: fail });
-                let only_wild = p.patterns.iter().all(|p| matches!(p, Pattern::MatchAs(a) if a.pattern.is_none() && a.name.is_none()) || matches!(p, Pattern::MatchStar(s) if s.name.is_none()));
+                self.emit(Op::JumpCompareInt {
+                    op,
+                    left: dst,
+                    value: value as i16,
+                    sense: false,
+                    target: fail,
+                });
+                let only_wild = p.patterns.iter().all(|p| {
+                    matches!(p, Pattern::MatchAs(a) if a.pattern.is_none() && a.name.is_none())
+                        || matches!(p, Pattern::MatchStar(s) if s.name.is_none())
+                });
                 if !only_wild {
                     let parts: Vec<Reg> = p.patterns.iter().map(|_| self.part()).collect();
                     let base = parts[0];
                     self.emit(match star {
                         None => Op::Unpack { dst: base, src: subject, count: length as u16 },
-                        Some(at) => Op::UnpackStar { dst: base, src: subject, before: at as u8, after: (length - at - 1) as u8 },
+                        Some(at) => Op::UnpackStar {
+                            dst: base,
+                            src: subject,
+                            before: at as u8,
+                            after: (length - at - 1) as u8,
+                        },
                     });
                     self.reset(mark);
                     for (inner, reg) in p.patterns.iter().zip(parts) {
@@ -128,7 +151,13 @@ impl<'a> Lower<'a> {
                 self.emit(Op::JumpIfNot { cond: dst, target: fail });
                 if !p.keys.is_empty() {
                     self.emit(Op::Len { dst, src: subject });
-                    self.emit(Op::JumpCompareInt { op: CompareOp::Ge, left: dst, value: p.keys.len() as i16, sense: false, target: fail });
+                    self.emit(Op::JumpCompareInt {
+                        op: CompareOp::Ge,
+                        left: dst,
+                        value: p.keys.len() as i16,
+                        sense: false,
+                        target: fail,
+                    });
                 }
                 self.reset(mark);
                 let base = crate::unit::TEMP + mark;
@@ -156,10 +185,14 @@ impl<'a> Lower<'a> {
             }
             Pattern::MatchClass(p) => {
                 let class = self.expr_temp(&p.cls)?;
-                let names: Vec<Const> = p.arguments.keywords.iter().map(|k| Const::Str(k.attr.as_str().into())).collect();
+                let names: Vec<Const> =
+                    p.arguments.keywords.iter().map(|k| Const::Str(k.attr.as_str().into())).collect();
                 for (at, k) in p.arguments.keywords.iter().enumerate() {
                     if p.arguments.keywords[..at].iter().any(|o| o.attr.as_str() == k.attr.as_str()) {
-                        return self.fail(k.range, format!("attribute name repeated in class pattern: {}", k.attr.as_str()));
+                        return self.fail(
+                            k.range,
+                            format!("attribute name repeated in class pattern: {}", k.attr.as_str()),
+                        );
                     }
                 }
                 let count = p.arguments.patterns.len() as u16;
@@ -172,7 +205,8 @@ impl<'a> Lower<'a> {
                 if total > 0 {
                     let parts: Vec<Reg> = (0..total).map(|_| self.part()).collect();
                     self.emit(Op::Unpack { dst: parts[0], src: values, count: total as u16 });
-                    let inner = p.arguments.patterns.iter().chain(p.arguments.keywords.iter().map(|k| &k.pattern));
+                    let inner =
+                        p.arguments.patterns.iter().chain(p.arguments.keywords.iter().map(|k| &k.pattern));
                     for (inner, reg) in inner.zip(parts) {
                         self.pattern(inner, reg, fail, captures)?;
                     }
@@ -208,7 +242,9 @@ impl<'a> Lower<'a> {
                         }
                         Some(places) => {
                             let places = places.clone();
-                            if own.len() != places.len() || own.iter().any(|(n, _)| !places.iter().any(|(m, _)| m == n)) {
+                            if own.len() != places.len()
+                                || own.iter().any(|(n, _)| !places.iter().any(|(m, _)| m == n))
+                            {
                                 return self.fail(inner.range(), "alternative patterns bind different names");
                             }
                             for (name, reg) in &own {
@@ -233,7 +269,13 @@ impl<'a> Lower<'a> {
         Ok(())
     }
 
-    fn capture(&mut self, name: &str, reg: Reg, captures: &mut Captures, range: ruff_text_size::TextRange) -> Result {
+    fn capture(
+        &mut self,
+        name: &str,
+        reg: Reg,
+        captures: &mut Captures,
+        range: ruff_text_size::TextRange,
+    ) -> Result {
         if captures.iter().any(|(n, _)| n == name) {
             return self.fail(range, format!("multiple assignments to name '{name}' in pattern"));
         }

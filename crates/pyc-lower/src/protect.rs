@@ -51,7 +51,8 @@ impl<'a> Lower<'a> {
 
     /// Opens the guards of the blocks from `from` on again.
     pub fn reopen(&mut self, from: usize) {
-        for block in self.unit.blocks[from..].to_vec() {
+        let blocks: Vec<Block<'a>> = self.unit.blocks[from..].to_vec();
+        for block in blocks {
             match block {
                 Block::Loop { .. } => {}
                 Block::Finally { guard, .. }
@@ -197,7 +198,9 @@ impl<'a> Lower<'a> {
                     self.emit(Op::JumpIfNot { cond: dst, target: next });
                     self.reset(height);
                 }
-                None if at + 1 < s.handlers.len() => return self.fail(h.range, "default 'except:' must be last"),
+                None if at + 1 < s.handlers.len() => {
+                    return self.fail(h.range, "default 'except:' must be last");
+                }
                 None => {}
             }
             match &h.name {
@@ -279,7 +282,9 @@ impl<'a> Lower<'a> {
             let (next, skip) = (self.label(), self.label());
             self.unit.bound.clone_from(before);
             self.range = h.range;
-            let Some(kind) = &h.type_ else { return self.fail(h.range, "expected one or more exception types") };
+            let Some(kind) = &h.type_ else {
+                return self.fail(h.range, "expected one or more exception types");
+            };
             self.emit(Op::JumpIfNone { src: exc, target: next });
             let kind_reg = self.expr(kind)?;
             self.reset(height);
@@ -363,7 +368,11 @@ impl<'a> Lower<'a> {
         self.temp();
         let enter = self.temp();
         self.temp();
-        let (enter_name, exit_name) = if s.is_async { (Special::AsyncEnter, Special::AsyncExit) } else { (Special::Enter, Special::Exit) };
+        let (enter_name, exit_name) = if s.is_async {
+            (Special::AsyncEnter, Special::AsyncExit)
+        } else {
+            (Special::Enter, Special::Exit)
+        };
         self.range = range;
         self.emit(Op::LoadSpecial { dst: enter, obj: context, method: enter_name });
         self.emit(Op::LoadSpecial { dst: exit, obj: context, method: exit_name });
@@ -446,7 +455,7 @@ impl<'a> Lower<'a> {
         self.unit.barrier = self.unit.parts.ops.len();
         self.assign(&s.target, item)?;
         self.reset(mark + 1);
-        self.unit.blocks.push(Block::Loop { next, end, iterator: Some(iter), bound: None });
+        self.unit.blocks.push(Block::Loop { next, end, iterator: Some(iter) });
         self.statements(&s.body)?;
         self.unit.blocks.pop();
         self.emit(Op::Jump { target: next });

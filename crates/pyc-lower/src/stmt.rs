@@ -24,7 +24,9 @@ impl<'a> Lower<'a> {
     pub fn annotated(&self, body: &[Stmt]) -> bool {
         body.iter().any(|stmt| match stmt {
             Stmt::AnnAssign(_) => true,
-            Stmt::If(s) => self.annotated(&s.body) || s.elif_else_clauses.iter().any(|c| self.annotated(&c.body)),
+            Stmt::If(s) => {
+                self.annotated(&s.body) || s.elif_else_clauses.iter().any(|c| self.annotated(&c.body))
+            }
             Stmt::For(s) => self.annotated(&s.body) || self.annotated(&s.orelse),
             Stmt::While(s) => self.annotated(&s.body) || self.annotated(&s.orelse),
             Stmt::With(s) => self.annotated(&s.body),
@@ -112,7 +114,10 @@ impl<'a> Lower<'a> {
                     self.assign(&a.target, value)?;
                 }
                 let namespace = self.module.scopes.get(self.scope).kind != ScopeKind::Function;
-                if namespace && a.simple && let Expr::Name(name) = &*a.target {
+                if namespace
+                    && a.simple
+                    && let Expr::Name(name) = &*a.target
+                {
                     let mark = self.mark();
                     let src = self.annotation(&a.annotation)?;
                     let obj = self.load("__annotations__", a.range)?;
@@ -190,7 +195,7 @@ impl<'a> Lower<'a> {
                 self.jump_unless(&s.test, orelse)?;
                 let state = self.unit.bound.clone();
                 self.place(body);
-                self.unit.blocks.push(Block::Loop { next, end, iterator: None, bound: None });
+                self.unit.blocks.push(Block::Loop { next, end, iterator: None });
                 self.statements(&s.body)?;
                 self.unit.blocks.pop();
                 self.place(next);
@@ -207,7 +212,11 @@ impl<'a> Lower<'a> {
                 }
             }
             Stmt::For(s) => {
-                if s.is_async { self.async_for(s)? } else { self.for_loop(s)? }
+                if s.is_async {
+                    self.async_for(s)?
+                } else {
+                    self.for_loop(s)?
+                }
             }
             Stmt::With(s) => self.with(s, 0)?,
             Stmt::Match(s) => self.match_statement(s)?,
@@ -290,7 +299,9 @@ impl<'a> Lower<'a> {
             }
             Stmt::Global(_) | Stmt::Nonlocal(_) | Stmt::Pass(_) => {}
             Stmt::Break(b) => {
-                let Some(at) = self.innermost_loop() else { return self.fail(b.range, "'break' outside loop") };
+                let Some(at) = self.innermost_loop() else {
+                    return self.fail(b.range, "'break' outside loop");
+                };
                 self.leave(at + 1, false)?;
                 if let Block::Loop { end, iterator, .. } = self.unit.blocks[at].clone() {
                     if let Some(reg) = iterator {
@@ -302,7 +313,9 @@ impl<'a> Lower<'a> {
                 self.unreachable();
             }
             Stmt::Continue(c) => {
-                let Some(at) = self.innermost_loop() else { return self.fail(c.range, "'continue' not properly in loop") };
+                let Some(at) = self.innermost_loop() else {
+                    return self.fail(c.range, "'continue' not properly in loop");
+                };
                 self.leave(at + 1, false)?;
                 if let Block::Loop { next, .. } = self.unit.blocks[at] {
                     self.emit(Op::Jump { target: next });
@@ -344,7 +357,10 @@ impl<'a> Lower<'a> {
         self.emit_at(s.iter.range(), Op::ForIter { dst, iter, target: orelse });
         self.range = s.target.range();
         if let Expr::Name(name) = &*s.target
-            && let crate::names::Where::Local(reg) = { let n = self.mangled(name.id.as_str()); self.find(&n) }
+            && let crate::names::Where::Local(reg) = {
+                let n = self.mangled(name.id.as_str());
+                self.find(&n)
+            }
         {
             if let Some(Op::ForIter { dst, .. }) = self.unit.parts.ops.last_mut() {
                 *dst = reg;
@@ -357,7 +373,7 @@ impl<'a> Lower<'a> {
             self.assign(&s.target, dst)?;
         }
         self.reset(mark + 1);
-        self.unit.blocks.push(Block::Loop { next, end, iterator: Some(iter), bound: None });
+        self.unit.blocks.push(Block::Loop { next, end, iterator: Some(iter) });
         self.statements(&s.body)?;
         self.unit.blocks.pop();
         self.range = s.iter.range();
@@ -396,7 +412,12 @@ impl<'a> Lower<'a> {
                     Expr::List(l) => &l.elts,
                     _ => return Ok(()),
                 };
-                let stars: Vec<usize> = elts.iter().enumerate().filter(|(_, e)| matches!(e, Expr::Starred(_))).map(|(i, _)| i).collect();
+                let stars: Vec<usize> = elts
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, e)| matches!(e, Expr::Starred(_)))
+                    .map(|(i, _)| i)
+                    .collect();
                 if stars.len() > 1 {
                     return self.fail(range, "multiple starred expressions in assignment");
                 }
@@ -425,7 +446,9 @@ impl<'a> Lower<'a> {
                     self.assign(element, dst + at as Reg)?;
                 }
             }
-            Expr::Starred(_) => return self.fail(range, "starred assignment target must be in a list or tuple"),
+            Expr::Starred(_) => {
+                return self.fail(range, "starred assignment target must be in a list or tuple");
+            }
             other => return self.fail(other.range(), "cannot assign to expression"),
         }
         self.reset(mark);
@@ -437,7 +460,11 @@ impl<'a> Lower<'a> {
         let mark = self.mark();
         match &*a.target {
             Expr::Name(name) => {
-                let left = if self.walrus { self.expr_temp(&a.target)? } else { self.load(name.id.as_str(), name.range)? };
+                let left = if self.walrus {
+                    self.expr_temp(&a.target)?
+                } else {
+                    self.load(name.id.as_str(), name.range)?
+                };
                 let right = self.expr(&a.value)?;
                 self.reset(mark);
                 let dst = self.temp();

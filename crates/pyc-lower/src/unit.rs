@@ -20,7 +20,7 @@ pub(crate) type Label = Target;
 #[derive(Clone)]
 pub(crate) enum Block<'a> {
     /// A loop; `iterator` is dropped by `break`.
-    Loop { next: Label, end: Label, iterator: Option<Reg>, bound: Option<HashSet<Reg>> },
+    Loop { next: Label, end: Label, iterator: Option<Reg> },
     /// The body of `try` with these statements after it.
     Finally { body: &'a [ruff_python_ast::Stmt], guard: usize },
     /// The body of `try` with handlers.
@@ -114,7 +114,11 @@ impl<'a> Lower<'a> {
     pub fn emit(&mut self, op: Op) {
         let (line, column) = self.module.source.place(self.range.start());
         let (end_line, end_column) = self.module.source.place(self.range.end());
-        let position = if self.range.is_empty() { Position::default() } else { Position { line, column, end_line, end_column } };
+        let position = if self.range.is_empty() {
+            Position::default()
+        } else {
+            Position { line, column, end_line, end_column }
+        };
         self.unit.parts.ops.push(op);
         self.unit.parts.positions.push(position);
     }
@@ -167,7 +171,11 @@ impl<'a> Lower<'a> {
             Const::Code(_) => None,
             Const::Float(f) => Some(format!("float {:x}", f.to_bits())),
             Const::Complex(a, b) => Some(format!("complex {:x} {:x}", a.to_bits(), b.to_bits())),
-            Const::Tuple(items) if items.iter().any(|i| matches!(i, Const::Float(_) | Const::Complex(..))) => None,
+            Const::Tuple(items)
+                if items.iter().any(|i| matches!(i, Const::Float(_) | Const::Complex(..))) =>
+            {
+                None
+            }
             other => Some(format!("{other:?}")),
         };
         if let Some(key) = &key
@@ -221,7 +229,13 @@ impl<'a> Lower<'a> {
     pub fn guard(&mut self) -> usize {
         let target = self.label();
         let level = self.unit.blocks.len() + 1;
-        let guard = Guard { target, register: TEMP + self.unit.top, depth: TEMP + self.unit.top, level, start: Some(self.here()) };
+        let guard = Guard {
+            target,
+            register: TEMP + self.unit.top,
+            depth: TEMP + self.unit.top,
+            level,
+            start: Some(self.here()),
+        };
         self.unit.most = self.unit.most.max(self.unit.top + 1);
         self.unit.guards.push(guard);
         self.unit.guards.len() - 1
@@ -284,6 +298,7 @@ impl<'a> Lower<'a> {
                 _ => {}
             }
         }
+        parts.frees.extend(scope.carried.iter().map(|name| Box::from(name.as_str())));
         if scope.kind == ScopeKind::Class && scope.needs_class_cell {
             parts.cells.push("__class__".into());
         }
@@ -295,7 +310,14 @@ impl<'a> Lower<'a> {
         let (outer_scope, outer_range) = (std::mem::replace(&mut self.scope, scope), self.range);
         let result = body(self).and_then(|()| {
             let inner = std::mem::replace(&mut self.unit, Unit::new(scope));
-            let finished = Lower { module: self.module, unit: inner, scope, range: self.range, walrus: self.walrus, depth: 0 };
+            let finished = Lower {
+                module: self.module,
+                unit: inner,
+                scope,
+                range: self.range,
+                walrus: self.walrus,
+                depth: 0,
+            };
             finished.finish().map(|(code, _)| Arc::new(code))
         });
         self.unit = outer;
@@ -346,6 +368,9 @@ impl<'a> Lower<'a> {
             .collect();
         unit.parts.registers = locals + cells + frees + unit.most + 4;
         let name = unit.parts.qualname.clone();
-        unit.parts.finish().map(|code| (code, ())).map_err(|e| error(&format!("internal error lowering {name}: {e}")))
+        unit.parts
+            .finish()
+            .map(|code| (code, ()))
+            .map_err(|e| error(&format!("internal error lowering {name}: {e}")))
     }
 }

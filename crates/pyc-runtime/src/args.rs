@@ -121,7 +121,9 @@ fn bind(vm: &Vm, native: &NativeData, args: Args, skip: usize) -> PyResult {
             if p.max == 0 || !p.text.contains('*') && p.text.trim_end().ends_with('/') {
                 return Err(vm.type_error(format!("{}() takes no keyword arguments", native.qualified(vm))));
             }
-            return Err(vm.type_error(format!("{}() got an unexpected keyword argument '{text}'", native.name)));
+            return Err(
+                vm.type_error(format!("{}() got an unexpected keyword argument '{text}'", native.name))
+            );
         };
         if !slots[index].is_unbound() {
             return Err(vm.type_error(format!(
@@ -132,8 +134,8 @@ fn bind(vm: &Vm, native: &NativeData, args: Args, skip: usize) -> PyResult {
         }
         slots[index] = value.clone();
     }
-    let mut index = skip;
-    for word in p.text.split_whitespace().filter(|w| !matches!(*w, "/" | "*")) {
+    let words = p.text.split_whitespace().filter(|w| !matches!(*w, "/" | "*"));
+    for (index, word) in (skip..).zip(words) {
         if !word.ends_with('?') && slots[index].is_unbound() {
             return Err(vm.type_error(format!(
                 "{}() missing required argument '{word}' (pos {})",
@@ -141,7 +143,6 @@ fn bind(vm: &Vm, native: &NativeData, args: Args, skip: usize) -> PyResult {
                 index - skip + 1
             )));
         }
-        index += 1;
     }
     (native.function)(vm, Args::pos(&slots[..total]))
 }
@@ -154,7 +155,9 @@ fn arity_error(vm: &Vm, native: &NativeData, given: usize) -> crate::vm::Raised 
     vm.type_error(match (min, max) {
         (0, 0) => format!("{full}() takes no arguments ({given} given)"),
         (1, 1) => format!("{full}() takes exactly one argument ({given} given)"),
-        (a, b) if a == b && native.name.starts_with("__") => format!("expected {a} argument{}, got {given}", plural(a)),
+        (a, b) if a == b && native.name.starts_with("__") => {
+            format!("expected {a} argument{}, got {given}", plural(a))
+        }
         (a, b) if a == b => format!("{} expected {a} argument{}, got {given}", native.name, plural(a)),
         (a, _) if given < a && p.text.contains('/') => {
             format!("{} expected at least {a} argument{}, got {given}", native.name, plural(a))
@@ -163,9 +166,16 @@ fn arity_error(vm: &Vm, native: &NativeData, given: usize) -> crate::vm::Raised 
             let word = p.text.split_whitespace().filter(|w| *w != "/").nth(given).unwrap_or("");
             format!("{}() missing required argument '{word}' (pos {})", native.name, given + 1)
         }
-        (_, b) if p.text.contains('/') => format!("{} expected at most {b} argument{}, got {given}", native.name, plural(b)),
+        (_, b) if p.text.contains('/') => {
+            format!("{} expected at most {b} argument{}, got {given}", native.name, plural(b))
+        }
         (a, b) if a == 0 || usize::from(p.max) > b => {
-            format!("{}() takes at most {b} {}argument{} ({given} given)", native.name, if usize::from(p.max) > b { "positional " } else { "" }, plural(b))
+            format!(
+                "{}() takes at most {b} {}argument{} ({given} given)",
+                native.name,
+                if usize::from(p.max) > b { "positional " } else { "" },
+                plural(b)
+            )
         }
         (_, b) => format!("{}() takes at most {b} argument{} ({given} given)", native.name, plural(b)),
     })
@@ -179,7 +189,35 @@ impl Vm {
             let special = name.starts_with("__") && name.ends_with("__");
             let flavor = if *name == "__new__" {
                 Flavor::New
-            } else if special && !matches!(*name, "__reduce__" | "__reduce_ex__" | "__getstate__" | "__setstate__" | "__sizeof__" | "__format__" | "__dir__" | "__reversed__" | "__copy__" | "__deepcopy__" | "__enter__" | "__exit__" | "__length_hint__" | "__getnewargs__" | "__round__" | "__trunc__" | "__floor__" | "__ceil__" | "__complex__" | "__instancecheck__" | "__subclasscheck__" | "__subclasses__" | "__prepare__" | "__getformat__") {
+            } else if special
+                && !matches!(
+                    *name,
+                    "__reduce__"
+                        | "__reduce_ex__"
+                        | "__getstate__"
+                        | "__setstate__"
+                        | "__sizeof__"
+                        | "__format__"
+                        | "__dir__"
+                        | "__reversed__"
+                        | "__copy__"
+                        | "__deepcopy__"
+                        | "__enter__"
+                        | "__exit__"
+                        | "__length_hint__"
+                        | "__getnewargs__"
+                        | "__round__"
+                        | "__trunc__"
+                        | "__floor__"
+                        | "__ceil__"
+                        | "__complex__"
+                        | "__instancecheck__"
+                        | "__subclasscheck__"
+                        | "__subclasses__"
+                        | "__prepare__"
+                        | "__getformat__"
+                )
+            {
                 Flavor::Wrapper
             } else {
                 Flavor::Method
@@ -213,7 +251,14 @@ impl Vm {
     }
 
     /// A native function object.
-    pub fn native(&self, name: &'static str, params: &'static str, function: NativeFn, flavor: Flavor, owner: Value) -> Value {
+    pub fn native(
+        &self,
+        name: &'static str,
+        params: &'static str,
+        function: NativeFn,
+        flavor: Flavor,
+        owner: Value,
+    ) -> Value {
         let ty = match flavor {
             Flavor::Function | Flavor::New => &self.types.builtin,
             Flavor::Method => &self.types.method_descriptor,
@@ -224,7 +269,13 @@ impl Vm {
     }
 
     /// A native function of a module; `module` is its `__module__`.
-    pub fn native_function(&self, module: &Value, name: &'static str, params: &'static str, function: NativeFn) -> Value {
+    pub fn native_function(
+        &self,
+        module: &Value,
+        name: &'static str,
+        params: &'static str,
+        function: NativeFn,
+    ) -> Value {
         self.native(name, params, function, Flavor::Function, module.clone())
     }
 }
@@ -243,7 +294,11 @@ impl NativeData {
             Some(class) => class.name().to_string(),
             None => {
                 let module = vm.text(&self.owner);
-                if self.owner.kind() == crate::object::Kind::Str && &*module != "builtins" { format!("{module}.{}", self.name) } else { self.name.to_string() }
+                if self.owner.kind() == crate::object::Kind::Str && &*module != "builtins" {
+                    format!("{module}.{}", self.name)
+                } else {
+                    self.name.to_string()
+                }
             }
         }
     }

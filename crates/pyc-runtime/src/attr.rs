@@ -36,12 +36,17 @@ impl Vm {
     pub fn no_attribute(&self, obj: &Value, name: &Value) -> crate::vm::Raised {
         let text = self.text(name);
         let message = match obj.kind() {
-            Kind::Type => format!("type object '{}' has no attribute '{text}'", obj.get::<Type>().map_or("?".into(), Type::name)),
+            Kind::Type => format!(
+                "type object '{}' has no attribute '{text}'",
+                obj.get::<Type>().map_or("?".into(), Type::name)
+            ),
             Kind::Module => {
                 let module = obj.get::<ModuleData>().map(|m| m.dict.clone());
                 let own = module.and_then(|d| self.dict_get_name(&d, &self.names.__name__));
                 match own {
-                    Some(own) if own.kind() == Kind::Str => format!("module '{}' has no attribute '{text}'", self.text(&own)),
+                    Some(own) if own.kind() == Kind::Str => {
+                        format!("module '{}' has no attribute '{text}'", self.text(&own))
+                    }
                     _ => format!("module has no attribute '{text}'"),
                 }
             }
@@ -252,7 +257,9 @@ impl Vm {
                 Some(data) => (data.get)(self, this),
                 None => Ok(value.clone()),
             },
-            Kind::Property if value.get::<PropertyData>().is_some() && value.is_exact() => self.property_get(value, this),
+            Kind::Property if value.get::<PropertyData>().is_some() && value.is_exact() => {
+                self.property_get(value, this)
+            }
             Kind::Member => self.member_get(value, this),
             _ if !value.is_object() => Ok(value.clone()),
             _ => {
@@ -276,18 +283,26 @@ impl Vm {
             },
             Kind::Function if this.is_none() && !owner.is(&self.types.none) => Ok(value.clone()),
             Kind::Function => Ok(self.method(value.clone(), this.clone())),
-            Kind::StaticMethod => Ok(value.get::<crate::descriptors::StaticMethodData>().map_or(Value::NONE, |s| s.0.borrow().clone())),
+            Kind::StaticMethod => Ok(value
+                .get::<crate::descriptors::StaticMethodData>()
+                .map_or(Value::NONE, |s| s.0.borrow().clone())),
             Kind::ClassMethod => {
-                let inner = value.get::<crate::descriptors::ClassMethodData>().map_or(Value::NONE, |c| c.0.borrow().clone());
+                let inner = value
+                    .get::<crate::descriptors::ClassMethodData>()
+                    .map_or(Value::NONE, |c| c.0.borrow().clone());
                 match inner.kind() {
-                    Kind::Function | Kind::Native | Kind::Method | Kind::Type => Ok(self.method(inner, owner.clone())),
+                    Kind::Function | Kind::Native | Kind::Method | Kind::Type => {
+                        Ok(self.method(inner, owner.clone()))
+                    }
                     _ => match self.special(&inner, &self.names.__get__) {
                         Some(get) => self.call_with_self(&get, &inner, &[owner.clone(), owner.clone()]),
                         None => Ok(self.method(inner, owner.clone())),
                     },
                 }
             }
-            Kind::GetSet | Kind::Member | Kind::Property if this.is_none() && !owner.is(&self.types.none) => Ok(value.clone()),
+            Kind::GetSet | Kind::Member | Kind::Property if this.is_none() && !owner.is(&self.types.none) => {
+                Ok(value.clone())
+            }
             Kind::GetSet | Kind::Member => self.bind(value, this),
             Kind::Property if value.is_exact() => self.property_get(value, this),
             _ if !value.is_object() => Ok(value.clone()),
@@ -309,7 +324,9 @@ impl Vm {
         if simple && let Some(found) = self.lookup(self.type_of(obj), name) {
             let is_method = match found.kind() {
                 Kind::Function => true,
-                Kind::Native => found.get::<NativeData>().is_some_and(|n| matches!(n.flavor, Flavor::Method | Flavor::Wrapper)),
+                Kind::Native => found
+                    .get::<NativeData>()
+                    .is_some_and(|n| matches!(n.flavor, Flavor::Method | Flavor::Wrapper)),
                 _ => false,
             };
             if is_method {
@@ -430,7 +447,10 @@ impl Vm {
         }
         if value.is_unbound() {
             let dict = self.instance_dict(obj);
-            let old = dict.as_ref().and_then(|d| d.get::<DictData>()).and_then(|d| d.borrow_mut().remove_interned(name));
+            let old = dict
+                .as_ref()
+                .and_then(|d| d.get::<DictData>())
+                .and_then(|d| d.borrow_mut().remove_interned(name));
             return match old {
                 Some(_) => Ok(()),
                 None => Err(self.no_attribute(obj, name)),

@@ -70,13 +70,19 @@ fn print(vm: &Vm, args: Args) -> PyResult {
     for (name, value) in args.keywords() {
         match &*vm.text(name) {
             "sep" | "end" if !value.is_none() && value.kind() != Kind::Str => {
-                return Err(vm.type_error(format!("{} must be None or a string, not {}", vm.text(name), vm.type_name(value))));
+                return Err(vm.type_error(format!(
+                    "{} must be None or a string, not {}",
+                    vm.text(name),
+                    vm.type_name(value)
+                )));
             }
             "sep" => separator = Some(value.clone()).filter(|v| !v.is_none()),
             "end" => end = Some(value.clone()).filter(|v| !v.is_none()),
             "file" => file = Some(value.clone()).filter(|v| !v.is_none()),
             "flush" => flush = vm.truth(value)?,
-            other => return Err(vm.type_error(format!("print() got an unexpected keyword argument '{other}'"))),
+            other => {
+                return Err(vm.type_error(format!("print() got an unexpected keyword argument '{other}'")));
+            }
         }
     }
     let file = match file {
@@ -113,7 +119,9 @@ fn min_max(vm: &Vm, args: Args, name: &str, op: CompareOp) -> PyResult {
         match &*vm.text(word) {
             "key" => key = Some(value.clone()).filter(|v| !v.is_none()),
             "default" => default = Some(value.clone()),
-            other => return Err(vm.type_error(format!("{name}() got an unexpected keyword argument '{other}'"))),
+            other => {
+                return Err(vm.type_error(format!("{name}() got an unexpected keyword argument '{other}'")));
+            }
         }
     }
     let positional = args.positional();
@@ -122,7 +130,9 @@ fn min_max(vm: &Vm, args: Args, name: &str, op: CompareOp) -> PyResult {
         [one] => vm.iter(one)?,
         more => {
             if default.is_some() {
-                return Err(vm.type_error(format!("Cannot specify a default for {name}() with multiple positional arguments")));
+                return Err(vm.type_error(format!(
+                    "Cannot specify a default for {name}() with multiple positional arguments"
+                )));
             }
             vm.iter(&vm.tuple(more.to_vec()))?
         }
@@ -235,12 +245,15 @@ fn next(vm: &Vm, args: Args) -> PyResult {
 }
 
 fn callable(vm: &Vm, value: &Value) -> bool {
-    matches!(value.kind(), Kind::Function | Kind::Native | Kind::Method | Kind::Type) || vm.special(value, &vm.names.__call__).is_some()
+    matches!(value.kind(), Kind::Function | Kind::Native | Kind::Method | Kind::Type)
+        || vm.special(value, &vm.names.__call__).is_some()
 }
 
 fn attribute_name(vm: &Vm, value: &Value, what: &str) -> PyResult {
     if value.kind() != Kind::Str {
-        return Err(vm.type_error(format!("{what}attribute name must be string, not '{}'", vm.type_name(value))));
+        return Err(
+            vm.type_error(format!("{what}attribute name must be string, not '{}'", vm.type_name(value)))
+        );
     }
     Ok(vm.intern_value(value))
 }
@@ -274,7 +287,9 @@ fn ord(vm: &Vm, args: Args) -> PyResult {
         }
         bytes.len()
     } else {
-        return Err(vm.type_error(format!("ord() expected string of length 1, but {} found", vm.type_name(&args[0]))));
+        return Err(
+            vm.type_error(format!("ord() expected string of length 1, but {} found", vm.type_name(&args[0])))
+        );
     };
     Err(vm.type_error(format!("ord() expected a character, but string of length {length} found")))
 }
@@ -291,7 +306,9 @@ fn round(vm: &Vm, args: Args) -> PyResult {
     let given: Vec<Value> = args.opt(1).filter(|v| !v.is_none()).cloned().into_iter().collect();
     match vm.call_special(&args[0], &vm.names.__round__, &given)? {
         Some(result) => Ok(result),
-        None => Err(vm.type_error(format!("type {} doesn't define __round__ method", vm.type_name(&args[0])))),
+        None => {
+            Err(vm.type_error(format!("type {} doesn't define __round__ method", vm.type_name(&args[0]))))
+        }
     }
 }
 
@@ -299,7 +316,8 @@ fn pow(vm: &Vm, args: Args) -> PyResult {
     match args.opt(2).filter(|m| !m.is_none()) {
         None => vm.binary(BinaryOp::Pow, &args[0], &args[1]),
         Some(modulus) => {
-            if let Some(result) = vm.call_special(&args[0], &vm.names.__pow__, &[args[1].clone(), modulus.clone()])?
+            if let Some(result) =
+                vm.call_special(&args[0], &vm.names.__pow__, &[args[1].clone(), modulus.clone()])?
                 && !result.is(&Value::NOT_IMPLEMENTED)
             {
                 return Ok(result);
@@ -333,11 +351,18 @@ fn sorted(vm: &Vm, args: Args) -> PyResult {
 }
 
 /// The namespaces of `exec` and `eval`.
-fn namespaces(vm: &Vm, name: &str, globals: Option<&Value>, locals: Option<&Value>) -> PyResult<(Value, Value)> {
+fn namespaces(
+    vm: &Vm,
+    name: &str,
+    globals: Option<&Value>,
+    locals: Option<&Value>,
+) -> PyResult<(Value, Value)> {
     let depth = vm.frames.borrow().len();
     let globals_value = match globals.filter(|g| !g.is_none()) {
         Some(g) if g.kind() == Kind::Dict => g.clone(),
-        Some(g) => return Err(vm.type_error(format!("{name}() globals must be a dict, not {}", vm.type_name(g)))),
+        Some(g) => {
+            return Err(vm.type_error(format!("{name}() globals must be a dict, not {}", vm.type_name(g))));
+        }
         None => vm.current_globals(),
     };
     let locals_value = match (locals.filter(|l| !l.is_none()), globals.filter(|g| !g.is_none())) {
@@ -395,7 +420,11 @@ fn compile(vm: &Vm, args: Args) -> PyResult {
         return Err(vm.value_error("compile() to a syntax tree (ast.PyCF_ONLY_AST) is not supported"));
     }
     let text = source_text(vm, &args[0], "compile()")?;
-    let filename = if vm.is_bytes_like(&args[1]) { String::from_utf8_lossy(&vm.bytes_of(&args[1])?).into_owned() } else { vm.str_text(&args[1])? };
+    let filename = if vm.is_bytes_like(&args[1]) {
+        String::from_utf8_lossy(&vm.bytes_of(&args[1])?).into_owned()
+    } else {
+        vm.str_text(&args[1])?
+    };
     vm.compile(&text, &filename, &mode, flags as u32)
 }
 
@@ -444,7 +473,9 @@ fn input(vm: &Vm, args: Args) -> PyResult {
             vm.call_method(&out, &vm.names.flush, &[])?;
         }
     }
-    let Some(stdin) = vm.dict_get_name(&sys, &vm.names.stdin) else { return Err(vm.runtime_error("input(): lost sys.stdin")) };
+    let Some(stdin) = vm.dict_get_name(&sys, &vm.names.stdin) else {
+        return Err(vm.runtime_error("input(): lost sys.stdin"));
+    };
     let line = vm.call_method(&stdin, &vm.names.readline, &[])?;
     let text = vm.str_text(&line)?;
     if text.is_empty() {
@@ -485,8 +516,12 @@ const FUNCTIONS: &[Method] = &[
         let name = attribute_name(vm, &args[1], "")?;
         vm.set_attr(&args[0], &name, Value::UNBOUND).map(|()| Value::NONE)
     }),
-    ("isinstance", "obj class_or_tuple /", |vm, args| Ok(Value::from_bool(vm.is_instance(&args[0], &args[1])?))),
-    ("issubclass", "cls class_or_tuple /", |vm, args| Ok(Value::from_bool(vm.is_subclass(&args[0], &args[1])?))),
+    ("isinstance", "obj class_or_tuple /", |vm, args| {
+        Ok(Value::from_bool(vm.is_instance(&args[0], &args[1])?))
+    }),
+    ("issubclass", "cls class_or_tuple /", |vm, args| {
+        Ok(Value::from_bool(vm.is_subclass(&args[0], &args[1])?))
+    }),
     ("chr", "i /", code_point),
     ("ord", "c /", ord),
     ("bin", "number /", |vm, args| radix(vm, args, 2, "0b")),
@@ -499,7 +534,9 @@ const FUNCTIONS: &[Method] = &[
     ("format", "value format_spec? /", |vm, args| {
         let spec = args.opt(1).cloned().unwrap_or_else(|| vm.str(""));
         if spec.kind() != Kind::Str {
-            return Err(vm.type_error(format!("format() argument 2 must be str, not {}", vm.type_name(&spec))));
+            return Err(
+                vm.type_error(format!("format() argument 2 must be str, not {}", vm.type_name(&spec)))
+            );
         }
         vm.format(&args[0], &spec)
     }),
@@ -515,7 +552,10 @@ const FUNCTIONS: &[Method] = &[
     ("__build_class__", "...", |vm, args| vm.build_class(args)),
     ("aiter", "async_iterable /", |vm, args| match vm.call_special(&args[0], &vm.names.__aiter__, &[])? {
         Some(iterator) if vm.special(&iterator, &vm.names.__anext__).is_some() => Ok(iterator),
-        Some(iterator) => Err(vm.type_error(format!("aiter() returned not an async iterator of type '{}'", vm.type_name(&iterator)))),
+        Some(iterator) => Err(vm.type_error(format!(
+            "aiter() returned not an async iterator of type '{}'",
+            vm.type_name(&iterator)
+        ))),
         None => Err(vm.type_error(format!("'{}' object is not an async iterable", vm.type_name(&args[0])))),
     }),
     ("anext", "async_iterator default? /", |vm, args| {
@@ -524,7 +564,9 @@ const FUNCTIONS: &[Method] = &[
         }
         match vm.call_special(&args[0], &vm.names.__anext__, &[])? {
             Some(awaitable) => Ok(awaitable),
-            None => Err(vm.type_error(format!("'{}' object is not an async iterator", vm.type_name(&args[0])))),
+            None => {
+                Err(vm.type_error(format!("'{}' object is not an async iterator", vm.type_name(&args[0]))))
+            }
         }
     }),
 ];
@@ -537,9 +579,32 @@ pub(crate) fn init(vm: &Vm) {
     }
     let t = &vm.types;
     for ty in [
-        &t.object, &t.type_, &t.int, &t.bool_, &t.float, &t.complex, &t.str_, &t.bytes, &t.bytearray, &t.memoryview, &t.tuple,
-        &t.list, &t.dict, &t.set, &t.frozenset, &t.range, &t.slice, &t.property, &t.staticmethod, &t.classmethod, &t.super_,
-        &t.reversed, &t.enumerate, &t.zip, &t.map, &t.filter,
+        &t.object,
+        &t.type_,
+        &t.int,
+        &t.bool_,
+        &t.float,
+        &t.complex,
+        &t.str_,
+        &t.bytes,
+        &t.bytearray,
+        &t.memoryview,
+        &t.tuple,
+        &t.list,
+        &t.dict,
+        &t.set,
+        &t.frozenset,
+        &t.range,
+        &t.slice,
+        &t.property,
+        &t.staticmethod,
+        &t.classmethod,
+        &t.super_,
+        &t.reversed,
+        &t.enumerate,
+        &t.zip,
+        &t.map,
+        &t.filter,
     ] {
         let name = ty.get::<Type>().map(Type::name).unwrap_or_else(|| "".into());
         vm.set_builtin(&name, ty.clone());
@@ -556,25 +621,36 @@ pub(crate) fn init(vm: &Vm) {
     }
     vm.set_builtin("__name__", vm.str("builtins"));
     vm.set_builtin("__doc__", Value::NONE);
-    vm.add_methods(&t.none, &[
-        ("__repr__", "", |vm, _| Ok(vm.str("None"))),
-        ("__bool__", "", |_, _| Ok(Value::FALSE)),
-        ("__new__", "", |_, _| Ok(Value::NONE)),
-        ("__hash__", "", |vm, _| Ok(vm.int(0xfca8_6420))),
-        ("__or__", "value /", |vm, args| crate::generic::union(vm, &args[0], &args[1])),
-        ("__ror__", "value /", |vm, args| crate::generic::union(vm, &args[1], &args[0])),
-    ]);
-    vm.add_methods(&t.not_implemented, &[
-        ("__repr__", "", |vm, _| Ok(vm.str("NotImplemented"))),
-        ("__new__", "", |_, _| Ok(Value::NOT_IMPLEMENTED)),
-        ("__reduce__", "", |vm, _| Ok(vm.str("NotImplemented"))),
-    ]);
-    vm.add_methods(&t.ellipsis, &[
-        ("__repr__", "", |vm, _| Ok(vm.str("Ellipsis"))),
-        ("__new__", "", |_, _| Ok(Value::ELLIPSIS)),
-        ("__reduce__", "", |vm, _| Ok(vm.str("Ellipsis"))),
-    ]);
-    let module = crate::object::new_object(&t.module, crate::module::ModuleData { dict: vm.builtins.clone() });
+    vm.add_methods(
+        &t.none,
+        &[
+            ("__repr__", "", |vm, _| Ok(vm.str("None"))),
+            ("__bool__", "", |_, _| Ok(Value::FALSE)),
+            ("__new__", "", |_, _| Ok(Value::NONE)),
+            ("__hash__", "", |vm, _| Ok(vm.int(0xfca8_6420))),
+            ("__or__", "value /", |vm, args| crate::generic::union(vm, &args[0], &args[1])),
+            ("__ror__", "value /", |vm, args| crate::generic::union(vm, &args[1], &args[0])),
+        ],
+    );
+    vm.add_methods(
+        &t.not_implemented,
+        &[
+            ("__repr__", "", |vm, _| Ok(vm.str("NotImplemented"))),
+            ("__new__", "", |_, _| Ok(Value::NOT_IMPLEMENTED)),
+            ("__reduce__", "", |vm, _| Ok(vm.str("NotImplemented"))),
+        ],
+    );
+    vm.add_methods(
+        &t.ellipsis,
+        &[
+            ("__repr__", "", |vm, _| Ok(vm.str("Ellipsis"))),
+            ("__new__", "", |_, _| Ok(Value::ELLIPSIS)),
+            ("__reduce__", "", |vm, _| Ok(vm.str("Ellipsis"))),
+        ],
+    );
+    let module =
+        crate::object::new_object(&t.module, crate::module::ModuleData { dict: vm.builtins.clone() });
     vm.dict_set_str(&vm.modules, "builtins", module);
-    let _ = (ListData::default(), TupleData(Box::new([])), std::marker::PhantomData::<(DictData, NativeData)>);
+    let _ =
+        (ListData::default(), TupleData(Box::new([])), std::marker::PhantomData::<(DictData, NativeData)>);
 }

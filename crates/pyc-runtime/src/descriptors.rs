@@ -118,12 +118,16 @@ fn property_init(vm: &Vm, args: Args) -> PyResult {
     let p = property(&args[0]);
     let parts = [given(args.opt(1)), given(args.opt(2)), given(args.opt(3))];
     let mut doc = given(args.opt(4));
-    if doc.is_none() && let Some(getter) = &parts[0] {
+    if doc.is_none()
+        && let Some(getter) = &parts[0]
+    {
         doc = vm.get_attr_opt(getter, &vm.names.__doc__)?.filter(|d| !d.is_none());
     }
     let old = p.parts.replace(parts);
     drop(old);
-    if !args[0].is_exact() && let Some(doc) = &doc {
+    if !args[0].is_exact()
+        && let Some(doc) = &doc
+    {
         vm.set_attr(&args[0], &vm.names.__doc__, doc.clone())?;
     }
     drop(p.doc.replace(doc));
@@ -201,9 +205,11 @@ impl Vm {
     pub fn member_get(&self, descriptor: &Value, this: &Value) -> PyResult {
         let member = descriptor.get::<MemberData>().expect("the descriptor checked the type");
         self.check_member(member, this)?;
-        let value = this.attrs().and_then(|a| a.slots.borrow().get(member.index).cloned()).unwrap_or(Value::UNBOUND);
+        let value =
+            this.attrs().and_then(|a| a.slots.borrow().get(member.index).cloned()).unwrap_or(Value::UNBOUND);
         if value.is_unbound() {
-            let message = format!("'{}' object has no attribute '{}'", self.type_name(this), self.text(&member.name));
+            let message =
+                format!("'{}' object has no attribute '{}'", self.type_name(this), self.text(&member.name));
             return Err(self.attribute_error(this, &member.name, message));
         }
         Ok(value)
@@ -232,7 +238,11 @@ impl Vm {
                 let member = descriptor.get::<MemberData>().expect("the kind says so");
                 self.check_member(member, this)?;
                 if let Some(attrs) = this.attrs() {
-                    let old = attrs.slots.borrow_mut().get_mut(member.index).map(|slot| std::mem::replace(slot, value.clone()));
+                    let old = attrs
+                        .slots
+                        .borrow_mut()
+                        .get_mut(member.index)
+                        .map(|slot| std::mem::replace(slot, value.clone()));
                     if value.is_unbound() && old.as_ref().is_none_or(Value::is_unbound) {
                         return Err(self.attribute_error(this, &member.name, self.text(&member.name)));
                     }
@@ -245,16 +255,24 @@ impl Vm {
                     None => {
                         let owner = data.owner.get::<Type>().map_or_else(|| "?".into(), Type::name);
                         let name = self.intern(data.name);
-                        let message = format!("attribute '{}' of '{owner}' objects is not writable", data.name);
+                        let message =
+                            format!("attribute '{}' of '{owner}' objects is not writable", data.name);
                         return Err(self.attribute_error(this, &name, message));
                     }
                 }
             }
-            Kind::Function | Kind::Native | Kind::StaticMethod | Kind::ClassMethod | Kind::Str | Kind::Int => return Ok(false),
+            Kind::Function
+            | Kind::Native
+            | Kind::StaticMethod
+            | Kind::ClassMethod
+            | Kind::Str
+            | Kind::Int => return Ok(false),
             _ => {
                 let name = if value.is_unbound() { &self.names.__delete__ } else { &self.names.__set__ };
                 let Some(method) = self.special(descriptor, name) else {
-                    if self.special(descriptor, &self.names.__set__).is_some() || self.special(descriptor, &self.names.__delete__).is_some() {
+                    if self.special(descriptor, &self.names.__set__).is_some()
+                        || self.special(descriptor, &self.names.__delete__).is_some()
+                    {
                         return Err(self.raise(&self.exc.attribute_error, &self.text(name)));
                     }
                     return Ok(false);
@@ -274,10 +292,16 @@ impl Vm {
     pub fn is_data_descriptor(&self, value: &Value) -> bool {
         match value.kind() {
             Kind::Property | Kind::Member | Kind::GetSet => true,
-            Kind::Function | Kind::Native | Kind::StaticMethod | Kind::ClassMethod | Kind::Str | Kind::Type => false,
+            Kind::Function
+            | Kind::Native
+            | Kind::StaticMethod
+            | Kind::ClassMethod
+            | Kind::Str
+            | Kind::Type => false,
             _ if !value.is_object() => false,
             _ => {
-                self.special(value, &self.names.__set__).is_some() || self.special(value, &self.names.__delete__).is_some()
+                self.special(value, &self.names.__set__).is_some()
+                    || self.special(value, &self.names.__delete__).is_some()
             }
         }
     }
@@ -374,60 +398,127 @@ pub(crate) fn init(vm: &Vm) {
     vm.add_methods(&t.property, PROPERTY);
     let part = |this: &Value, i: usize| property(this).parts.borrow()[i].clone().unwrap_or(Value::NONE);
     let _ = part;
-    vm.add_getset(&t.property, "fget", |_, this| Ok(property(this).parts.borrow()[0].clone().unwrap_or(Value::NONE)), None);
-    vm.add_getset(&t.property, "fset", |_, this| Ok(property(this).parts.borrow()[1].clone().unwrap_or(Value::NONE)), None);
-    vm.add_getset(&t.property, "fdel", |_, this| Ok(property(this).parts.borrow()[2].clone().unwrap_or(Value::NONE)), None);
-    vm.add_getset(&t.property, "__doc__", |_, this| Ok(property(this).doc.borrow().clone().unwrap_or(Value::NONE)), Some(|_, this, value| {
-        drop(property(this).doc.replace(value.bound().cloned()));
-        Ok(())
-    }));
-    vm.add_getset(&t.property, "__isabstractmethod__", |vm, this| {
-        let parts = property(this).parts.borrow().clone();
-        for part in parts.iter().flatten() {
-            if let Some(value) = vm.get_attr_opt(part, &vm.names.__isabstractmethod__)? && vm.truth(&value)? {
-                return Ok(Value::TRUE);
+    vm.add_getset(
+        &t.property,
+        "fget",
+        |_, this| Ok(property(this).parts.borrow()[0].clone().unwrap_or(Value::NONE)),
+        None,
+    );
+    vm.add_getset(
+        &t.property,
+        "fset",
+        |_, this| Ok(property(this).parts.borrow()[1].clone().unwrap_or(Value::NONE)),
+        None,
+    );
+    vm.add_getset(
+        &t.property,
+        "fdel",
+        |_, this| Ok(property(this).parts.borrow()[2].clone().unwrap_or(Value::NONE)),
+        None,
+    );
+    vm.add_getset(
+        &t.property,
+        "__doc__",
+        |_, this| Ok(property(this).doc.borrow().clone().unwrap_or(Value::NONE)),
+        Some(|_, this, value| {
+            drop(property(this).doc.replace(value.bound().cloned()));
+            Ok(())
+        }),
+    );
+    vm.add_getset(
+        &t.property,
+        "__isabstractmethod__",
+        |vm, this| {
+            let parts = property(this).parts.borrow().clone();
+            for part in parts.iter().flatten() {
+                if let Some(value) = vm.get_attr_opt(part, &vm.names.__isabstractmethod__)?
+                    && vm.truth(&value)?
+                {
+                    return Ok(Value::TRUE);
+                }
             }
-        }
-        Ok(Value::FALSE)
-    }, None);
-    vm.add_methods(&t.staticmethod, &[("__new__", "...", |_, args| {
-        Ok(new_object(&args.all[0], StaticMethodData(RefCell::new(args.all.get(1).cloned().unwrap_or(Value::NONE)))))
-    })]);
-    vm.add_methods(&t.classmethod, &[("__new__", "...", |_, args| {
-        Ok(new_object(&args.all[0], ClassMethodData(RefCell::new(args.all.get(1).cloned().unwrap_or(Value::NONE)))))
-    })]);
+            Ok(Value::FALSE)
+        },
+        None,
+    );
+    vm.add_methods(
+        &t.staticmethod,
+        &[("__new__", "...", |_, args| {
+            Ok(new_object(
+                &args.all[0],
+                StaticMethodData(RefCell::new(args.all.get(1).cloned().unwrap_or(Value::NONE))),
+            ))
+        })],
+    );
+    vm.add_methods(
+        &t.classmethod,
+        &[("__new__", "...", |_, args| {
+            Ok(new_object(
+                &args.all[0],
+                ClassMethodData(RefCell::new(args.all.get(1).cloned().unwrap_or(Value::NONE))),
+            ))
+        })],
+    );
     for ty in [&t.staticmethod, &t.classmethod] {
-        vm.add_methods(ty, &[
-            ("__init__", "function /", wrapper_init),
-            ("__get__", "instance owner? /", wrapper_get),
-            ("__repr__", "", wrapper_repr),
-        ]);
+        vm.add_methods(
+            ty,
+            &[
+                ("__init__", "function /", wrapper_init),
+                ("__get__", "instance owner? /", wrapper_get),
+                ("__repr__", "", wrapper_repr),
+            ],
+        );
         vm.add_getset(ty, "__func__", |_, this| Ok(wrapped(this)), None);
-        vm.add_getset(ty, "__isabstractmethod__", |vm, this| {
-            let value = vm.get_attr_opt(&wrapped(this), &vm.names.__isabstractmethod__)?;
-            Ok(Value::from_bool(value.is_some_and(|v| vm.truth(&v).unwrap_or(false))))
-        }, None);
+        vm.add_getset(
+            ty,
+            "__isabstractmethod__",
+            |vm, this| {
+                let value = vm.get_attr_opt(&wrapped(this), &vm.names.__isabstractmethod__)?;
+                Ok(Value::from_bool(value.is_some_and(|v| vm.truth(&v).unwrap_or(false))))
+            },
+            None,
+        );
     }
-    vm.add_methods(&t.staticmethod, &[("__call__", "...", |vm, args| {
-        vm.call(&wrapped(&args.all[0]), Args { all: &args.all[1..], names: args.names })
-    })]);
+    vm.add_methods(
+        &t.staticmethod,
+        &[("__call__", "...", |vm, args| {
+            vm.call(&wrapped(&args.all[0]), Args { all: &args.all[1..], names: args.names })
+        })],
+    );
     for ty in [&t.getset, &t.member] {
-        vm.add_methods(ty, &[
-            ("__get__", "instance owner? /", native_get),
-            ("__set__", "instance value /", slot_set),
-            ("__delete__", "instance /", slot_delete),
-            ("__repr__", "", getset_repr),
-        ]);
-        vm.add_getset(ty, "__name__", |vm, this| Ok(match (this.get::<GetSetData>(), this.get::<MemberData>()) {
-            (Some(g), _) => vm.intern(g.name),
-            (_, Some(m)) => m.name.clone(),
-            _ => Value::NONE,
-        }), None);
-        vm.add_getset(ty, "__objclass__", |_, this| Ok(match (this.get::<GetSetData>(), this.get::<MemberData>()) {
-            (Some(g), _) => g.owner.clone(),
-            (_, Some(m)) => m.owner.clone(),
-            _ => Value::NONE,
-        }), None);
+        vm.add_methods(
+            ty,
+            &[
+                ("__get__", "instance owner? /", native_get),
+                ("__set__", "instance value /", slot_set),
+                ("__delete__", "instance /", slot_delete),
+                ("__repr__", "", getset_repr),
+            ],
+        );
+        vm.add_getset(
+            ty,
+            "__name__",
+            |vm, this| {
+                Ok(match (this.get::<GetSetData>(), this.get::<MemberData>()) {
+                    (Some(g), _) => vm.intern(g.name),
+                    (_, Some(m)) => m.name.clone(),
+                    _ => Value::NONE,
+                })
+            },
+            None,
+        );
+        vm.add_getset(
+            ty,
+            "__objclass__",
+            |_, this| {
+                Ok(match (this.get::<GetSetData>(), this.get::<MemberData>()) {
+                    (Some(g), _) => g.owner.clone(),
+                    (_, Some(m)) => m.owner.clone(),
+                    _ => Value::NONE,
+                })
+            },
+            None,
+        );
         vm.add_getset(ty, "__doc__", |_, _| Ok(Value::NONE), None);
     }
 }

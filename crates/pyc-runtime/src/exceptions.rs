@@ -352,7 +352,9 @@ impl Vm {
             return Ok(false);
         }
         if !self.is_exception_type(kind) {
-            return Err(self.type_error("catching classes that do not inherit from BaseException is not allowed"));
+            return Err(
+                self.type_error("catching classes that do not inherit from BaseException is not allowed")
+            );
         }
         Ok(self.is_a(exception, kind))
     }
@@ -368,14 +370,20 @@ impl Vm {
 
 fn data<'a>(vm: &Vm, value: &'a Value) -> PyResult<&'a ExceptionData> {
     value.get::<ExceptionData>().ok_or_else(|| {
-        vm.type_error(format!("descriptor requires a 'BaseException' object but received '{}'", vm.type_name(value)))
+        vm.type_error(format!(
+            "descriptor requires a 'BaseException' object but received '{}'",
+            vm.type_name(value)
+        ))
     })
 }
 
 fn new(vm: &Vm, args: Args) -> PyResult {
     let ty = &args[0];
     // OSError with an error number becomes the matching subclass.
-    if ty.is(&vm.exc.os_error) && args.positional().len() >= 3 && let Some(code) = args[1].as_small() {
+    if ty.is(&vm.exc.os_error)
+        && args.positional().len() >= 3
+        && let Some(code) = args[1].as_small()
+    {
         let ty = vm.os_error_type(code as i32);
         return Ok(vm.new_exception(&ty, args.positional()[1..].to_vec()));
     }
@@ -472,7 +480,16 @@ fn init_syntax(vm: &Vm, args: Args) -> PyResult {
     let rest = &args.positional()[1..];
     let this = &args[0];
     let n = &vm.names;
-    for name in [&n.msg, &n.filename, &n.lineno, &n.offset, &n.text, &n.end_lineno, &n.end_offset, &n.print_file_and_line] {
+    for name in [
+        &n.msg,
+        &n.filename,
+        &n.lineno,
+        &n.offset,
+        &n.text,
+        &n.end_lineno,
+        &n.end_offset,
+        &n.print_file_and_line,
+    ] {
         vm.set_attr_raw(this, name, Value::NONE);
     }
     if let Some(msg) = rest.first() {
@@ -480,7 +497,9 @@ fn init_syntax(vm: &Vm, args: Args) -> PyResult {
     }
     if let Some(info) = rest.get(1) {
         let info = vm.to_vec(info)?;
-        for (name, value) in [&n.filename, &n.lineno, &n.offset, &n.text, &n.end_lineno, &n.end_offset].into_iter().zip(info) {
+        for (name, value) in
+            [&n.filename, &n.lineno, &n.offset, &n.text, &n.end_lineno, &n.end_offset].into_iter().zip(info)
+        {
             vm.set_attr_raw(this, name, value);
         }
     }
@@ -491,10 +510,17 @@ fn init_unicode(vm: &Vm, args: Args) -> PyResult {
     init_exception(vm, args)?;
     let rest = &args.positional()[1..];
     let translate = vm.is_a(&args[0], &vm.exc.unicode_translate_error);
-    let fields: &[&str] =
-        if translate { &["object", "start", "end", "reason"] } else { &["encoding", "object", "start", "end", "reason"] };
+    let fields: &[&str] = if translate {
+        &["object", "start", "end", "reason"]
+    } else {
+        &["encoding", "object", "start", "end", "reason"]
+    };
     if rest.len() != fields.len() {
-        return Err(vm.type_error(format!("function takes exactly {} arguments ({} given)", fields.len(), rest.len())));
+        return Err(vm.type_error(format!(
+            "function takes exactly {} arguments ({} given)",
+            fields.len(),
+            rest.len()
+        )));
     }
     for (name, value) in fields.iter().zip(rest) {
         let name = vm.intern(name);
@@ -505,7 +531,9 @@ fn init_unicode(vm: &Vm, args: Args) -> PyResult {
 
 fn str_unicode(vm: &Vm, args: Args) -> PyResult {
     let get = |name: &str| vm.get_attr_str(&args[0], name);
-    let (Ok(object), Ok(start), Ok(end), Ok(reason)) = (get("object"), get("start"), get("end"), get("reason")) else {
+    let (Ok(object), Ok(start), Ok(end), Ok(reason)) =
+        (get("object"), get("start"), get("end"), get("reason"))
+    else {
         return Ok(vm.str(""));
     };
     let (from, to) = (start.as_small().unwrap_or(0), end.as_small().unwrap_or(0));
@@ -533,7 +561,10 @@ fn str_unicode(vm: &Vm, args: Args) -> PyResult {
         let encoding = vm.str_text(&get("encoding")?)?;
         let bytes = vm.bytes_of(&object)?;
         if one && (from as usize) < bytes.len() {
-            format!("'{encoding}' codec can't decode byte 0x{:02x} in position {from}: {reason}", bytes[from as usize])
+            format!(
+                "'{encoding}' codec can't decode byte 0x{:02x} in position {from}: {reason}",
+                bytes[from as usize]
+            )
         } else {
             format!("'{encoding}' codec can't decode bytes in position {from}-{}: {reason}", to - 1)
         }
@@ -679,18 +710,43 @@ const METHODS: &[Method] = &[
 pub(crate) fn init(vm: &Vm) {
     let e = &vm.exc;
     vm.add_methods(&e.base_exception, METHODS);
-    vm.add_getset(&e.base_exception, "args", |vm, this| Ok(data(vm, this)?.args.borrow().clone()), Some(|vm, this, value| {
-        let items = vm.to_vec(&value)?;
-        drop(data(vm, this)?.args.replace(vm.tuple(items)));
-        Ok(())
-    }));
-    vm.add_getset(&e.base_exception, "__traceback__", |vm, this| Ok(data(vm, this)?.traceback.borrow().clone()), Some(|vm, this, v| set_traceback(vm, this, v)));
-    vm.add_getset(&e.base_exception, "__cause__", |vm, this| Ok(data(vm, this)?.cause.borrow().clone()), Some(|vm, this, v| set_chain(vm, this, v, true)));
-    vm.add_getset(&e.base_exception, "__context__", |vm, this| Ok(data(vm, this)?.context.borrow().clone()), Some(|vm, this, v| set_chain(vm, this, v, false)));
-    vm.add_getset(&e.base_exception, "__suppress_context__", |vm, this| Ok(Value::from_bool(data(vm, this)?.suppress.get())), Some(|vm, this, v| {
-        data(vm, this)?.suppress.set(vm.truth(&v)?);
-        Ok(())
-    }));
+    vm.add_getset(
+        &e.base_exception,
+        "args",
+        |vm, this| Ok(data(vm, this)?.args.borrow().clone()),
+        Some(|vm, this, value| {
+            let items = vm.to_vec(&value)?;
+            drop(data(vm, this)?.args.replace(vm.tuple(items)));
+            Ok(())
+        }),
+    );
+    vm.add_getset(
+        &e.base_exception,
+        "__traceback__",
+        |vm, this| Ok(data(vm, this)?.traceback.borrow().clone()),
+        Some(set_traceback),
+    );
+    vm.add_getset(
+        &e.base_exception,
+        "__cause__",
+        |vm, this| Ok(data(vm, this)?.cause.borrow().clone()),
+        Some(|vm, this, v| set_chain(vm, this, v, true)),
+    );
+    vm.add_getset(
+        &e.base_exception,
+        "__context__",
+        |vm, this| Ok(data(vm, this)?.context.borrow().clone()),
+        Some(|vm, this, v| set_chain(vm, this, v, false)),
+    );
+    vm.add_getset(
+        &e.base_exception,
+        "__suppress_context__",
+        |vm, this| Ok(Value::from_bool(data(vm, this)?.suppress.get())),
+        Some(|vm, this, v| {
+            data(vm, this)?.suppress.set(vm.truth(&v)?);
+            Ok(())
+        }),
+    );
     vm.add_methods(&e.stop_iteration, &[("__init__", "...", init_stop)]);
     vm.add_methods(&e.system_exit, &[("__init__", "...", init_exit)]);
     vm.add_methods(&e.name_error, &[("__init__", "...", init_name)]);
@@ -710,7 +766,19 @@ pub(crate) fn init(vm: &Vm) {
         (&e.stop_iteration, &["value"]),
         (&e.system_exit, &["code"]),
         (&e.os_error, &["errno", "strerror", "filename", "filename2"]),
-        (&e.syntax_error, &["msg", "filename", "lineno", "offset", "text", "end_lineno", "end_offset", "print_file_and_line"]),
+        (
+            &e.syntax_error,
+            &[
+                "msg",
+                "filename",
+                "lineno",
+                "offset",
+                "text",
+                "end_lineno",
+                "end_offset",
+                "print_file_and_line",
+            ],
+        ),
     ] {
         for name in names {
             vm.set_type_attr(ty, name, Value::NONE);

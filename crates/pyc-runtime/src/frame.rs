@@ -191,38 +191,67 @@ pub(crate) fn init(vm: &Vm) {
     vm.add_getset(&t.frame, "f_code", |_, this| Ok(own(this).code.clone()), None);
     vm.add_getset(&t.frame, "f_globals", |_, this| Ok(own(this).globals.clone()), None);
     vm.add_getset(&t.frame, "f_builtins", |_, this| Ok(own(this).builtins.clone()), None);
-    vm.add_getset(&t.frame, "f_back", |_, this| {
-        let back = own(this).back.borrow().clone();
-        Ok(if back.is_unbound() { Value::NONE } else { back })
-    }, None);
+    vm.add_getset(
+        &t.frame,
+        "f_back",
+        |_, this| {
+            let back = own(this).back.borrow().clone();
+            Ok(if back.is_unbound() { Value::NONE } else { back })
+        },
+        None,
+    );
     vm.add_getset(&t.frame, "f_locals", locals, None);
-    vm.add_getset(&t.frame, "f_lasti", |vm, this| {
-        let pc = own(this).depth.get().and_then(|d| vm.frames.borrow().get(d).map(|f| f.pc)).unwrap_or(0);
-        Ok(Value::from_len(pc as usize * 2))
-    }, None);
-    vm.add_getset(&t.frame, "f_lineno", |vm, this| {
-        let data = own(this);
-        let line = data.depth.get().and_then(|d| {
-            let frames = vm.frames.borrow();
-            let pc = if d + 1 == frames.len() { vm.pc.get() } else { frames.get(d)?.pc };
-            Some(line_of(&frames.get(d)?.code, pc))
-        });
-        Ok(Value::from_len(line.unwrap_or(data.line.get()) as usize))
-    }, None);
-    vm.add_getset(&t.frame, "f_trace", |_, this| Ok(own(this).trace.borrow().clone()), Some(|_, this, value| {
-        drop(own(this).trace.replace(if value.is_unbound() { Value::NONE } else { value }));
-        Ok(())
-    }));
-    vm.add_methods(&t.frame, &[
-        ("clear", "", |_, args| {
-            drop(own(&args[0]).locals.replace(Value::NONE));
-            Ok(Value::NONE)
+    vm.add_getset(
+        &t.frame,
+        "f_lasti",
+        |vm, this| {
+            let pc = own(this).depth.get().and_then(|d| vm.frames.borrow().get(d).map(|f| f.pc)).unwrap_or(0);
+            Ok(Value::from_len(pc as usize * 2))
+        },
+        None,
+    );
+    vm.add_getset(
+        &t.frame,
+        "f_lineno",
+        |vm, this| {
+            let data = own(this);
+            let line = data.depth.get().and_then(|d| {
+                let frames = vm.frames.borrow();
+                let pc = if d + 1 == frames.len() { vm.pc.get() } else { frames.get(d)?.pc };
+                Some(line_of(&frames.get(d)?.code, pc))
+            });
+            Ok(Value::from_len(line.unwrap_or(data.line.get()) as usize))
+        },
+        None,
+    );
+    vm.add_getset(
+        &t.frame,
+        "f_trace",
+        |_, this| Ok(own(this).trace.borrow().clone()),
+        Some(|_, this, value| {
+            drop(own(this).trace.replace(if value.is_unbound() { Value::NONE } else { value }));
+            Ok(())
         }),
-        ("__repr__", "", |vm, args| {
-            let data = own(&args[0]);
-            let Some(code) = data.code.get::<CodeData>() else { return Ok(Value::NONE) };
-            let text = format!("<frame at {:#x}, file '{}', line {}, code {}>", args[0].bits(), code.ir.filename, data.line.get(), code.ir.name);
-            Ok(vm.str(&text))
-        }),
-    ]);
+    );
+    vm.add_methods(
+        &t.frame,
+        &[
+            ("clear", "", |_, args| {
+                drop(own(&args[0]).locals.replace(Value::NONE));
+                Ok(Value::NONE)
+            }),
+            ("__repr__", "", |vm, args| {
+                let data = own(&args[0]);
+                let Some(code) = data.code.get::<CodeData>() else { return Ok(Value::NONE) };
+                let text = format!(
+                    "<frame at {:#x}, file '{}', line {}, code {}>",
+                    args[0].bits(),
+                    code.ir.filename,
+                    data.line.get(),
+                    code.ir.name
+                );
+                Ok(vm.str(&text))
+            }),
+        ],
+    );
 }

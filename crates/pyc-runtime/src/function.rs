@@ -221,7 +221,15 @@ impl Vm {
     }
 
     /// A function object from code.
-    pub fn function(&self, code: Value, globals: Value, closure: Value, defaults: Value, kwdefaults: Value, annotations: Value) -> Value {
+    pub fn function(
+        &self,
+        code: Value,
+        globals: Value,
+        closure: Value,
+        defaults: Value,
+        kwdefaults: Value,
+        annotations: Value,
+    ) -> Value {
         let (name, qualname, doc) = match code.get::<CodeData>() {
             Some(data) => (
                 self.intern(&data.ir.name),
@@ -335,7 +343,9 @@ impl Vm {
             let owner = native.owner.get::<Type>().map_or_else(|| "?".into(), Type::name);
             return Err(self.type_error(match native.flavor {
                 Flavor::New => format!("{owner}.__new__(): not enough arguments"),
-                Flavor::Wrapper => format!("descriptor '{}' of '{owner}' object needs an argument", native.name),
+                Flavor::Wrapper => {
+                    format!("descriptor '{}' of '{owner}' object needs an argument", native.name)
+                }
                 _ => format!("unbound method {owner}.{}() needs an argument", native.name),
             }));
         };
@@ -343,12 +353,15 @@ impl Vm {
             let ty = self.type_of(this);
             if !ty.is(&native.owner) && !self.is_subtype(ty, &native.owner) {
                 let owner = native.owner.get::<Type>().map_or_else(|| "?".into(), Type::name);
-                return Err(self.type_error(format!(
-                    "descriptor '{}' {} a '{owner}' object but received a '{}'",
-                    native.name,
-                    if native.flavor == Flavor::Wrapper { "requires" } else { "for" },
-                    self.type_name(this)
-                ).replace("descriptor 'X'", "")));
+                return Err(self.type_error(
+                    format!(
+                        "descriptor '{}' {} a '{owner}' object but received a '{}'",
+                        native.name,
+                        if native.flavor == Flavor::Wrapper { "requires" } else { "for" },
+                        self.type_name(this)
+                    )
+                    .replace("descriptor 'X'", ""),
+                ));
             }
         }
         Ok(())
@@ -506,7 +519,9 @@ fn method_repr(vm: &Vm, args: Args) -> PyResult {
 }
 
 fn method_eq(vm: &Vm, args: Args) -> PyResult {
-    let (a, Some(b)) = (method(&args[0]), args[1].get::<MethodData>()) else { return Ok(Value::NOT_IMPLEMENTED) };
+    let (a, Some(b)) = (method(&args[0]), args[1].get::<MethodData>()) else {
+        return Ok(Value::NOT_IMPLEMENTED);
+    };
     Ok(Value::from_bool(a.this.is(&b.this) && vm.equal(&a.function, &b.function)?))
 }
 
@@ -594,7 +609,9 @@ fn code_replace(vm: &Vm, args: Args) -> PyResult {
             "co_qualname" => parts.qualname = vm.str_text(value)?.into(),
             "co_filename" => parts.filename = vm.str_text(value)?.into(),
             "co_firstlineno" => parts.first_line = value.as_small().unwrap_or(0) as u32,
-            other => return Err(vm.value_error(format!("replacing {other} of a code object is not supported"))),
+            other => {
+                return Err(vm.value_error(format!("replacing {other} of a code object is not supported")));
+            }
         }
     }
     match parts.finish() {
@@ -605,11 +622,19 @@ fn code_replace(vm: &Vm, args: Args) -> PyResult {
 
 macro_rules! extra {
     ($vm:expr, $name:literal, $field:ident) => {
-        $vm.add_getset(&$vm.types.function, $name, |_, this| Ok(function(this).extras.borrow().$field.clone()), Some(|_, this, value| {
-            let old = std::mem::replace(&mut function(this).extras.borrow_mut().$field, if value.is_unbound() { Value::NONE } else { value });
-            drop(old);
-            Ok(())
-        }));
+        $vm.add_getset(
+            &$vm.types.function,
+            $name,
+            |_, this| Ok(function(this).extras.borrow().$field.clone()),
+            Some(|_, this, value| {
+                let old = std::mem::replace(
+                    &mut function(this).extras.borrow_mut().$field,
+                    if value.is_unbound() { Value::NONE } else { value },
+                );
+                drop(old);
+                Ok(())
+            }),
+        );
     };
 }
 
@@ -626,73 +651,124 @@ pub(crate) fn init(vm: &Vm) {
     extra!(vm, "__qualname__", qualname);
     extra!(vm, "__doc__", doc);
     extra!(vm, "__module__", module);
-    vm.add_getset(&t.function, "__type_params__", |vm, this| {
-        let value = function(this).extras.borrow().type_params.clone();
-        Ok(if value.is_unbound() { vm.tuple(vec![]) } else { value })
-    }, Some(|_, this, value| {
-        function(this).extras.borrow_mut().type_params = value;
-        Ok(())
-    }));
-    vm.add_getset(&t.function, "__annotations__", annotations, Some(|_, this, value| {
-        function(this).extras.borrow_mut().annotations = if value.is_unbound() { Value::NONE } else { value };
-        Ok(())
-    }));
-    vm.add_getset(&t.function, "__code__", |_, this| Ok(function(this).code.borrow().clone()), Some(|_, this, value| {
-        drop(function(this).code.replace(value));
-        Ok(())
-    }));
+    vm.add_getset(
+        &t.function,
+        "__type_params__",
+        |vm, this| {
+            let value = function(this).extras.borrow().type_params.clone();
+            Ok(if value.is_unbound() { vm.tuple(vec![]) } else { value })
+        },
+        Some(|_, this, value| {
+            function(this).extras.borrow_mut().type_params = value;
+            Ok(())
+        }),
+    );
+    vm.add_getset(
+        &t.function,
+        "__annotations__",
+        annotations,
+        Some(|_, this, value| {
+            function(this).extras.borrow_mut().annotations =
+                if value.is_unbound() { Value::NONE } else { value };
+            Ok(())
+        }),
+    );
+    vm.add_getset(
+        &t.function,
+        "__code__",
+        |_, this| Ok(function(this).code.borrow().clone()),
+        Some(|_, this, value| {
+            drop(function(this).code.replace(value));
+            Ok(())
+        }),
+    );
     vm.add_getset(&t.function, "__globals__", |_, this| Ok(function(this).globals.clone()), None);
     vm.add_getset(&t.function, "__builtins__", |_, this| Ok(function(this).builtins.clone()), None);
     vm.add_getset(&t.function, "__closure__", |_, this| Ok(function(this).closure.clone()), None);
-    vm.add_getset(&t.function, "__defaults__", |_, this| Ok(function(this).defaults.borrow().clone()), Some(|_, this, value| {
-        drop(function(this).defaults.replace(if value.is_unbound() { Value::NONE } else { value }));
-        Ok(())
-    }));
-    vm.add_getset(&t.function, "__kwdefaults__", |_, this| Ok(function(this).kwdefaults.borrow().clone()), Some(|_, this, value| {
-        drop(function(this).kwdefaults.replace(if value.is_unbound() { Value::NONE } else { value }));
-        Ok(())
-    }));
-    vm.add_getset(&t.function, "__dict__", |vm, this| Ok(function(this).dict.get_or_init(|| vm.dict()).clone()), Some(|vm, this, value| {
-        // The dict object stays; its contents are replaced.
-        let dict = function(this).dict.get_or_init(|| vm.dict()).clone();
-        vm.dict_clear(&dict);
-        vm.dict_update(&dict, &value)
-    }));
-
-    vm.add_methods(&t.method, &[
-        ("__new__", "function instance /", method_new),
-        ("__repr__", "", method_repr),
-        ("__eq__", "other /", method_eq),
-        ("__hash__", "", method_hash),
-        ("__call__", "...", call_slot),
-        ("__getattribute__", "name /", method_getattribute),
-        ("__reduce__", "", |vm, args| {
-            let m = method(&args[0]);
-            let getattr = vm.get_builtin("getattr");
-            let name = vm.get_attr(&m.function, &vm.names.__name__)?;
-            Ok(vm.tuple(vec![getattr, vm.tuple(vec![m.this.clone(), name])]))
+    vm.add_getset(
+        &t.function,
+        "__defaults__",
+        |_, this| Ok(function(this).defaults.borrow().clone()),
+        Some(|_, this, value| {
+            drop(function(this).defaults.replace(if value.is_unbound() { Value::NONE } else { value }));
+            Ok(())
         }),
-    ]);
+    );
+    vm.add_getset(
+        &t.function,
+        "__kwdefaults__",
+        |_, this| Ok(function(this).kwdefaults.borrow().clone()),
+        Some(|_, this, value| {
+            drop(function(this).kwdefaults.replace(if value.is_unbound() { Value::NONE } else { value }));
+            Ok(())
+        }),
+    );
+    vm.add_getset(
+        &t.function,
+        "__dict__",
+        |vm, this| Ok(function(this).dict.get_or_init(|| vm.dict()).clone()),
+        Some(|vm, this, value| {
+            // The dict object stays; its contents are replaced.
+            let dict = function(this).dict.get_or_init(|| vm.dict()).clone();
+            vm.dict_clear(&dict);
+            vm.dict_update(&dict, &value)
+        }),
+    );
+
+    vm.add_methods(
+        &t.method,
+        &[
+            ("__new__", "function instance /", method_new),
+            ("__repr__", "", method_repr),
+            ("__eq__", "other /", method_eq),
+            ("__hash__", "", method_hash),
+            ("__call__", "...", call_slot),
+            ("__getattribute__", "name /", method_getattribute),
+            ("__reduce__", "", |vm, args| {
+                let m = method(&args[0]);
+                let getattr = vm.get_builtin("getattr");
+                let name = vm.get_attr(&m.function, &vm.names.__name__)?;
+                Ok(vm.tuple(vec![getattr, vm.tuple(vec![m.this.clone(), name])]))
+            }),
+        ],
+    );
     vm.add_getset(&t.method, "__func__", |_, this| Ok(method(this).function.clone()), None);
     vm.add_getset(&t.method, "__self__", |_, this| Ok(method(this).this.clone()), None);
-    vm.add_getset(&t.method, "__doc__", |vm, this| vm.get_attr(&method(this).function, &vm.names.__doc__), None);
+    vm.add_getset(
+        &t.method,
+        "__doc__",
+        |vm, this| vm.get_attr(&method(this).function, &vm.names.__doc__),
+        None,
+    );
 
     for ty in [&t.builtin, &t.method_descriptor, &t.wrapper_descriptor, &t.classmethod_descriptor] {
         vm.add_methods(ty, &[("__repr__", "", native_repr), ("__call__", "...", call_slot)]);
         vm.add_getset(ty, "__name__", |vm, this| Ok(vm.intern(native(this).name)), None);
-        vm.add_getset(ty, "__qualname__", |vm, this| {
-            let n = native(this);
-            Ok(vm.str(&match n.owner.get::<Type>() {
-                Some(class) => format!("{}.{}", class.name(), n.name),
-                None => n.name.to_string(),
-            }))
-        }, None);
+        vm.add_getset(
+            ty,
+            "__qualname__",
+            |vm, this| {
+                let n = native(this);
+                Ok(vm.str(&match n.owner.get::<Type>() {
+                    Some(class) => format!("{}.{}", class.name(), n.name),
+                    None => n.name.to_string(),
+                }))
+            },
+            None,
+        );
         vm.add_getset(ty, "__doc__", |_, _| Ok(Value::NONE), None);
         vm.add_getset(ty, "__text_signature__", |_, _| Ok(Value::NONE), None);
-        vm.add_getset(ty, "__module__", |_, this| Ok(match native(this).flavor {
-            Flavor::Function => native(this).owner.clone(),
-            _ => Value::NONE,
-        }), None);
+        vm.add_getset(
+            ty,
+            "__module__",
+            |_, this| {
+                Ok(match native(this).flavor {
+                    Flavor::Function => native(this).owner.clone(),
+                    _ => Value::NONE,
+                })
+            },
+            None,
+        );
         vm.add_methods(ty, &[("__reduce__", "", |vm, args| Ok(vm.intern(native(&args[0]).name)))]);
     }
     vm.add_getset(&t.builtin, "__self__", |_, this| Ok(native(this).owner.clone()), None);
@@ -702,22 +778,32 @@ pub(crate) fn init(vm: &Vm) {
     }
 
     vm.add_methods(&t.cell, &[("__new__", "contents? /", cell_new), ("__repr__", "", cell_repr)]);
-    vm.add_getset(&t.cell, "cell_contents", |vm, this| {
-        let held = this.get::<CellData>().and_then(|c| c.0.borrow().clone());
-        held.ok_or_else(|| vm.value_error("Cell is empty"))
-    }, Some(|_, this, value| {
-        if let Some(cell) = this.get::<CellData>() {
-            drop(cell.0.replace(value.bound().cloned()));
-        }
-        Ok(())
-    }));
+    vm.add_getset(
+        &t.cell,
+        "cell_contents",
+        |vm, this| {
+            let held = this.get::<CellData>().and_then(|c| c.0.borrow().clone());
+            held.ok_or_else(|| vm.value_error("Cell is empty"))
+        },
+        Some(|_, this, value| {
+            if let Some(cell) = this.get::<CellData>() {
+                drop(cell.0.replace(value.bound().cloned()));
+            }
+            Ok(())
+        }),
+    );
 
     macro_rules! code_field {
         ($name:literal, |$vm:ident, $code:ident| $value:expr) => {
-            vm.add_getset(&t.code, $name, |$vm, this| {
-                let $code = this.get::<CodeData>().expect("the descriptor checked the type");
-                Ok($value)
-            }, None);
+            vm.add_getset(
+                &t.code,
+                $name,
+                |$vm, this| {
+                    let $code = this.get::<CodeData>().expect("the descriptor checked the type");
+                    Ok($value)
+                },
+                None,
+            );
         };
     }
     code_field!("co_name", |vm, c| vm.str(&c.ir.name));
@@ -736,12 +822,23 @@ pub(crate) fn init(vm: &Vm) {
     code_field!("co_cellvars", |vm, c| vm.tuple(c.ir.cells.iter().map(|n| vm.intern(n)).collect()));
     code_field!("co_freevars", |vm, c| vm.tuple(c.ir.frees.iter().map(|n| vm.intern(n)).collect()));
     code_field!("co_code", |vm, c| vm.bytes(&vec![0; c.ir.ops.len()]));
-    vm.add_methods(&t.code, &[("__repr__", "", code_repr), ("replace", "...", code_replace), ("co_lines", "", |vm, args| {
-        let c = args[0].get::<CodeData>().expect("the descriptor checked the type");
-        let row = |(i, p): (usize, &pyc_ir::Position)| {
-            vm.tuple(vec![Value::from_len(i * 2), Value::from_len(i * 2 + 2), Value::from_len(p.line as usize)])
-        };
-        let rows = vm.list(c.ir.positions.iter().enumerate().map(row).collect());
-        vm.iter(&rows)
-    })]);
+    vm.add_methods(
+        &t.code,
+        &[
+            ("__repr__", "", code_repr),
+            ("replace", "...", code_replace),
+            ("co_lines", "", |vm, args| {
+                let c = args[0].get::<CodeData>().expect("the descriptor checked the type");
+                let row = |(i, p): (usize, &pyc_ir::Position)| {
+                    vm.tuple(vec![
+                        Value::from_len(i * 2),
+                        Value::from_len(i * 2 + 2),
+                        Value::from_len(p.line as usize),
+                    ])
+                };
+                let rows = vm.list(c.ir.positions.iter().enumerate().map(row).collect());
+                vm.iter(&rows)
+            }),
+        ],
+    );
 }

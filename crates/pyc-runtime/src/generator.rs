@@ -110,7 +110,14 @@ impl Payload for AsyncYield {}
 
 impl Vm {
     /// A generator object around a fresh frame.
-    pub fn generator(&self, kind: GeneratorKind, code: Value, name: Value, qualname: Value, frame: GeneratorFrame) -> Value {
+    pub fn generator(
+        &self,
+        kind: GeneratorKind,
+        code: Value,
+        name: Value,
+        qualname: Value,
+        frame: GeneratorFrame,
+    ) -> Value {
         let t = &self.types;
         let ty = match kind {
             GeneratorKind::Generator => &t.generator,
@@ -134,7 +141,9 @@ impl Vm {
 
     /// The wrapper for `yield` in an asynchronous generator.
     pub fn async_yield(&self, value: Value) -> Value {
-        let ty = self.state("async_yield", || self.new_type::<AsyncYield>("builtins", "async_generator_wrapped_value", None, 0));
+        let ty = self.state("async_yield", || {
+            self.new_type::<AsyncYield>("builtins", "async_generator_wrapped_value", None, 0)
+        });
         new_object(&ty, AsyncYield(value))
     }
 
@@ -152,10 +161,7 @@ impl Vm {
             };
             return Err(self.value_error(format!("{what} already executing")));
         }
-        let started = match &*data.frame.borrow() {
-            None => None,
-            Some(frame) => Some(frame.started),
-        };
+        let started = (*data.frame.borrow()).as_ref().map(|frame| frame.started);
         match (started, &sent) {
             (None, Err(_)) => {}
             (None, Ok(_)) if data.kind == GeneratorKind::Coroutine => {
@@ -174,7 +180,9 @@ impl Vm {
         }
         if started.is_none() {
             return match sent {
-                Err(_) if data.kind == GeneratorKind::Coroutine => Err(self.runtime_error("cannot reuse already awaited coroutine")),
+                Err(_) if data.kind == GeneratorKind::Coroutine => {
+                    Err(self.runtime_error("cannot reuse already awaited coroutine"))
+                }
                 Err(error) => Err(error),
                 Ok(_) => Ok(Resumed::Returned(Value::NONE)),
             };
@@ -184,7 +192,8 @@ impl Vm {
         match result {
             Err(error) => {
                 let stop = self.is_exception(&error, &self.exc.stop_iteration);
-                let stop_async = data.kind == GeneratorKind::Async && self.is_exception(&error, &self.exc.stop_async_iteration);
+                let stop_async = data.kind == GeneratorKind::Async
+                    && self.is_exception(&error, &self.exc.stop_async_iteration);
                 if (stop || stop_async) && !self.terminating.get() {
                     let what = match data.kind {
                         GeneratorKind::Generator => "generator",
@@ -332,7 +341,12 @@ impl Vm {
                 Err(self.runtime_error(format!("{what} ignored GeneratorExit")))
             }
             Ok(Resumed::Returned(_)) => Ok(()),
-            Err(error) if self.is_exception(&error, &self.exc.generator_exit) || self.is_exception(&error, &self.exc.stop_iteration) => Ok(()),
+            Err(error)
+                if self.is_exception(&error, &self.exc.generator_exit)
+                    || self.is_exception(&error, &self.exc.stop_iteration) =>
+            {
+                Ok(())
+            }
             Err(error) => Err(error),
         }
     }
@@ -353,9 +367,9 @@ impl Vm {
         if value.get::<AsendData>().is_some() {
             return Ok(value.clone());
         }
-        let marked = value.get::<GeneratorData>().is_some_and(|d| {
-            d.code.get::<crate::function::CodeData>().is_some_and(|c| c.ir.flags.coroutine)
-        });
+        let marked = value
+            .get::<GeneratorData>()
+            .is_some_and(|d| d.code.get::<crate::function::CodeData>().is_some_and(|c| c.ir.flags.coroutine));
         if marked {
             return Ok(value.clone());
         }
@@ -366,11 +380,15 @@ impl Vm {
                     return Err(self.type_error("__await__() returned a coroutine"));
                 }
                 if self.special(&iterator, &self.names.__next__).is_none() {
-                    return Err(self.type_error(format!("__await__() returned non-iterator of type '{}'", self.type_name(&iterator))));
+                    return Err(self.type_error(format!(
+                        "__await__() returned non-iterator of type '{}'",
+                        self.type_name(&iterator)
+                    )));
                 }
                 Ok(iterator)
             }
-            None => Err(self.type_error(format!("object {} can't be used in 'await' expression", self.type_name(value)))),
+            None => Err(self
+                .type_error(format!("object {} can't be used in 'await' expression", self.type_name(value)))),
         }
     }
 }
@@ -379,10 +397,17 @@ impl Vm {
 fn finished_iterator(vm: &Vm, value: Value) -> Value {
     let ty = vm.state("finished", || {
         let ty = vm.new_type::<Finished>("builtins", "finished_iterator", None, 0);
-        vm.add_methods(&ty, &[
-            ("__next__", "", |vm, args| Err(vm.stop_iteration(args[0].get::<Finished>().map_or(Value::NONE, |f| f.0.clone())))),
-            ("send", "value /", |vm, args| Err(vm.stop_iteration(args[0].get::<Finished>().map_or(Value::NONE, |f| f.0.clone())))),
-        ]);
+        vm.add_methods(
+            &ty,
+            &[
+                ("__next__", "", |vm, args| {
+                    Err(vm.stop_iteration(args[0].get::<Finished>().map_or(Value::NONE, |f| f.0.clone())))
+                }),
+                ("send", "value /", |vm, args| {
+                    Err(vm.stop_iteration(args[0].get::<Finished>().map_or(Value::NONE, |f| f.0.clone())))
+                }),
+            ],
+        );
         ty
     });
     new_object(&ty, Finished(value))
@@ -455,7 +480,15 @@ fn repr(vm: &Vm, args: Args) -> PyResult {
 
 fn asend(vm: &Vm, generator: &Value, first: Result<Value, Value>, closing: bool) -> Value {
     let ty = if closing || first.is_err() { &vm.types.async_gen_athrow } else { &vm.types.async_gen_asend };
-    new_object(ty, AsendData { generator: generator.clone(), first: RefCell::new(Some(first)), state: Cell::new(0), closing })
+    new_object(
+        ty,
+        AsendData {
+            generator: generator.clone(),
+            first: RefCell::new(Some(first)),
+            state: Cell::new(0),
+            closing,
+        },
+    )
 }
 
 fn step(vm: &Vm, this: &Value, input: Result<Value, Raised>) -> PyResult {
@@ -497,7 +530,9 @@ fn step(vm: &Vm, this: &Value, input: Result<Value, Raised>) -> PyResult {
     };
     let result = match sent {
         Ok(value) => vm.generator_step(&data.generator, Ok(value)),
-        Err(error) if vm.delegate_of(&data.generator).is_some() => vm.generator_throw(&data.generator, error).map(Resumed::Yielded),
+        Err(error) if vm.delegate_of(&data.generator).is_some() => {
+            vm.generator_throw(&data.generator, error).map(Resumed::Yielded)
+        }
         Err(error) => vm.generator_step(&data.generator, Err(error)),
     };
     let finish = || {
@@ -518,12 +553,17 @@ fn step(vm: &Vm, this: &Value, input: Result<Value, Raised>) -> PyResult {
         Ok(Resumed::Returned(_)) => {
             finish();
             generator.closed.set(true);
-            if data.closing { Err(vm.stop_iteration(Value::NONE)) } else { Err(vm.raise_bare(&vm.exc.stop_async_iteration)) }
+            if data.closing {
+                Err(vm.stop_iteration(Value::NONE))
+            } else {
+                Err(vm.raise_bare(&vm.exc.stop_async_iteration))
+            }
         }
         Err(error) => {
             finish();
             generator.closed.set(true);
-            let expected = vm.is_exception(&error, &vm.exc.generator_exit) || vm.is_exception(&error, &vm.exc.stop_async_iteration);
+            let expected = vm.is_exception(&error, &vm.exc.generator_exit)
+                || vm.is_exception(&error, &vm.exc.stop_async_iteration);
             if data.closing && expected { Err(vm.stop_iteration(Value::NONE)) } else { Err(error) }
         }
     }
@@ -550,49 +590,73 @@ pub(crate) fn init(vm: &Vm) {
     let t = &vm.types;
     vm.add_methods(&t.generator, GENERATOR);
     vm.add_methods(&t.coroutine, GENERATOR);
-    vm.add_methods(&t.generator, &[
-        ("__iter__", "", |_, args| Ok(args[0].clone())),
-        ("__next__", "", |vm, args| vm.generator_send(&args[0], Ok(Value::NONE))),
-    ]);
+    vm.add_methods(
+        &t.generator,
+        &[
+            ("__iter__", "", |_, args| Ok(args[0].clone())),
+            ("__next__", "", |vm, args| vm.generator_send(&args[0], Ok(Value::NONE))),
+        ],
+    );
     if let Some(class) = t.generator.get::<crate::types::Type>() {
         class.next.set(Some(next));
     }
-    vm.add_methods(&t.coroutine, &[("__await__", "", |vm, args| Ok(new_object(&vm.types.coroutine_wrapper, AwaitData(args[0].clone()))))]);
-    vm.add_methods(&t.coroutine_wrapper, &[
-        ("__iter__", "", |_, args| Ok(args[0].clone())),
-        ("__next__", "", |vm, args| vm.generator_send(&awaited(&args[0]), Ok(Value::NONE))),
-        ("send", "value /", |vm, args| vm.generator_send(&awaited(&args[0]), Ok(args[1].clone()))),
-        ("throw", "typ val? tb? /", |vm, args| {
-            let error = thrown(vm, args)?;
-            vm.generator_throw(&awaited(&args[0]), error)
-        }),
-        ("close", "", |vm, args| vm.generator_close(&awaited(&args[0])).map(|()| Value::NONE)),
-    ]);
-    vm.add_methods(&t.async_generator, &[
-        ("__aiter__", "", |_, args| Ok(args[0].clone())),
-        ("__anext__", "", |vm, args| Ok(asend(vm, &args[0], Ok(Value::NONE), false))),
-        ("asend", "value /", |vm, args| Ok(asend(vm, &args[0], Ok(args[1].clone()), false))),
-        ("athrow", "typ val? tb? /", |vm, args| {
-            let error = thrown(vm, args)?;
-            Ok(asend(vm, &args[0], Err(error.0), false))
-        }),
-        ("aclose", "", |vm, args| {
-            let exit = vm.new_exception(&vm.exc.generator_exit, vec![]);
-            Ok(asend(vm, &args[0], Err(exit), true))
-        }),
-    ]);
+    vm.add_methods(
+        &t.coroutine,
+        &[("__await__", "", |vm, args| {
+            Ok(new_object(&vm.types.coroutine_wrapper, AwaitData(args[0].clone())))
+        })],
+    );
+    vm.add_methods(
+        &t.coroutine_wrapper,
+        &[
+            ("__iter__", "", |_, args| Ok(args[0].clone())),
+            ("__next__", "", |vm, args| vm.generator_send(&awaited(&args[0]), Ok(Value::NONE))),
+            ("send", "value /", |vm, args| vm.generator_send(&awaited(&args[0]), Ok(args[1].clone()))),
+            ("throw", "typ val? tb? /", |vm, args| {
+                let error = thrown(vm, args)?;
+                vm.generator_throw(&awaited(&args[0]), error)
+            }),
+            ("close", "", |vm, args| vm.generator_close(&awaited(&args[0])).map(|()| Value::NONE)),
+        ],
+    );
+    vm.add_methods(
+        &t.async_generator,
+        &[
+            ("__aiter__", "", |_, args| Ok(args[0].clone())),
+            ("__anext__", "", |vm, args| Ok(asend(vm, &args[0], Ok(Value::NONE), false))),
+            ("asend", "value /", |vm, args| Ok(asend(vm, &args[0], Ok(args[1].clone()), false))),
+            ("athrow", "typ val? tb? /", |vm, args| {
+                let error = thrown(vm, args)?;
+                Ok(asend(vm, &args[0], Err(error.0), false))
+            }),
+            ("aclose", "", |vm, args| {
+                let exit = vm.new_exception(&vm.exc.generator_exit, vec![]);
+                Ok(asend(vm, &args[0], Err(exit), true))
+            }),
+        ],
+    );
     vm.add_methods(&t.async_gen_asend, ASEND);
     vm.add_methods(&t.async_gen_athrow, ASEND);
     for (ty, prefix) in [(&t.generator, "gi_"), (&t.coroutine, "cr_"), (&t.async_generator, "ag_")] {
         vm.add_methods(ty, &[("__repr__", "", repr)]);
-        vm.add_getset(ty, "__name__", |_, this| Ok(own(this).name.borrow().clone()), Some(|_, this, value| {
-            drop(own(this).name.replace(value));
-            Ok(())
-        }));
-        vm.add_getset(ty, "__qualname__", |_, this| Ok(own(this).qualname.borrow().clone()), Some(|_, this, value| {
-            drop(own(this).qualname.replace(value));
-            Ok(())
-        }));
+        vm.add_getset(
+            ty,
+            "__name__",
+            |_, this| Ok(own(this).name.borrow().clone()),
+            Some(|_, this, value| {
+                drop(own(this).name.replace(value));
+                Ok(())
+            }),
+        );
+        vm.add_getset(
+            ty,
+            "__qualname__",
+            |_, this| Ok(own(this).qualname.borrow().clone()),
+            Some(|_, this, value| {
+                drop(own(this).qualname.replace(value));
+                Ok(())
+            }),
+        );
         let name = |field: &str| -> &'static str {
             // Interned for the life of the process: nine names.
             match (prefix, field) {
@@ -610,38 +674,78 @@ pub(crate) fn init(vm: &Vm) {
                 _ => "ag_await",
             }
         };
-        vm.add_getset(ty, name("running"), |_, this| Ok(Value::from_bool(own(this).running.get() || own(this).async_running.get())), None);
+        vm.add_getset(
+            ty,
+            name("running"),
+            |_, this| Ok(Value::from_bool(own(this).running.get() || own(this).async_running.get())),
+            None,
+        );
         vm.add_getset(ty, name("code"), |_, this| Ok(own(this).code.clone()), None);
         vm.add_getset(ty, name("await"), |vm, this| Ok(vm.delegate_of(this).unwrap_or(Value::NONE)), None);
-        vm.add_getset(ty, name("frame"), |vm, this| {
-            let data = own(this);
-            let frame = data.frame.borrow();
-            let Some(frame) = frame.as_ref() else { return Ok(if data.running.get() { vm.frame_at(vm.frames.borrow().len() - 1) } else { Value::NONE }) };
-            let locals = vm.dict();
-            if let Some(code) = data.code.get::<crate::function::CodeData>() {
-                for (at, name) in code.locals.iter().enumerate() {
-                    if !frame.registers[at].is_unbound() {
-                        vm.dict_set_name(&locals, name, frame.registers[at].clone());
+        vm.add_getset(
+            ty,
+            name("frame"),
+            |vm, this| {
+                let data = own(this);
+                let frame = data.frame.borrow();
+                let Some(frame) = frame.as_ref() else {
+                    return Ok(if data.running.get() {
+                        vm.frame_at(vm.frames.borrow().len() - 1)
+                    } else {
+                        Value::NONE
+                    });
+                };
+                let locals = vm.dict();
+                if let Some(code) = data.code.get::<crate::function::CodeData>() {
+                    for (at, name) in code.locals.iter().enumerate() {
+                        if !frame.registers[at].is_unbound() {
+                            vm.dict_set_name(&locals, name, frame.registers[at].clone());
+                        }
                     }
                 }
-            }
-            Ok(new_object(&vm.types.frame, crate::frame::FrameData {
-                code: data.code.clone(),
-                globals: frame.globals.clone(),
-                builtins: frame.builtins.clone(),
-                line: Cell::new(crate::frame::line_of(&data.code, frame.pc.saturating_sub(1))),
-                depth: Cell::new(None),
-                locals: RefCell::new(locals),
-                back: RefCell::new(Value::NONE),
-                trace: RefCell::new(Value::NONE),
-            }))
-        }, None);
+                Ok(new_object(
+                    &vm.types.frame,
+                    crate::frame::FrameData {
+                        code: data.code.clone(),
+                        globals: frame.globals.clone(),
+                        builtins: frame.builtins.clone(),
+                        line: Cell::new(crate::frame::line_of(&data.code, frame.pc.saturating_sub(1))),
+                        depth: Cell::new(None),
+                        locals: RefCell::new(locals),
+                        back: RefCell::new(Value::NONE),
+                        trace: RefCell::new(Value::NONE),
+                    },
+                ))
+            },
+            None,
+        );
     }
-    vm.add_getset(&t.generator, "gi_suspended", |_, this| Ok(Value::from_bool(own(this).frame.borrow().as_ref().is_some_and(|f| f.started) && !own(this).running.get())), None);
-    vm.add_getset(&t.coroutine, "cr_suspended", |_, this| Ok(Value::from_bool(own(this).frame.borrow().as_ref().is_some_and(|f| f.started) && !own(this).running.get())), None);
+    vm.add_getset(
+        &t.generator,
+        "gi_suspended",
+        |_, this| {
+            Ok(Value::from_bool(
+                own(this).frame.borrow().as_ref().is_some_and(|f| f.started) && !own(this).running.get(),
+            ))
+        },
+        None,
+    );
+    vm.add_getset(
+        &t.coroutine,
+        "cr_suspended",
+        |_, this| {
+            Ok(Value::from_bool(
+                own(this).frame.borrow().as_ref().is_some_and(|f| f.started) && !own(this).running.get(),
+            ))
+        },
+        None,
+    );
     vm.add_getset(&t.coroutine, "cr_origin", |_, _| Ok(Value::NONE), None);
     for ty in [&t.generator, &t.coroutine, &t.async_generator] {
-        vm.add_class_methods(ty, &[("__class_getitem__", "item /", |vm, args| crate::generic::alias(vm, &args[0], &args[1]))]);
+        vm.add_class_methods(
+            ty,
+            &[("__class_getitem__", "item /", |vm, args| crate::generic::alias(vm, &args[0], &args[1]))],
+        );
     }
 }
 

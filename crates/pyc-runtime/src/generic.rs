@@ -41,14 +41,21 @@ fn is_union(vm: &Vm, value: &Value) -> bool {
 /// `a | b` of types.
 pub fn union(vm: &Vm, a: &Value, b: &Value) -> PyResult {
     let usable = |v: &Value| {
-        v.is_none() || v.kind() == Kind::Type || v.get::<AliasData>().is_some() || vm.special(v, &vm.intern("__typing_subst__")).is_some()
+        v.is_none()
+            || v.kind() == Kind::Type
+            || v.get::<AliasData>().is_some()
+            || vm.special(v, &vm.intern("__typing_subst__")).is_some()
     };
     if !usable(a) || !usable(b) {
         return Ok(Value::NOT_IMPLEMENTED);
     }
     let mut members: Vec<Value> = Vec::new();
     for side in [a, b] {
-        let list = if is_union(vm, side) { items(&own(side).arguments) } else { vec![if side.is_none() { vm.types.none.clone() } else { side.clone() }] };
+        let list = if is_union(vm, side) {
+            items(&own(side).arguments)
+        } else {
+            vec![if side.is_none() { vm.types.none.clone() } else { side.clone() }]
+        };
         for member in list {
             let mut known = false;
             for m in &members {
@@ -156,7 +163,10 @@ fn get_item(vm: &Vm, args: Args) -> PyResult {
             && let Some(inner) = vm.find_attr(&item, &vm.names.__parameters__)?
             && !items(&inner).is_empty()
         {
-            let part = items(&inner).iter().filter_map(|p| wanted.iter().position(|w| w.is(p)).map(|at| given[at].clone())).collect();
+            let part = items(&inner)
+                .iter()
+                .filter_map(|p| wanted.iter().position(|w| w.is(p)).map(|at| given[at].clone()))
+                .collect();
             made.push(vm.get_item(&item, &vm.tuple(part))?);
         } else {
             made.push(item);
@@ -173,14 +183,29 @@ fn get_item(vm: &Vm, args: Args) -> PyResult {
         }
         return Ok(result.unwrap_or(Value::NONE));
     }
-    Ok(new_object(vm.type_of(&args[0]), AliasData { origin: data.origin.clone(), arguments, starred: data.starred }))
+    Ok(new_object(
+        vm.type_of(&args[0]),
+        AliasData { origin: data.origin.clone(), arguments, starred: data.starred },
+    ))
 }
 
 fn get_attribute(vm: &Vm, args: Args) -> PyResult {
     // Only names that the alias lacks come here.
     let name = vm.intern_value(&args[1]);
     let text = vm.text(&name);
-    if is_union(vm, &args[0]) || text.starts_with("__") && text.ends_with("__") && !matches!(&*text, "__name__" | "__qualname__" | "__module__" | "__doc__" | "__abstractmethods__" | "__annotations__") {
+    if is_union(vm, &args[0])
+        || text.starts_with("__")
+            && text.ends_with("__")
+            && !matches!(
+                &*text,
+                "__name__"
+                    | "__qualname__"
+                    | "__module__"
+                    | "__doc__"
+                    | "__abstractmethods__"
+                    | "__annotations__"
+            )
+    {
         let message = format!("'{}' object has no attribute '{text}'", vm.type_name(&args[0]));
         return Err(vm.attribute_error(&args[0], &name, message));
     }
@@ -189,23 +214,32 @@ fn get_attribute(vm: &Vm, args: Args) -> PyResult {
 
 const ALIAS: &[Method] = &[
     ("__new__", "origin args /", |vm, args| {
-        let arguments = if args[2].kind() == Kind::Tuple { args[2].clone() } else { vm.tuple(vec![args[2].clone()]) };
+        let arguments =
+            if args[2].kind() == Kind::Tuple { args[2].clone() } else { vm.tuple(vec![args[2].clone()]) };
         Ok(new_object(&args[0], AliasData { origin: args[1].clone(), arguments, starred: false }))
     }),
     ("__call__", "...", |vm, args| {
         let made = vm.call(&own(&args.all[0]).origin, Args { all: &args.all[1..], names: args.names })?;
         let result = vm.set_attr(&made, &vm.names.__orig_class__, args.all[0].clone());
-        vm.catch(result.map_err(|e| e), &vm.exc.attribute_error).or_else(|e| if vm.is_exception(&e, &vm.exc.type_error) { Ok(None) } else { Err(e) })?;
+        vm.catch(result, &vm.exc.attribute_error)
+            .or_else(|e| if vm.is_exception(&e, &vm.exc.type_error) { Ok(None) } else { Err(e) })?;
         Ok(made)
     }),
     ("__mro_entries__", "bases /", |vm, args| Ok(vm.tuple(vec![own(&args[0]).origin.clone()]))),
     ("__iter__", "", |vm, args| {
         let d = own(&args[0]);
-        let starred = new_object(vm.type_of(&args[0]), AliasData { origin: d.origin.clone(), arguments: d.arguments.clone(), starred: true });
+        let starred = new_object(
+            vm.type_of(&args[0]),
+            AliasData { origin: d.origin.clone(), arguments: d.arguments.clone(), starred: true },
+        );
         vm.iter(&vm.tuple(vec![starred]))
     }),
-    ("__instancecheck__", "instance /", |vm, _| Err(vm.type_error("isinstance() argument 2 cannot be a parameterized generic"))),
-    ("__subclasscheck__", "subclass /", |vm, _| Err(vm.type_error("issubclass() argument 2 cannot be a parameterized generic"))),
+    ("__instancecheck__", "instance /", |vm, _| {
+        Err(vm.type_error("isinstance() argument 2 cannot be a parameterized generic"))
+    }),
+    ("__subclasscheck__", "subclass /", |vm, _| {
+        Err(vm.type_error("issubclass() argument 2 cannot be a parameterized generic"))
+    }),
 ];
 
 const SHARED: &[Method] = &[
@@ -216,7 +250,11 @@ const SHARED: &[Method] = &[
     ("__getattr__", "name /", get_attribute),
     ("__hash__", "", |vm, args| {
         let d = own(&args[0]);
-        let key = if is_union(vm, &args[0]) { vm.frozen_set(items(&d.arguments))? } else { vm.tuple(vec![d.origin.clone(), d.arguments.clone()]) };
+        let key = if is_union(vm, &args[0]) {
+            vm.frozen_set(items(&d.arguments))?
+        } else {
+            vm.tuple(vec![d.origin.clone(), d.arguments.clone()])
+        };
         Ok(vm.int(vm.hash(&key)?))
     }),
     ("__eq__", "value /", |vm, args| {
@@ -226,7 +264,11 @@ const SHARED: &[Method] = &[
             let (x, y) = (vm.frozen_set(items(&a.arguments))?, vm.frozen_set(items(&b.arguments))?);
             return Ok(Value::from_bool(is_union(vm, &args[1]) && vm.equal(&x, &y)?));
         }
-        Ok(Value::from_bool(vm.equal(&a.origin, &b.origin)? && vm.equal(&a.arguments, &b.arguments)? && a.starred == b.starred))
+        Ok(Value::from_bool(
+            vm.equal(&a.origin, &b.origin)?
+                && vm.equal(&a.arguments, &b.arguments)?
+                && a.starred == b.starred,
+        ))
     }),
 ];
 
@@ -235,31 +277,41 @@ pub(crate) fn init(vm: &Vm) {
     for ty in [&t.generic_alias, &t.union_type] {
         vm.add_methods(ty, SHARED);
         vm.add_getset(ty, "__args__", |_, this| Ok(own(this).arguments.clone()), None);
-        vm.add_getset(ty, "__parameters__", |vm, this| Ok(vm.tuple(parameters(vm, &own(this).arguments)?)), None);
+        vm.add_getset(
+            ty,
+            "__parameters__",
+            |vm, this| Ok(vm.tuple(parameters(vm, &own(this).arguments)?)),
+            None,
+        );
         vm.set_type_attr(ty, "__module__", vm.str("types"));
     }
     vm.add_methods(&t.generic_alias, ALIAS);
     vm.add_getset(&t.generic_alias, "__origin__", |_, this| Ok(own(this).origin.clone()), None);
     vm.add_getset(&t.generic_alias, "__unpacked__", |_, this| Ok(Value::from_bool(own(this).starred)), None);
-    vm.add_methods(&t.union_type, &[
-        ("__instancecheck__", "instance /", |vm, args| {
-            for member in items(&own(&args[0]).arguments) {
-                if vm.is_instance(&args[1], &member)? {
-                    return Ok(Value::TRUE);
+    vm.add_methods(
+        &t.union_type,
+        &[
+            ("__instancecheck__", "instance /", |vm, args| {
+                for member in items(&own(&args[0]).arguments) {
+                    if vm.is_instance(&args[1], &member)? {
+                        return Ok(Value::TRUE);
+                    }
                 }
-            }
-            Ok(Value::FALSE)
-        }),
-        ("__subclasscheck__", "subclass /", |vm, args| {
-            for member in items(&own(&args[0]).arguments) {
-                if vm.is_subclass(&args[1], &member)? {
-                    return Ok(Value::TRUE);
+                Ok(Value::FALSE)
+            }),
+            ("__subclasscheck__", "subclass /", |vm, args| {
+                for member in items(&own(&args[0]).arguments) {
+                    if vm.is_subclass(&args[1], &member)? {
+                        return Ok(Value::TRUE);
+                    }
                 }
-            }
-            Ok(Value::FALSE)
-        }),
-    ]);
-    for (ty, name) in [(&t.generic_alias, "GenericAlias"), (&t.union_type, "UnionType"), (&t.namespace, "SimpleNamespace")] {
+                Ok(Value::FALSE)
+            }),
+        ],
+    );
+    for (ty, name) in
+        [(&t.generic_alias, "GenericAlias"), (&t.union_type, "UnionType"), (&t.namespace, "SimpleNamespace")]
+    {
         if let Some(class) = ty.get::<Type>() {
             *class.name.borrow_mut() = name.into();
             *class.qualname.borrow_mut() = name.into();

@@ -1,5 +1,7 @@
 //! Exception groups and `except*`.
 
+#![allow(clippy::type_complexity, reason = "a boxed test on exceptions needs no name")]
+
 use std::cell::RefCell;
 
 use crate::args::Method;
@@ -16,14 +18,23 @@ fn group_type(vm: &Vm) -> Value {
         let bases = vec![e.base_exception_group.clone(), e.exception.clone()];
         let rest = crate::types::linearize(&bases).unwrap_or_default();
         let vtable = e.exception.get::<Type>().expect("a type").vtable;
-        make_type(&vm.types.type_, "ExceptionGroup", vtable, bases, rest, flag::BASE | flag::ATTRS | flag::IDENTITY | flag::IMMUTABLE)
+        make_type(
+            &vm.types.type_,
+            "ExceptionGroup",
+            vtable,
+            bases,
+            rest,
+            flag::BASE | flag::ATTRS | flag::IDENTITY | flag::IMMUTABLE,
+        )
     }))
     .clone()
 }
 
 fn members(vm: &Vm, group: &Value) -> Vec<Value> {
     let key = vm.intern("_exceptions");
-    vm.own_attr(group, &key).and_then(|t| t.get::<TupleData>().map(|t| t.items().to_vec())).unwrap_or_default()
+    vm.own_attr(group, &key)
+        .and_then(|t| t.get::<TupleData>().map(|t| t.items().to_vec()))
+        .unwrap_or_default()
 }
 
 fn new(vm: &Vm, args: Args) -> PyResult {
@@ -31,7 +42,9 @@ fn new(vm: &Vm, args: Args) -> PyResult {
     if message.kind() != Kind::Str {
         return Err(vm.type_error(format!("argument 1 must be str, not {}", vm.type_name(message))));
     }
-    if !matches!(args[2].kind(), Kind::List | Kind::Tuple) && vm.special(&args[2], &vm.names.__getitem__).is_none() {
+    if !matches!(args[2].kind(), Kind::List | Kind::Tuple)
+        && vm.special(&args[2], &vm.names.__getitem__).is_none()
+    {
         return Err(vm.type_error("second argument (exceptions) must be a sequence"));
     }
     let list = vm.to_vec(&args[2])?;
@@ -41,7 +54,9 @@ fn new(vm: &Vm, args: Args) -> PyResult {
     let mut all_plain = true;
     for (at, item) in list.iter().enumerate() {
         if item.kind() != Kind::Exception {
-            return Err(vm.value_error(format!("Item {at} of second argument (exceptions) is not an exception")));
+            return Err(
+                vm.value_error(format!("Item {at} of second argument (exceptions) is not an exception"))
+            );
         }
         all_plain &= vm.is_a(item, &vm.exc.exception);
     }
@@ -82,7 +97,11 @@ fn derive_group(vm: &Vm, group: &Value, list: Vec<Value>) -> PyResult {
 }
 
 /// Splits into what the condition takes and the rest; each may be missing.
-fn split(vm: &Vm, exception: &Value, takes: &dyn Fn(&Value) -> PyResult<bool>) -> PyResult<(Option<Value>, Option<Value>)> {
+fn split(
+    vm: &Vm,
+    exception: &Value,
+    takes: &dyn Fn(&Value) -> PyResult<bool>,
+) -> PyResult<(Option<Value>, Option<Value>)> {
     if takes(exception)? {
         return Ok((Some(exception.clone()), None));
     }
@@ -96,12 +115,16 @@ fn split(vm: &Vm, exception: &Value, takes: &dyn Fn(&Value) -> PyResult<bool>) -
         matching.extend(a);
         rest.extend(b);
     }
-    let part = |list: Vec<Value>| if list.is_empty() { Ok(None) } else { derive_group(vm, exception, list).map(Some) };
+    let part = |list: Vec<Value>| {
+        if list.is_empty() { Ok(None) } else { derive_group(vm, exception, list).map(Some) }
+    };
     Ok((part(matching)?, part(rest)?))
 }
 
 fn condition<'a>(vm: &'a Vm, kind: &'a Value) -> PyResult<Box<dyn Fn(&Value) -> PyResult<bool> + 'a>> {
-    let types = kind.get::<TupleData>().is_some_and(|t| !t.items().is_empty() && t.items().iter().all(|k| vm.is_exception_type(k)));
+    let types = kind
+        .get::<TupleData>()
+        .is_some_and(|t| !t.items().is_empty() && t.items().iter().all(|k| vm.is_exception_type(k)));
     if vm.is_exception_type(kind) || types {
         return Ok(Box::new(move |e| vm.exception_matches(e, kind)));
     }
@@ -123,10 +146,13 @@ impl Vm {
         let kinds = kind.get::<TupleData>().map_or_else(|| vec![kind.clone()], |t| t.items().to_vec());
         for kind in &kinds {
             if !self.is_exception_type(kind) {
-                return Err(self.type_error("catching classes that do not inherit from BaseException is not allowed"));
+                return Err(
+                    self.type_error("catching classes that do not inherit from BaseException is not allowed")
+                );
             }
             if self.is_subtype(kind, &self.exc.base_exception_group) {
-                return Err(self.type_error("catching ExceptionGroup with except* is not allowed. Use except instead."));
+                return Err(self
+                    .type_error("catching ExceptionGroup with except* is not allowed. Use except instead."));
             }
         }
         if !self.is_a(exception, &self.exc.base_exception_group) {
@@ -134,7 +160,11 @@ impl Vm {
                 return Ok((None, Some(exception.clone())));
             }
             let list = self.list(vec![exception.clone()]);
-            let ty = if self.is_a(exception, &self.exc.exception) { group_type(self) } else { self.exc.base_exception_group.clone() };
+            let ty = if self.is_a(exception, &self.exc.exception) {
+                group_type(self)
+            } else {
+                self.exc.base_exception_group.clone()
+            };
             let wrapped = self.call_pos(&ty, &[self.str(""), list])?;
             return Ok((Some(wrapped), None));
         }
@@ -150,10 +180,8 @@ impl Vm {
         if raised.is_empty() {
             return Ok(None);
         }
-        if !self.is_a(original, &self.exc.base_exception_group) {
-            if raised.len() == 1 {
-                return Ok(raised.into_iter().next());
-            }
+        if !self.is_a(original, &self.exc.base_exception_group) && raised.len() == 1 {
+            return Ok(raised.into_iter().next());
         }
         let is_part = |value: &Value| {
             let tb = |v: &Value| v.get::<ExceptionData>().map(|d| d.traceback.borrow().bits());
@@ -163,13 +191,17 @@ impl Vm {
             leaves(self, value, &mut own);
             tb(value) == tb(original) && own.iter().all(|o| ids.contains(o))
         };
-        let (kept, new): (Vec<Value>, Vec<Value>) = raised.into_iter().partition(|r| self.is_a(r, &self.exc.base_exception_group) && is_part(r));
+        let (kept, new): (Vec<Value>, Vec<Value>) =
+            raised.into_iter().partition(|r| self.is_a(r, &self.exc.base_exception_group) && is_part(r));
         let merged = match kept.len() {
             0 => None,
             _ => {
                 let mut ids = Vec::new();
                 kept.iter().for_each(|k| leaves(self, k, &mut ids));
-                split(self, original, &|e| Ok(ids.contains(&e.bits()) && !self.is_a(e, &self.exc.base_exception_group)))?.0
+                split(self, original, &|e| {
+                    Ok(ids.contains(&e.bits()) && !self.is_a(e, &self.exc.base_exception_group))
+                })?
+                .0
             }
         };
         if new.is_empty() {
@@ -207,7 +239,12 @@ const METHODS: &[Method] = &[
     ("__repr__", "", |vm, args| {
         let message = vm.own_attr(&args[0], &vm.names.message).unwrap_or(Value::NONE);
         let list = vm.list(members(vm, &args[0]));
-        Ok(vm.str(&format!("{}({}, {})", vm.type_name(&args[0]), vm.repr_text(&message)?, vm.repr_text(&list)?)))
+        Ok(vm.str(&format!(
+            "{}({}, {})",
+            vm.type_name(&args[0]),
+            vm.repr_text(&message)?,
+            vm.repr_text(&list)?
+        )))
     }),
     ("derive", "excs /", |vm, args| {
         let message = vm.own_attr(&args[0], &vm.names.message).unwrap_or(Value::NONE);
@@ -227,7 +264,10 @@ pub(crate) fn init(vm: &Vm) {
     let group = &vm.exc.base_exception_group;
     vm.add_methods(group, METHODS);
     vm.add_getset(group, "exceptions", |vm, this| Ok(vm.tuple(members(vm, this))), None);
-    vm.add_class_methods(group, &[("__class_getitem__", "item /", |vm, args| crate::generic::alias(vm, &args[0], &args[1]))]);
+    vm.add_class_methods(
+        group,
+        &[("__class_getitem__", "item /", |vm, args| crate::generic::alias(vm, &args[0], &args[1]))],
+    );
     vm.set_builtin("ExceptionGroup", group_type(vm));
     let _ = RefCell::new(0);
 }

@@ -197,7 +197,9 @@ impl Vm {
         let written = self.limits.written.get() + bytes as u64;
         self.limits.written.set(written);
         match self.limits.output_bytes {
-            Some(limit) if written > limit => Err(self.terminate(format!("output limit of {limit} bytes exceeded"))),
+            Some(limit) if written > limit => {
+                Err(self.terminate(format!("output limit of {limit} bytes exceeded")))
+            }
             _ => Ok(()),
         }
     }
@@ -213,7 +215,9 @@ impl Vm {
     pub fn host_error(&self, error: HostError, path: Option<&str>) -> Raised {
         match error {
             HostError::Denied(capability) => {
-                let text = format!("capability '{capability}' is not granted; run with --allow {capability} or --trusted");
+                let text = format!(
+                    "capability '{capability}' is not granted; run with --allow {capability} or --trusted"
+                );
                 self.os_error(&self.exc.permission_error, 13, &text, path)
             }
             HostError::Io(error) => {

@@ -148,12 +148,18 @@ impl Payload for Filter {
 /// `iter(list)`
 #[inline]
 pub fn list_iter(vm: &Vm, list: &Value) -> Value {
-    new_object(&vm.types.list_iterator, ListIter { list: RefCell::new(list.clone()), at: Cell::new(0), reversed: false })
+    new_object(
+        &vm.types.list_iterator,
+        ListIter { list: RefCell::new(list.clone()), at: Cell::new(0), reversed: false },
+    )
 }
 /// `reversed(list)`
 pub fn list_reversed(vm: &Vm, list: &Value) -> Value {
     let n = list.get::<ListData>().map_or(0, |l| l.borrow().len());
-    new_object(&vm.types.list_reverseiterator, ListIter { list: RefCell::new(list.clone()), at: Cell::new(n), reversed: true })
+    new_object(
+        &vm.types.list_reverseiterator,
+        ListIter { list: RefCell::new(list.clone()), at: Cell::new(n), reversed: true },
+    )
 }
 /// `iter(tuple)`
 pub fn tuple_iter(vm: &Vm, tuple: &Value) -> Value {
@@ -170,14 +176,24 @@ pub fn sequence_iter(vm: &Vm, sequence: &Value) -> Value {
 /// `iter(range)`
 pub fn range_iter(vm: &Vm, r: &RangeData) -> Value {
     if let Some((start, step, n)) = r.small {
-        return new_object(&vm.types.range_iterator, RangeIter { next: Cell::new(start), step, left: Cell::new(n) });
+        return new_object(
+            &vm.types.range_iterator,
+            RangeIter { next: Cell::new(start), step, left: Cell::new(n) },
+        );
     }
     let big = |v: &Value| vm.big_int(v).unwrap_or_default();
     let (start, stop, step) = (big(&r.start), big(&r.stop), big(&r.step));
     let zero = BigInt::from(0);
-    let left: BigInt = if step > zero { (&stop - &start + &step - 1) / &step } else { (&start - &stop - &step - 1) / -&step };
+    let left: BigInt = if step > zero {
+        (&stop - &start + &step - 1) / &step
+    } else {
+        (&start - &stop - &step - 1) / -&step
+    };
     let left = left.max(zero);
-    new_object(&vm.types.longrange_iterator, LongRangeIter { next: RefCell::new(start), step, left: RefCell::new(left) })
+    new_object(
+        &vm.types.longrange_iterator,
+        LongRangeIter { next: RefCell::new(start), step, left: RefCell::new(left) },
+    )
 }
 /// Over keys (0), values (1) or items (2) of a dict.
 pub fn dict_iter(vm: &Vm, dict: &Value, what: u8, reversed: bool) -> Value {
@@ -191,7 +207,16 @@ pub fn dict_iter(vm: &Vm, dict: &Value, what: u8, reversed: bool) -> Value {
         (_, true) => &t.dict_reverseitemiterator,
     };
     let (length, slots) = dict.get::<DictData>().map_or((0, 0), |d| (d.borrow().len(), d.borrow().slots()));
-    new_object(ty, DictIter { dict: RefCell::new(dict.clone()), at: Cell::new(if reversed { slots } else { 0 }), length, what, reversed })
+    new_object(
+        ty,
+        DictIter {
+            dict: RefCell::new(dict.clone()),
+            at: Cell::new(if reversed { slots } else { 0 }),
+            length,
+            what,
+            reversed,
+        },
+    )
 }
 /// `iter(set)`
 pub fn set_iter(vm: &Vm, set: &Value) -> Value {
@@ -257,7 +282,10 @@ fn index_next(vm: &Vm, value: &Value) -> PyResult<Option<Value>> {
     iter.at.set(if iter.reversed { at - 1 } else { at + 1 });
     match vm.get_item(&sequence, &vm.int(at)) {
         Ok(item) => Ok(Some(item)),
-        Err(error) if vm.is_exception(&error, &vm.exc.index_error) || vm.is_exception(&error, &vm.exc.stop_iteration) => {
+        Err(error)
+            if vm.is_exception(&error, &vm.exc.index_error)
+                || vm.is_exception(&error, &vm.exc.stop_iteration) =>
+        {
             drop(iter.sequence.replace(Value::NONE));
             Ok(None)
         }
@@ -401,13 +429,22 @@ fn zip_next(vm: &Vm, value: &Value) -> PyResult<Option<Value>> {
             None => {
                 iter.done.set(true);
                 if iter.strict {
-                    let names = |n: usize| if n == 1 { "argument 1".to_string() } else { format!("arguments 1-{n}") };
+                    let names =
+                        |n: usize| if n == 1 { "argument 1".to_string() } else { format!("arguments 1-{n}") };
                     if at > 0 {
-                        return Err(vm.value_error(format!("zip() argument {} is shorter than {}", at + 1, names(at))));
+                        return Err(vm.value_error(format!(
+                            "zip() argument {} is shorter than {}",
+                            at + 1,
+                            names(at)
+                        )));
                     }
                     for (other, iterator) in iter.iterators.iter().enumerate().skip(1) {
                         if vm.next(iterator)?.is_some() {
-                            return Err(vm.value_error(format!("zip() argument {} is longer than {}", other + 1, names(other))));
+                            return Err(vm.value_error(format!(
+                                "zip() argument {} is longer than {}",
+                                other + 1,
+                                names(other)
+                            )));
                         }
                     }
                 }
@@ -456,14 +493,21 @@ fn reversed_new(vm: &Vm, args: Args) -> PyResult {
     let sequence = &args[1];
     match vm.special(sequence, &vm.names.__reversed__) {
         Some(method) if !method.is_none() => return vm.call_with_self(&method, sequence, &[]),
-        Some(_) => return Err(vm.type_error(format!("'{}' object is not reversible", vm.type_name(sequence)))),
+        Some(_) => {
+            return Err(vm.type_error(format!("'{}' object is not reversible", vm.type_name(sequence))));
+        }
         None => {}
     }
-    if vm.special(sequence, &vm.names.__getitem__).is_none() || vm.special(sequence, &vm.names.__len__).is_none() {
+    if vm.special(sequence, &vm.names.__getitem__).is_none()
+        || vm.special(sequence, &vm.names.__len__).is_none()
+    {
         return Err(vm.type_error(format!("'{}' object is not reversible", vm.type_name(sequence))));
     }
     let n = vm.len(sequence)? as i64;
-    Ok(new_object(&args[0], IndexIter { sequence: RefCell::new(sequence.clone()), at: Cell::new(n - 1), reversed: true }))
+    Ok(new_object(
+        &args[0],
+        IndexIter { sequence: RefCell::new(sequence.clone()), at: Cell::new(n - 1), reversed: true },
+    ))
 }
 
 fn iterators(vm: &Vm, values: &[Value]) -> PyResult<Vec<Value>> {
@@ -480,7 +524,9 @@ fn zip_new(vm: &Vm, args: Args) -> PyResult {
     }
     let mut made = Vec::new();
     for (at, value) in args.positional()[1..].iter().enumerate() {
-        if vm.special(value, &vm.names.__iter__).is_none() && vm.special(value, &vm.names.__getitem__).is_none() {
+        if vm.special(value, &vm.names.__iter__).is_none()
+            && vm.special(value, &vm.names.__getitem__).is_none()
+        {
             return Err(vm.type_error(format!("'{}' object is not iterable", vm.type_name(value))));
         }
         let _ = at;
@@ -493,7 +539,13 @@ fn length_hint(vm: &Vm, args: Args) -> PyResult {
     let this = &args[0];
     let n = if let Some(i) = this.get::<ListIter>() {
         let n = i.list.borrow().get::<ListData>().map_or(0, |l| l.borrow().len());
-        if i.list.borrow().is_none() { 0 } else if i.reversed { i.at.get() } else { n.saturating_sub(i.at.get()) }
+        if i.list.borrow().is_none() {
+            0
+        } else if i.reversed {
+            i.at.get()
+        } else {
+            n.saturating_sub(i.at.get())
+        }
     } else if let Some(i) = this.get::<TupleIter>() {
         i.tuple.borrow().get::<TupleData>().map_or(0, |t| t.items().len().saturating_sub(i.at.get()))
     } else if let Some(i) = this.get::<RangeIter>() {
@@ -595,29 +647,53 @@ pub(crate) fn init(vm: &Vm) {
             continue;
         }
         iterator_methods(vm, ty, step);
-        if !matches!(&*ty.get::<Type>().map_or_else(|| "".into(), Type::name), "zip" | "map" | "filter" | "enumerate") {
+        if !matches!(
+            &*ty.get::<Type>().map_or_else(|| "".into(), Type::name),
+            "zip" | "map" | "filter" | "enumerate"
+        ) {
             vm.add_methods(ty, &[("__length_hint__", "", length_hint), ("__reduce__", "", rest)]);
         }
     }
-    vm.add_methods(&t.enumerate, &[("__new__", "iterable start?", |vm, args| {
-        let count = args.opt(2).map_or(Ok(Value::from_i32(0)), |s| vm.index_value(s))?;
-        Ok(new_object(&args[0], Enumerate { iterator: RefCell::new(vm.iter(&args[1])?), count: RefCell::new(count) }))
-    })]);
+    vm.add_methods(
+        &t.enumerate,
+        &[("__new__", "iterable start?", |vm, args| {
+            let count = args.opt(2).map_or(Ok(Value::from_i32(0)), |s| vm.index_value(s))?;
+            Ok(new_object(
+                &args[0],
+                Enumerate { iterator: RefCell::new(vm.iter(&args[1])?), count: RefCell::new(count) },
+            ))
+        })],
+    );
     vm.add_methods(&t.zip, &[("__new__", "...", zip_new)]);
-    vm.add_methods(&t.map, &[("__new__", "...", |vm, args| {
-        if args.all.len() < 3 {
-            return Err(vm.type_error("map() must have at least two arguments."));
-        }
-        Ok(new_object(&args.all[0], Map { function: args.all[1].clone(), iterators: iterators(vm, &args.all[2..])? }))
-    })]);
-    vm.add_methods(&t.filter, &[("__new__", "function iterable /", |vm, args| {
-        Ok(new_object(&args[0], Filter { function: args[1].clone(), iterator: vm.iter(&args[2])? }))
-    })]);
+    vm.add_methods(
+        &t.map,
+        &[("__new__", "...", |vm, args| {
+            if args.all.len() < 3 {
+                return Err(vm.type_error("map() must have at least two arguments."));
+            }
+            Ok(new_object(
+                &args.all[0],
+                Map { function: args.all[1].clone(), iterators: iterators(vm, &args.all[2..])? },
+            ))
+        })],
+    );
+    vm.add_methods(
+        &t.filter,
+        &[("__new__", "function iterable /", |vm, args| {
+            Ok(new_object(&args[0], Filter { function: args[1].clone(), iterator: vm.iter(&args[2])? }))
+        })],
+    );
     vm.add_methods(&t.reversed, &[("__new__", "sequence /", reversed_new)]);
-    vm.add_class_methods(&t.enumerate, &[("__class_getitem__", "item /", |vm, args| crate::generic::alias(vm, &args[0], &args[1]))]);
+    vm.add_class_methods(
+        &t.enumerate,
+        &[("__class_getitem__", "item /", |vm, args| crate::generic::alias(vm, &args[0], &args[1]))],
+    );
 }
 
 /// `iter(callable, sentinel)`
 pub fn callable_iter(vm: &Vm, callable: &Value, sentinel: &Value) -> Value {
-    new_object(&vm.types.callable_iterator, CallIter { callable: RefCell::new(callable.clone()), sentinel: RefCell::new(sentinel.clone()) })
+    new_object(
+        &vm.types.callable_iterator,
+        CallIter { callable: RefCell::new(callable.clone()), sentinel: RefCell::new(sentinel.clone()) },
+    )
 }

@@ -44,6 +44,7 @@ pub mod module;
 pub mod names;
 pub mod numbers;
 pub mod object;
+mod object_type;
 pub mod ops;
 pub mod range;
 pub mod registers;

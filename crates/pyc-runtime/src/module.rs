@@ -74,7 +74,11 @@ impl Vm {
     pub fn import(&self, name: &str) -> PyResult {
         if let Some(found) = self.loaded_module(name) {
             if found.is_none() {
-                return Err(self.import_failed(&self.exc.module_not_found_error, name, &format!("import of {name} halted; None in sys.modules")));
+                return Err(self.import_failed(
+                    &self.exc.module_not_found_error,
+                    name,
+                    &format!("import of {name} halted; None in sys.modules"),
+                ));
             }
             return Ok(found);
         }
@@ -120,7 +124,11 @@ impl Vm {
             return Ok(module);
         }
         let Some(source) = self.host.module_source(name, path) else {
-            return Err(self.import_failed(&self.exc.module_not_found_error, name, &format!("No module named '{name}'")));
+            return Err(self.import_failed(
+                &self.exc.module_not_found_error,
+                name,
+                &format!("No module named '{name}'"),
+            ));
         };
         self.remember_source(&source.filename, &source.text);
         let code = self.compile(&source.text, &source.filename, "exec", 0)?;
@@ -138,7 +146,11 @@ impl Vm {
         self.add_spec(&module, name, &source.filename, source.package.as_deref())?;
         self.dict_set(&self.modules, self.intern(name), module.clone())?;
         let Some(data) = module.get::<ModuleData>() else { return Ok(module) };
-        self.module_set(&module, "__builtins__", self.loaded_module("builtins").unwrap_or_else(|| self.builtins.clone()));
+        self.module_set(
+            &module,
+            "__builtins__",
+            self.loaded_module("builtins").unwrap_or_else(|| self.builtins.clone()),
+        );
         let globals = data.dict.clone();
         if let Err(error) = (self.engine().run)(self, &code, &globals, &globals, &[]) {
             if let Some(modules) = self.modules.get::<DictData>() {
@@ -162,11 +174,17 @@ impl Vm {
         set("_initializing", Value::FALSE);
         set("has_location", Value::from_bool(origin != "built-in"));
         set("cached", Value::NONE);
-        set("parent", self.str(if package.is_some() { name } else { name.rsplit_once('.').map_or("", |(p, _)| p) }));
-        set("submodule_search_locations", match package {
-            Some(folder) => self.list(vec![self.str(folder)]),
-            None => Value::NONE,
-        });
+        set(
+            "parent",
+            self.str(if package.is_some() { name } else { name.rsplit_once('.').map_or("", |(p, _)| p) }),
+        );
+        set(
+            "submodule_search_locations",
+            match package {
+                Some(folder) => self.list(vec![self.str(folder)]),
+                None => Value::NONE,
+            },
+        );
         self.module_set(module, "__spec__", spec);
         Ok(())
     }
@@ -214,7 +232,9 @@ impl Vm {
                 let wanted = format!("{full}.{}", self.text(&name));
                 match self.import(&wanted) {
                     Ok(_) => {}
-                    Err(error) if self.is_exception(&error, &self.exc.module_not_found_error) && self.names_module(&error.0, &wanted) => {}
+                    Err(error)
+                        if self.is_exception(&error, &self.exc.module_not_found_error)
+                            && self.names_module(&error.0, &wanted) => {}
                     Err(error) => return Err(error),
                 }
             }
@@ -227,7 +247,9 @@ impl Vm {
     }
 
     fn resolve_relative(&self, name: &str, globals: &Value, level: usize) -> PyResult<String> {
-        let text = |key: &Value| self.dict_get_name(globals, key).and_then(|v| v.get::<Str>().and_then(Str::to_text));
+        let text = |key: &Value| {
+            self.dict_get_name(globals, key).and_then(|v| v.get::<Str>().and_then(Str::to_text))
+        };
         let package = match text(&self.names.__package__) {
             Some(package) => package,
             None => match text(&self.names.__name__) {
@@ -237,13 +259,20 @@ impl Vm {
             },
         };
         if package.is_empty() {
-            return Err(self.raise(&self.exc.import_error, "attempted relative import with no known parent package"));
+            return Err(
+                self.raise(&self.exc.import_error, "attempted relative import with no known parent package")
+            );
         }
         let mut base = package.as_str();
         for _ in 1..level {
             match base.rsplit_once('.') {
                 Some((parent, _)) => base = parent,
-                None => return Err(self.raise(&self.exc.import_error, "attempted relative import beyond top-level package")),
+                None => {
+                    return Err(self.raise(
+                        &self.exc.import_error,
+                        "attempted relative import beyond top-level package",
+                    ));
+                }
             }
         }
         Ok(if name.is_empty() { base.to_string() } else { format!("{base}.{name}") })
@@ -257,7 +286,9 @@ impl Vm {
         if let Some(found) = self.find_attr(module, name)? {
             return Ok(found);
         }
-        let own = self.find_attr(module, &self.names.__name__)?.map_or("<unknown module name>".into(), |n| self.text(&n));
+        let own = self
+            .find_attr(module, &self.names.__name__)?
+            .map_or("<unknown module name>".into(), |n| self.text(&n));
         let text = self.text(name);
         if let Some(found) = self.loaded_module(&format!("{own}.{text}")) {
             return Ok(found);
@@ -319,66 +350,84 @@ impl Vm {
 
 pub(crate) fn init(vm: &Vm) {
     let t = &vm.types;
-    vm.add_methods(&t.module, &[
-        ("__new__", "...", |vm, args: Args| Ok(new_object(&args.all[0], ModuleData { dict: vm.dict() }))),
-        ("__init__", "name doc?", |vm, args| {
-            let Some(data) = args[0].get::<ModuleData>() else { return Ok(Value::NONE) };
-            let n = &vm.names;
-            vm.dict_set_name(&data.dict, &n.__name__, args[1].clone());
-            vm.dict_set_name(&data.dict, &n.__doc__, args.opt(2).cloned().unwrap_or(Value::NONE));
-            for key in [&n.__package__, &n.__loader__, &n.__spec__] {
-                vm.dict_set_name(&data.dict, key, Value::NONE);
-            }
-            Ok(Value::NONE)
-        }),
-        ("__repr__", "", |vm, args| {
-            let get = |key: &Value| args[0].get::<ModuleData>().and_then(|d| vm.dict_get_name(&d.dict, key));
-            let name = get(&vm.names.__name__).map_or("?".into(), |n| vm.text(&n));
-            Ok(vm.str(&match get(&vm.names.__file__) {
-                Some(file) if file.kind() == Kind::Str => format!("<module '{name}' from '{}'>", vm.text(&file)),
-                _ if vm.native_module(&name).is_some() => format!("<module '{name}' (built-in)>"),
-                _ => format!("<module '{name}'>"),
-            }))
-        }),
-        ("__dir__", "", |vm, args| {
-            let items = args[0].get::<ModuleData>().and_then(|d| d.dict.get::<DictData>().map(|d| d.items())).unwrap_or_default();
-            let hook = args[0].get::<ModuleData>().and_then(|d| vm.dict_get_name(&d.dict, &vm.names.__dir__));
-            match hook {
-                Some(hook) => vm.call_pos(&hook, &[]),
-                None => Ok(vm.list(items.into_iter().map(|(k, _)| k).collect())),
-            }
-        }),
-    ]);
-    vm.add_getset(&t.module, "__dict__", |_, this| Ok(this.get::<ModuleData>().map_or(Value::NONE, |d| d.dict.clone())), None);
-    vm.add_methods(&t.namespace, &[
-        ("__init__", "...", |vm, args| {
-            for (name, value) in args.keywords() {
-                let name = vm.intern_value(name);
-                vm.set_attr(&args.all[0], &name, value.clone())?;
-            }
-            Ok(Value::NONE)
-        }),
-        ("__new__", "...", |_, args: Args| Ok(new_object(&args.all[0], crate::registry::Plain))),
-        ("__repr__", "", |vm, args| {
-            if !vm.repr_enter(&args[0]) {
-                return Ok(vm.str("namespace(...)"));
-            }
-            let dict = vm.instance_dict(&args[0]).unwrap_or(Value::NONE);
-            let items = dict.get::<DictData>().map(|d| d.items()).unwrap_or_default();
-            let mut parts = Vec::new();
-            for (key, value) in items {
-                parts.push(format!("{}={}", vm.text(&key), vm.repr_text(&value)?));
-            }
-            vm.repr_leave();
-            let name = if args[0].is_exact() { "namespace".into() } else { vm.type_name(&args[0]) };
-            Ok(vm.str(&format!("{name}({})", parts.join(", "))))
-        }),
-        ("__eq__", "value /", |vm, args| {
-            if !vm.is_a(&args[1], &vm.types.namespace) {
-                return Ok(Value::NOT_IMPLEMENTED);
-            }
-            let (a, b) = (vm.instance_dict(&args[0]), vm.instance_dict(&args[1]));
-            Ok(Value::from_bool(vm.equal(&a.unwrap_or(Value::NONE), &b.unwrap_or(Value::NONE))?))
-        }),
-    ]);
+    vm.add_methods(
+        &t.module,
+        &[
+            ("__new__", "...", |vm, args: Args| Ok(new_object(&args.all[0], ModuleData { dict: vm.dict() }))),
+            ("__init__", "name doc?", |vm, args| {
+                let Some(data) = args[0].get::<ModuleData>() else { return Ok(Value::NONE) };
+                let n = &vm.names;
+                vm.dict_set_name(&data.dict, &n.__name__, args[1].clone());
+                vm.dict_set_name(&data.dict, &n.__doc__, args.opt(2).cloned().unwrap_or(Value::NONE));
+                for key in [&n.__package__, &n.__loader__, &n.__spec__] {
+                    vm.dict_set_name(&data.dict, key, Value::NONE);
+                }
+                Ok(Value::NONE)
+            }),
+            ("__repr__", "", |vm, args| {
+                let get =
+                    |key: &Value| args[0].get::<ModuleData>().and_then(|d| vm.dict_get_name(&d.dict, key));
+                let name = get(&vm.names.__name__).map_or("?".into(), |n| vm.text(&n));
+                Ok(vm.str(&match get(&vm.names.__file__) {
+                    Some(file) if file.kind() == Kind::Str => {
+                        format!("<module '{name}' from '{}'>", vm.text(&file))
+                    }
+                    _ if vm.native_module(&name).is_some() => format!("<module '{name}' (built-in)>"),
+                    _ => format!("<module '{name}'>"),
+                }))
+            }),
+            ("__dir__", "", |vm, args| {
+                let items = args[0]
+                    .get::<ModuleData>()
+                    .and_then(|d| d.dict.get::<DictData>().map(|d| d.items()))
+                    .unwrap_or_default();
+                let hook =
+                    args[0].get::<ModuleData>().and_then(|d| vm.dict_get_name(&d.dict, &vm.names.__dir__));
+                match hook {
+                    Some(hook) => vm.call_pos(&hook, &[]),
+                    None => Ok(vm.list(items.into_iter().map(|(k, _)| k).collect())),
+                }
+            }),
+        ],
+    );
+    vm.add_getset(
+        &t.module,
+        "__dict__",
+        |_, this| Ok(this.get::<ModuleData>().map_or(Value::NONE, |d| d.dict.clone())),
+        None,
+    );
+    vm.add_methods(
+        &t.namespace,
+        &[
+            ("__init__", "...", |vm, args| {
+                for (name, value) in args.keywords() {
+                    let name = vm.intern_value(name);
+                    vm.set_attr(&args.all[0], &name, value.clone())?;
+                }
+                Ok(Value::NONE)
+            }),
+            ("__new__", "...", |_, args: Args| Ok(new_object(&args.all[0], crate::registry::Plain))),
+            ("__repr__", "", |vm, args| {
+                if !vm.repr_enter(&args[0]) {
+                    return Ok(vm.str("namespace(...)"));
+                }
+                let dict = vm.instance_dict(&args[0]).unwrap_or(Value::NONE);
+                let items = dict.get::<DictData>().map(|d| d.items()).unwrap_or_default();
+                let mut parts = Vec::new();
+                for (key, value) in items {
+                    parts.push(format!("{}={}", vm.text(&key), vm.repr_text(&value)?));
+                }
+                vm.repr_leave();
+                let name = if args[0].is_exact() { "namespace".into() } else { vm.type_name(&args[0]) };
+                Ok(vm.str(&format!("{name}({})", parts.join(", "))))
+            }),
+            ("__eq__", "value /", |vm, args| {
+                if !vm.is_a(&args[1], &vm.types.namespace) {
+                    return Ok(Value::NOT_IMPLEMENTED);
+                }
+                let (a, b) = (vm.instance_dict(&args[0]), vm.instance_dict(&args[1]));
+                Ok(Value::from_bool(vm.equal(&a.unwrap_or(Value::NONE), &b.unwrap_or(Value::NONE))?))
+            }),
+        ],
+    );
 }

@@ -29,10 +29,12 @@ impl Vm {
             match value.kind() {
                 Kind::Str => return Ok(value.get::<Str>().is_some_and(|s| !s.is_empty())),
                 Kind::List => return Ok(value.get::<ListData>().is_some_and(|l| !l.borrow().is_empty())),
-                Kind::Dict => return Ok(value.get::<DictData>().is_some_and(|d| d.borrow().len() > 0)),
+                Kind::Dict => return Ok(value.get::<DictData>().is_some_and(|d| !d.borrow().is_empty())),
                 Kind::Tuple => return Ok(value.get::<TupleData>().is_some_and(|t| !t.items().is_empty())),
                 Kind::Float => return Ok(value.get::<f64>().is_some_and(|f| *f != 0.0)),
-                Kind::Function | Kind::Native | Kind::Method | Kind::Exception | Kind::Module => return Ok(true),
+                Kind::Function | Kind::Native | Kind::Method | Kind::Exception | Kind::Module => {
+                    return Ok(true);
+                }
                 _ => {}
             }
         }
@@ -87,7 +89,9 @@ impl Vm {
             None => return Err(self.type_error("no __repr__")),
         };
         if result.kind() != Kind::Str {
-            return Err(self.type_error(format!("__repr__ returned non-string (type {})", self.type_name(&result))));
+            return Err(
+                self.type_error(format!("__repr__ returned non-string (type {})", self.type_name(&result)))
+            );
         }
         Ok(result)
     }
@@ -115,7 +119,9 @@ impl Vm {
         self.check_stack()?;
         let result = self.call_with_self(&method, value, &[])?;
         if result.kind() != Kind::Str {
-            return Err(self.type_error(format!("__str__ returned non-string (type {})", self.type_name(&result))));
+            return Err(
+                self.type_error(format!("__str__ returned non-string (type {})", self.type_name(&result)))
+            );
         }
         Ok(result)
     }
@@ -295,7 +301,13 @@ impl Vm {
     ///
     /// # Errors
     /// What the methods raise.
-    pub fn binary_methods(&self, name: &Value, reflected: &Value, a: &Value, b: &Value) -> PyResult<Option<Value>> {
+    pub fn binary_methods(
+        &self,
+        name: &Value,
+        reflected: &Value,
+        a: &Value,
+        b: &Value,
+    ) -> PyResult<Option<Value>> {
         self.check_stack()?;
         let (ta, tb) = (self.type_of(a), self.type_of(b));
         let same = ta.is(tb);
@@ -332,7 +344,9 @@ impl Vm {
     #[cold]
     fn operand_error(&self, op: BinaryOp, a: &Value, b: &Value, in_place: bool) -> Raised {
         let (ta, tb) = (self.type_name(a), self.type_name(b));
-        let sequence = |v: &Value| matches!(v.kind(), Kind::Str | Kind::List | Kind::Tuple | Kind::Bytes | Kind::ByteArray);
+        let sequence = |v: &Value| {
+            matches!(v.kind(), Kind::Str | Kind::List | Kind::Tuple | Kind::Bytes | Kind::ByteArray)
+        };
         if !in_place || !sequence(a) {
             if op == BinaryOp::Add && sequence(a) {
                 return self.type_error(match a.kind() {
@@ -354,7 +368,10 @@ impl Vm {
             (op, false) => op.word().to_string(),
             (op, true) => format!("{}=", op.word()),
         };
-        let hint = if op == BinaryOp::RShift && a.kind() == Kind::Native && a.get::<crate::function::NativeData>().is_some_and(|n| n.name == "print") {
+        let hint = if op == BinaryOp::RShift
+            && a.kind() == Kind::Native
+            && a.get::<crate::function::NativeData>().is_some_and(|n| n.name == "print")
+        {
             ". Did you mean \"print(<message>, file=<output_stream>)\"?"
         } else {
             ""
@@ -412,23 +429,41 @@ impl Vm {
         };
         match self.call_special(a, name, &[])? {
             Some(result) => Ok(result),
-            None => Err(self.type_error(format!("bad operand type for unary {}: '{}'", op.word(), self.type_name(a)))),
+            None => Err(self.type_error(format!(
+                "bad operand type for unary {}: '{}'",
+                op.word(),
+                self.type_name(a)
+            ))),
         }
     }
 
     /// `__index__` as a machine integer.
     ///
     /// # Errors
-    /// TypeError, and IndexError when it does not fit.
+    /// TypeError, and OverflowError when it does not fit.
     #[inline]
     pub fn index(&self, value: &Value) -> PyResult<i64> {
         if let Some(n) = value.as_small() {
             return Ok(n);
         }
         let n = self.index_value(value)?;
-        self.as_i64(&n).ok_or_else(|| {
-            self.index_error(format!("cannot fit '{}' into an index-sized integer", self.type_name(value)))
-        })
+        self.as_i64(&n).ok_or_else(|| self.overflow_error(self.unfit(value)))
+    }
+
+    fn unfit(&self, value: &Value) -> String {
+        format!("cannot fit '{}' into an index-sized integer", self.type_name(value))
+    }
+
+    /// As [`Vm::index`], for subscripts.
+    ///
+    /// # Errors
+    /// TypeError, and IndexError when it does not fit.
+    pub fn item_index(&self, value: &Value) -> PyResult<i64> {
+        if let Some(n) = value.as_small() {
+            return Ok(n);
+        }
+        let n = self.index_value(value)?;
+        self.as_i64(&n).ok_or_else(|| self.index_error(self.unfit(value)))
     }
 
     /// `__index__` as an int object.
@@ -441,8 +476,13 @@ impl Vm {
         }
         match self.call_special(value, &self.names.__index__, &[])? {
             Some(n) if self.is_int(&n) => Ok(n),
-            Some(n) => Err(self.type_error(format!("__index__ returned non-int (type {})", self.type_name(&n)))),
-            None => Err(self.type_error(format!("'{}' object cannot be interpreted as an integer", self.type_name(value)))),
+            Some(n) => {
+                Err(self.type_error(format!("__index__ returned non-int (type {})", self.type_name(&n))))
+            }
+            None => Err(self.type_error(format!(
+                "'{}' object cannot be interpreted as an integer",
+                self.type_name(value)
+            ))),
         }
     }
 
@@ -456,7 +496,11 @@ impl Vm {
         }
         let n = self.index_value(value)?;
         Ok(self.as_i64(&n).unwrap_or_else(|| {
-            if self.big_int(&n).is_some_and(|b| b.sign() == num_bigint::Sign::Minus) { i64::MIN } else { i64::MAX }
+            if self.big_int(&n).is_some_and(|b| b.sign() == num_bigint::Sign::Minus) {
+                i64::MIN
+            } else {
+                i64::MAX
+            }
         }))
     }
 
@@ -513,7 +557,10 @@ impl Vm {
         }
         match self.special(obj, &self.names.__setitem__) {
             Some(method) => self.call_with_self(&method, obj, &[key.clone(), value]).map(drop),
-            None => Err(self.type_error(format!("'{}' object does not support item assignment", self.type_name(obj)))),
+            None => {
+                Err(self
+                    .type_error(format!("'{}' object does not support item assignment", self.type_name(obj))))
+            }
         }
     }
 
@@ -524,7 +571,10 @@ impl Vm {
     pub fn delete_item(&self, obj: &Value, key: &Value) -> PyResult<()> {
         match self.special(obj, &self.names.__delitem__) {
             Some(method) => self.call_with_self(&method, obj, std::slice::from_ref(key)).map(drop),
-            None => Err(self.type_error(format!("'{}' object doesn't support item deletion", self.type_name(obj)))),
+            None => {
+                Err(self
+                    .type_error(format!("'{}' object doesn't support item deletion", self.type_name(obj))))
+            }
         }
     }
 
@@ -545,8 +595,13 @@ impl Vm {
                 self.truth(&result)
             }
             None => {
-                if self.special(container, &self.names.__iter__).is_none() && self.special(container, &self.names.__getitem__).is_none() {
-                    return Err(self.type_error(format!("argument of type '{}' is not iterable", self.type_name(container))));
+                if self.special(container, &self.names.__iter__).is_none()
+                    && self.special(container, &self.names.__getitem__).is_none()
+                {
+                    return Err(self.type_error(format!(
+                        "argument of type '{}' is not iterable",
+                        self.type_name(container)
+                    )));
                 }
                 let iterator = self.iter(container)?;
                 while let Some(next) = self.next(&iterator)? {
@@ -568,11 +623,16 @@ impl Vm {
             Some(method) if !method.is_none() => {
                 let iterator = self.call_with_self(&method, value, &[])?;
                 if self.special(&iterator, &self.names.__next__).is_none() {
-                    return Err(self.type_error(format!("iter() returned non-iterator of type '{}'", self.type_name(&iterator))));
+                    return Err(self.type_error(format!(
+                        "iter() returned non-iterator of type '{}'",
+                        self.type_name(&iterator)
+                    )));
                 }
                 Ok(iterator)
             }
-            None if self.special(value, &self.names.__getitem__).is_some() && self.class_of(value).vtable.kind != Kind::Dict => {
+            None if self.special(value, &self.names.__getitem__).is_some()
+                && self.class_of(value).vtable.kind != Kind::Dict =>
+            {
                 Ok(crate::iterators::sequence_iter(self, value))
             }
             _ => Err(self.type_error(format!("'{}' object is not iterable", self.type_name(value)))),
@@ -591,7 +651,11 @@ impl Vm {
         }
         let result = match self.special(iterator, &self.names.__next__) {
             Some(method) => self.call_with_self(&method, iterator, &[]),
-            None => return Err(self.type_error(format!("'{}' object is not an iterator", self.type_name(iterator)))),
+            None => {
+                return Err(
+                    self.type_error(format!("'{}' object is not an iterator", self.type_name(iterator)))
+                );
+            }
         };
         self.catch(result, &self.exc.stop_iteration)
     }
@@ -656,11 +720,15 @@ impl Vm {
         if self.is_a(value, ty) {
             return Ok(true);
         }
-        if self.class_of(value).flags.get() & (flag::GETATTRIBUTE | flag::GETATTR | flag::HEAP) == 0 && value.kind() != Kind::Other {
+        if self.class_of(value).flags.get() & (flag::GETATTRIBUTE | flag::GETATTR | flag::HEAP) == 0
+            && value.kind() != Kind::Other
+        {
             return Ok(false);
         }
         match self.find_attr(value, &self.names.__class__)? {
-            Some(own) if own.kind() == Kind::Type && !own.is(self.type_of(value)) => Ok(self.is_subtype(&own, ty)),
+            Some(own) if own.kind() == Kind::Type && !own.is(self.type_of(value)) => {
+                Ok(self.is_subtype(&own, ty))
+            }
             _ => Ok(false),
         }
     }
@@ -767,7 +835,9 @@ pub fn compare_op(name: &str) -> Option<CompareOp> {
 macro_rules! comparisons {
     ($f:path) => {
         [
-            ("__lt__", "value /", |vm: &$crate::vm::Vm, args: $crate::vm::Args| $f(vm, pyc_ir::CompareOp::Lt, args.at(0), args.at(1))),
+            ("__lt__", "value /", |vm: &$crate::vm::Vm, args: $crate::vm::Args| {
+                $f(vm, pyc_ir::CompareOp::Lt, args.at(0), args.at(1))
+            }),
             ("__le__", "value /", |vm, args| $f(vm, pyc_ir::CompareOp::Le, args.at(0), args.at(1))),
             ("__eq__", "value /", |vm, args| $f(vm, pyc_ir::CompareOp::Eq, args.at(0), args.at(1))),
             ("__ne__", "value /", |vm, args| $f(vm, pyc_ir::CompareOp::Ne, args.at(0), args.at(1))),

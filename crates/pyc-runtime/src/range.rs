@@ -25,7 +25,8 @@ impl Payload for RangeData {
 }
 
 fn length(start: &BigInt, stop: &BigInt, step: &BigInt) -> BigInt {
-    let n: BigInt = if step.is_positive() { (stop - start + step - 1) / step } else { (start - stop - step - 1) / -step };
+    let n: BigInt =
+        if step.is_positive() { (stop - start + step - 1) / step } else { (start - stop - step - 1) / -step };
     let empty = if step.is_positive() { start >= stop } else { start <= stop };
     if empty { BigInt::zero() } else { n }
 }
@@ -34,7 +35,9 @@ impl Vm {
     /// A range object.
     pub fn range(&self, start: Value, stop: Value, step: Value) -> Value {
         let small = match (start.as_small(), stop.as_small(), step.as_small()) {
-            (Some(a), Some(b), Some(s)) if s != 0 && a.abs() < 1 << 61 && b.abs() < 1 << 61 && s.abs() < 1 << 61 => {
+            (Some(a), Some(b), Some(s))
+                if s != 0 && a.abs() < 1 << 61 && b.abs() < 1 << 61 && s.abs() < 1 << 61 =>
+            {
                 let n = if s > 0 { (b - a + s - 1).max(0) / s } else { (a - b - s - 1).max(0) / -s };
                 Some((a, s, if s > 0 && a >= b || s < 0 && a <= b { 0 } else { n }))
             }
@@ -93,13 +96,22 @@ fn get_item(vm: &Vm, args: Args) -> PyResult {
     let r = own(&args[0]);
     let n = big_length(vm, r);
     if let Some(slice) = args[1].get::<SliceData>() {
-        let Some(n) = n.to_i64() else { return Err(vm.overflow_error("Python int too large to convert to C ssize_t")) };
+        let Some(n) = n.to_i64() else {
+            return Err(vm.overflow_error("Python int too large to convert to C ssize_t"));
+        };
         let span = vm.span(slice, n as usize)?;
         let step = parts(vm, r).2 * span.step;
-        return Ok(vm.range(item(vm, r, &BigInt::from(span.start)), item(vm, r, &BigInt::from(span.stop)), vm.big(step)));
+        return Ok(vm.range(
+            item(vm, r, &BigInt::from(span.start)),
+            item(vm, r, &BigInt::from(span.stop)),
+            vm.big(step),
+        ));
     }
     if vm.special(&args[1], &vm.names.__index__).is_none() {
-        return Err(vm.type_error(format!("range indices must be integers or slices, not {}", vm.type_name(&args[1]))));
+        return Err(vm.type_error(format!(
+            "range indices must be integers or slices, not {}",
+            vm.type_name(&args[1])
+        )));
     }
     let index = vm.big_int(&vm.index_value(&args[1])?).unwrap_or_default();
     let at = if index.is_negative() { index + &n } else { index };
@@ -136,7 +148,10 @@ fn compare(vm: &Vm, op: CompareOp, a: &Value, b: &Value) -> PyResult {
     let Some(y) = b.get::<RangeData>() else { return Ok(Value::NOT_IMPLEMENTED) };
     let x = own(a);
     let (n, m) = (big_length(vm, x), big_length(vm, y));
-    let same = n == m && (n.is_zero() || parts(vm, x).0 == parts(vm, y).0 && (n == BigInt::from(1) || parts(vm, x).2 == parts(vm, y).2));
+    let same = n == m
+        && (n.is_zero()
+            || parts(vm, x).0 == parts(vm, y).0
+                && (n == BigInt::from(1) || parts(vm, x).2 == parts(vm, y).2));
     Ok(match op {
         CompareOp::Eq => Value::from_bool(same),
         CompareOp::Ne => Value::from_bool(!same),
@@ -173,7 +188,9 @@ const METHODS: &[Method] = &[
         Ok(vm.int(vm.hash(&key)?))
     }),
     ("__getitem__", "key /", get_item),
-    ("__contains__", "key /", |vm, args| Ok(Value::from_bool(position(vm, own(&args[0]), &args[1])?.is_some()))),
+    ("__contains__", "key /", |vm, args| {
+        Ok(Value::from_bool(position(vm, own(&args[0]), &args[1])?.is_some()))
+    }),
     ("__iter__", "", |vm, args| Ok(crate::iterators::range_iter(vm, own(&args[0])))),
     ("__reversed__", "", |vm, args| {
         let r = own(&args[0]);
@@ -188,7 +205,9 @@ const METHODS: &[Method] = &[
         let parts = vm.tuple(vec![r.start.clone(), r.stop.clone(), r.step.clone()]);
         Ok(vm.tuple(vec![vm.types.range.clone(), parts]))
     }),
-    ("count", "value /", |vm, args| Ok(Value::from_i32(i32::from(position(vm, own(&args[0]), &args[1])?.is_some())))),
+    ("count", "value /", |vm, args| {
+        Ok(Value::from_i32(i32::from(position(vm, own(&args[0]), &args[1])?.is_some())))
+    }),
     ("index", "value /", |vm, args| match position(vm, own(&args[0]), &args[1])? {
         Some(at) => Ok(vm.big(at)),
         None => Err(vm.value_error(format!("{} is not in range", vm.repr_text(&args[1])?))),

@@ -184,7 +184,7 @@ impl Vm {
             types,
         };
         vm.limits.start(&vm);
-        crate::class::init(&vm);
+        crate::object_type::init(&vm);
         crate::function::init(&vm);
         crate::descriptors::init(&vm);
         crate::numbers::init(&vm);

@@ -40,9 +40,9 @@ impl Shape {
         if self.names.len() <= 8 {
             return self.names.iter().position(|n| n.is(name));
         }
-        let index = self.index.get_or_init(|| {
-            self.names.iter().enumerate().map(|(i, n)| (n.bits(), i as u32)).collect()
-        });
+        let index = self
+            .index
+            .get_or_init(|| self.names.iter().enumerate().map(|(i, n)| (n.bits(), i as u32)).collect());
         index.get(&name.bits()).map(|i| *i as usize)
     }
 

@@ -27,15 +27,23 @@ pub(crate) fn hint(vm: &Vm, exception: &Value) -> Option<String> {
         let name = text(&vm.names.name)?;
         let mut names = Vec::new();
         let mut at = exception.get::<crate::exceptions::ExceptionData>()?.traceback.borrow().clone();
-        loop {
-            let Some(entry) = at.get::<TracebackData>() else { break };
+        while let Some(entry) = at.get::<TracebackData>() {
             let next = entry.next.borrow().clone();
             if next.is_none() {
                 if let Some(code) = entry.code.get::<crate::function::CodeData>() {
                     names.extend(code.ir.locals.iter().map(ToString::to_string));
                 }
                 for dict in [&entry.globals, &vm.builtins] {
-                    names.extend(dict.get::<DictData>().map(|d| d.borrow().iter().filter_map(|e| e.key.get::<Str>()?.to_text()).collect::<Vec<_>>()).unwrap_or_default());
+                    names.extend(
+                        dict.get::<DictData>()
+                            .map(|d| {
+                                d.borrow()
+                                    .iter()
+                                    .filter_map(|e| e.key.get::<Str>()?.to_text())
+                                    .collect::<Vec<_>>()
+                            })
+                            .unwrap_or_default(),
+                    );
                 }
             }
             at = next;
@@ -43,7 +51,23 @@ pub(crate) fn hint(vm: &Vm, exception: &Value) -> Option<String> {
         if let Some(best) = closest(&name, &names) {
             return Some(format!(". Did you mean: '{best}'?"));
         }
-        let known = vm.native_module(&name).is_some() || ["os", "sys", "math", "re", "json", "time", "random", "collections", "itertools", "functools", "datetime", "string", "typing"].contains(&name.as_str());
+        let known = vm.native_module(&name).is_some()
+            || [
+                "os",
+                "sys",
+                "math",
+                "re",
+                "json",
+                "time",
+                "random",
+                "collections",
+                "itertools",
+                "functools",
+                "datetime",
+                "string",
+                "typing",
+            ]
+            .contains(&name.as_str());
         return known.then(|| format!(". Did you forget to import '{name}'?"));
     }
     None

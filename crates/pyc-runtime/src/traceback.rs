@@ -64,7 +64,14 @@ impl Vm {
         out
     }
 
-    fn format_chain(&self, exception: &Value, out: &mut String, margin: &str, depth: usize, seen: &mut Vec<u64>) {
+    fn format_chain(
+        &self,
+        exception: &Value,
+        out: &mut String,
+        margin: &str,
+        depth: usize,
+        seen: &mut Vec<u64>,
+    ) {
         if depth > 200 || seen.contains(&exception.bits()) {
             return;
         }
@@ -76,23 +83,41 @@ impl Vm {
             if !cause.is_none() {
                 if !seen.contains(&cause.bits()) {
                     self.format_chain(&cause, out, margin, depth + 1, seen);
-                    let _ = write!(out, "{bar}\n{bar}The above exception was the direct cause of the following exception:\n{bar}\n");
+                    let _ = write!(
+                        out,
+                        "{bar}\n{bar}The above exception was the direct cause of the following exception:\n{bar}\n"
+                    );
                 }
             } else if !context.is_none() && !data.suppress.get() && !seen.contains(&context.bits()) {
                 self.format_chain(&context, out, margin, depth + 1, seen);
-                let _ = write!(out, "{bar}\n{bar}During handling of the above exception, another exception occurred:\n{bar}\n");
+                let _ = write!(
+                    out,
+                    "{bar}\n{bar}During handling of the above exception, another exception occurred:\n{bar}\n"
+                );
             }
         }
         self.format_one(exception, out, margin, depth, seen);
     }
 
-    fn format_one(&self, exception: &Value, out: &mut String, margin: &str, depth: usize, seen: &mut Vec<u64>) {
+    fn format_one(
+        &self,
+        exception: &Value,
+        out: &mut String,
+        margin: &str,
+        depth: usize,
+        seen: &mut Vec<u64>,
+    ) {
         let group = self.is_a(exception, &self.exc.base_exception_group);
         let margin: String = if group && margin.is_empty() { "  | ".into() } else { margin.into() };
         let mut body = String::new();
-        let traceback = exception.get::<ExceptionData>().map(|d| d.traceback.borrow().clone()).unwrap_or(Value::NONE);
+        let traceback =
+            exception.get::<ExceptionData>().map(|d| d.traceback.borrow().clone()).unwrap_or(Value::NONE);
         if !traceback.is_none() {
-            let head = if group { "Exception Group Traceback (most recent call last):\n" } else { "Traceback (most recent call last):\n" };
+            let head = if group {
+                "Exception Group Traceback (most recent call last):\n"
+            } else {
+                "Traceback (most recent call last):\n"
+            };
             if group && margin == "  | " {
                 let _ = write!(out, "  + {head}");
             } else {
@@ -105,7 +130,11 @@ impl Vm {
             let _ = writeln!(out, "{}", format!("{margin}{line}").trim_end_matches(' '));
         }
         if group {
-            let members = self.get_attr_str(exception, "exceptions").ok().and_then(|e| self.to_vec(&e).ok()).unwrap_or_default();
+            let members = self
+                .get_attr_str(exception, "exceptions")
+                .ok()
+                .and_then(|e| self.to_vec(&e).ok())
+                .unwrap_or_default();
             let indent = &margin[..margin.len() - 2];
             for (at, member) in members.iter().enumerate() {
                 let label = format!("---------------- {} ----------------", at + 1);
@@ -121,8 +150,7 @@ impl Vm {
         let mut at = traceback.clone();
         let mut last: Option<(String, u32, String)> = None;
         let mut repeated = 0;
-        loop {
-            let Some(entry) = at.get::<TracebackData>() else { break };
+        while let Some(entry) = at.get::<TracebackData>() {
             let Some(code) = entry.code.get::<CodeData>() else { break };
             let position = code.ir.positions.get(entry.pc as usize).copied().unwrap_or_default();
             let line = line_of(&entry.code, entry.pc);
@@ -158,7 +186,11 @@ impl Vm {
         let class = self.class_of(exception);
         let module = class.own(&self.names.__module__).or_else(|| self.lookup(ty, &self.names.__module__));
         let name = match module {
-            Some(m) if m.kind() == crate::object::Kind::Str && !matches!(&*self.text(&m), "builtins" | "__main__") && class.is_heap() => {
+            Some(m)
+                if m.kind() == crate::object::Kind::Str
+                    && !matches!(&*self.text(&m), "builtins" | "__main__")
+                    && class.is_heap() =>
+            {
                 format!("{}.{}", self.text(&m), class.qualname.borrow())
             }
             _ => class.qualname.borrow().to_string(),
@@ -178,7 +210,10 @@ impl Vm {
             }
         }
         if let Ok(Some(notes)) = self.find_attr(exception, &self.names.__notes__) {
-            let notes = notes.get::<ListData>().map(|l| l.borrow().clone()).or_else(|| notes.get::<TupleData>().map(|t| t.items().to_vec()));
+            let notes = notes
+                .get::<ListData>()
+                .map(|l| l.borrow().clone())
+                .or_else(|| notes.get::<TupleData>().map(|t| t.items().to_vec()));
             for note in notes.unwrap_or_default() {
                 let text = self.str_text(&note).unwrap_or_default();
                 for line in text.split('\n') {
@@ -205,11 +240,14 @@ impl Vm {
                     let start = (offset - 1 - removed as i64).max(0) as usize;
                     let end_line = get(&n.end_lineno).as_small().unwrap_or(line);
                     let end = match get(&n.end_offset).as_small() {
-                        Some(end) if end_line == line && end > offset => (end - 1 - removed as i64).max(start as i64 + 1) as usize,
+                        Some(end) if end_line == line && end > offset => {
+                            (end - 1 - removed as i64).max(start as i64 + 1) as usize
+                        }
                         Some(_) if end_line > line => shown.chars().count().max(start + 1),
                         _ => start + 1,
                     };
-                    let blank: String = shown.chars().take(start).map(|c| if c.is_whitespace() { c } else { ' ' }).collect();
+                    let blank: String =
+                        shown.chars().take(start).map(|c| if c.is_whitespace() { c } else { ' ' }).collect();
                     let pad = " ".repeat(start.saturating_sub(blank.chars().count()));
                     let _ = writeln!(out, "    {blank}{pad}{}", "^".repeat(end - start));
                 }
@@ -221,14 +259,16 @@ impl Vm {
 
     /// A line of a source file that the host can show.
     pub fn source_line(&self, filename: &str, line: u32) -> Option<String> {
-        let lines = self.state("sources", || RefCell::new(std::collections::HashMap::<String, Vec<String>>::new()));
+        let lines =
+            self.state("sources", || RefCell::new(std::collections::HashMap::<String, Vec<String>>::new()));
         let lines = lines.borrow();
         lines.get(filename)?.get((line as usize).checked_sub(1)?).cloned()
     }
 
     /// Keeps a source's lines for tracebacks.
     pub fn remember_source(&self, filename: &str, text: &str) {
-        let lines = self.state("sources", || RefCell::new(std::collections::HashMap::<String, Vec<String>>::new()));
+        let lines =
+            self.state("sources", || RefCell::new(std::collections::HashMap::<String, Vec<String>>::new()));
         lines.borrow_mut().insert(filename.to_string(), text.lines().map(str::to_string).collect());
     }
 
@@ -283,12 +323,18 @@ fn carets(text: &str, p: pyc_ir::Position, op: &pyc_ir::Op) -> Option<String> {
     let mut marks: Vec<char> = vec!['^'; width(segment)];
     if p.end_line == p.line {
         let anchor = match op {
-            Op::Add { .. } | Op::Sub { .. } | Op::Mul { .. } | Op::AddInt { .. } | Op::SubInt { .. } | Op::Binary { .. } => operator(segment),
+            Op::Add { .. }
+            | Op::Sub { .. }
+            | Op::Mul { .. }
+            | Op::AddInt { .. }
+            | Op::SubInt { .. }
+            | Op::Binary { .. } => operator(segment),
             Op::Index { .. } => subscript(segment),
             _ => None,
         };
         if let Some((from, to)) = anchor {
-            marks = segment.char_indices().map(|(i, _)| if i >= from && i < to { '^' } else { '~' }).collect();
+            marks =
+                segment.char_indices().map(|(i, _)| if i >= from && i < to { '^' } else { '~' }).collect();
             let line: String = std::iter::repeat_n(' ', width(&text[lead..start])).chain(marks).collect();
             return Some(line);
         }
@@ -334,7 +380,11 @@ fn operator(text: &str) -> Option<(usize, usize)> {
                     _ => 0,
                 };
                 let before = text[..i].trim_end().as_bytes().last();
-                let binary = before.is_some_and(|c| c.is_ascii_alphanumeric() || matches!(c, b')' | b']' | b'}' | b'_' | b'\'' | b'"') || *c >= 128);
+                let binary = before.is_some_and(|c| {
+                    c.is_ascii_alphanumeric()
+                        || matches!(c, b')' | b']' | b'}' | b'_' | b'\'' | b'"')
+                        || *c >= 128
+                });
                 if this > 0 && binary && (this > rank || this == rank && this != 1) {
                     rank = this;
                     found = Some((i, i + length));
@@ -401,11 +451,21 @@ fn frame(vm: &Vm, this: &Value) -> PyResult {
 pub(crate) fn init(vm: &Vm) {
     let t = &vm.types;
     vm.add_getset(&t.traceback, "tb_frame", frame, None);
-    vm.add_getset(&t.traceback, "tb_next", |_, this| Ok(own(this).next.borrow().clone()), Some(|_, this, value| {
-        drop(own(this).next.replace(value));
-        Ok(())
-    }));
-    vm.add_getset(&t.traceback, "tb_lineno", |_, this| Ok(Value::from_len(line_of(&own(this).code, own(this).pc) as usize)), None);
+    vm.add_getset(
+        &t.traceback,
+        "tb_next",
+        |_, this| Ok(own(this).next.borrow().clone()),
+        Some(|_, this, value| {
+            drop(own(this).next.replace(value));
+            Ok(())
+        }),
+    );
+    vm.add_getset(
+        &t.traceback,
+        "tb_lineno",
+        |_, this| Ok(Value::from_len(line_of(&own(this).code, own(this).pc) as usize)),
+        None,
+    );
     vm.add_getset(&t.traceback, "tb_lasti", |_, this| Ok(Value::from_len(own(this).pc as usize * 2)), None);
     let _ = Type::name;
 }

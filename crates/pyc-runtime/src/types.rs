@@ -266,7 +266,8 @@ impl Vm {
     pub fn lookup(&self, ty: &Value, name: &Value) -> Option<Value> {
         let class = ty.get::<Type>()?;
         let version = class.version.get();
-        let slot = (version as usize).wrapping_mul(31).wrapping_add((name.bits() >> 4) as usize) & (crate::vm::METHOD_CACHE - 1);
+        let slot = (version as usize).wrapping_mul(31).wrapping_add((name.bits() >> 4) as usize)
+            & (crate::vm::METHOD_CACHE - 1);
         {
             let cache = self.method_cache.borrow();
             let entry = &cache[slot];
@@ -310,7 +311,8 @@ impl Vm {
             None => true,
         };
         // Builtin types' own access rules are known by kind; only Python code needs the hook.
-        let hooked = |name: &Value| lookup_slow(class, name).is_some_and(|found| found.kind() != Kind::Native);
+        let hooked =
+            |name: &Value| lookup_slow(class, name).is_some_and(|found| found.kind() != Kind::Native);
         if lookup_slow(class, &n.__del__).is_some() {
             flags |= flag::DEL;
         }
@@ -361,7 +363,9 @@ impl Vm {
     pub fn new_type<T: Payload>(&self, module: &str, name: &str, base: Option<&Value>, flags: u32) -> Value {
         let base = base.unwrap_or(&self.types.object);
         let rest = base.get::<Type>().map(|b| b.mro.borrow().clone()).unwrap_or_default();
-        let inherited = base.get::<Type>().map_or(0, |b| b.flags.get() & (flag::ATTRS | flag::WEAK | flag::SEQUENCE | flag::MAPPING));
+        let inherited = base
+            .get::<Type>()
+            .map_or(0, |b| b.flags.get() & (flag::ATTRS | flag::WEAK | flag::SEQUENCE | flag::MAPPING));
         let ty = make_type(
             &self.types.type_,
             name,

@@ -18,11 +18,14 @@ pub fn decimal_digit(point: u32) -> Option<u32> {
     }
     // Digits of a script are ten in a row: count down to where they begin.
     let mut start = point;
-    while point - start < 9 && character(start - 1).is_some_and(|c| get_general_category(c) == G::DecimalNumber) {
+    while point - start < 9
+        && character(start - 1).is_some_and(|c| get_general_category(c) == G::DecimalNumber)
+    {
         start -= 1;
     }
     // Runs of several tens begin at multiples of ten from their first.
-    if point - start == 9 && character(start - 1).is_some_and(|c| get_general_category(c) == G::DecimalNumber) {
+    if point - start == 9 && character(start - 1).is_some_and(|c| get_general_category(c) == G::DecimalNumber)
+    {
         let mut first = start;
         while character(first - 1).is_some_and(|c| get_general_category(c) == G::DecimalNumber) {
             first -= 1;
@@ -46,7 +49,9 @@ pub fn is_alpha(point: u32) -> bool {
 
 /// `str.isdecimal`
 pub fn is_decimal(point: u32) -> bool {
-    character(point).is_some_and(|c| if c.is_ascii() { c.is_ascii_digit() } else { get_general_category(c) == G::DecimalNumber })
+    character(point).is_some_and(|c| {
+        if c.is_ascii() { c.is_ascii_digit() } else { get_general_category(c) == G::DecimalNumber }
+    })
 }
 
 /// `str.isdigit`
@@ -60,8 +65,25 @@ pub fn is_digit(point: u32) -> bool {
 /// `str.isnumeric`
 pub fn is_numeric(point: u32) -> bool {
     is_digit(point)
-        || character(point).is_some_and(|c| matches!(get_general_category(c), G::LetterNumber | G::OtherNumber))
-        || matches!(point, 0x4e00 | 0x4e8c | 0x4e09 | 0x56db | 0x4e94 | 0x516d | 0x4e03 | 0x516b | 0x4e5d | 0x5341 | 0x767e | 0x5343 | 0x4e07 | 0x3007)
+        || character(point)
+            .is_some_and(|c| matches!(get_general_category(c), G::LetterNumber | G::OtherNumber))
+        || matches!(
+            point,
+            0x4e00
+                | 0x4e8c
+                | 0x4e09
+                | 0x56db
+                | 0x4e94
+                | 0x516d
+                | 0x4e03
+                | 0x516b
+                | 0x4e5d
+                | 0x5341
+                | 0x767e
+                | 0x5343
+                | 0x4e07
+                | 0x3007
+        )
 }
 
 /// `str.isspace`
@@ -96,7 +118,14 @@ pub fn is_printable(point: u32) -> bool {
         Some(c) if c.is_ascii() => (' '..='~').contains(&c),
         Some(c) => !matches!(
             get_general_category(c),
-            G::Control | G::Format | G::Surrogate | G::PrivateUse | G::Unassigned | G::LineSeparator | G::ParagraphSeparator | G::SpaceSeparator
+            G::Control
+                | G::Format
+                | G::Surrogate
+                | G::PrivateUse
+                | G::Unassigned
+                | G::LineSeparator
+                | G::ParagraphSeparator
+                | G::SpaceSeparator
         ),
     }
 }

@@ -1,5 +1,7 @@
 //! One Python instance: its types, names, modules, limits, and the seams to the interpreter and the host.
 
+#![allow(clippy::type_complexity, reason = "function pointers that cross crates are spelled out")]
+
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -203,7 +205,10 @@ impl Vm {
         if self.stack_base.get() == 0 {
             self.stack_base.set(std::ptr::from_ref(&here) as usize);
         }
-        Entered { before: CURRENT.with(|c| c.replace(std::ptr::from_ref(self))), _vm: std::marker::PhantomData }
+        Entered {
+            before: CURRENT.with(|c| c.replace(std::ptr::from_ref(self))),
+            _vm: std::marker::PhantomData,
+        }
     }
 
     /// Connects the interpreter.
@@ -307,8 +312,8 @@ impl Vm {
     /// # Errors
     /// TypeError when it is no string.
     pub fn expect_str<'a>(&self, value: &'a Value, what: &str) -> PyResult<&'a Str> {
-        value.get::<Str>().ok_or_else(|| {
-            self.type_error(format!("{what} must be str, not {}", self.type_name(value)))
-        })
+        value
+            .get::<Str>()
+            .ok_or_else(|| self.type_error(format!("{what} must be str, not {}", self.type_name(value))))
     }
 }

@@ -102,13 +102,20 @@ impl Vm {
                 self.contains(&slots, &self.names.__weakref__).unwrap_or(false)
             });
             if !allowed {
-                return Err(self.type_error(format!("cannot create weak reference to '{}' object", class.name())));
+                return Err(
+                    self.type_error(format!("cannot create weak reference to '{}' object", class.name()))
+                );
             }
         }
         self.prune(value);
         if callback.is_none() {
             let existing = self.weak.borrow().get(&value.bits()).and_then(|list| {
-                list.iter().find(|r| self.type_of(r).is(ty) && r.get::<WeakData>().is_some_and(|d| d.callback.borrow().is_none())).cloned()
+                list.iter()
+                    .find(|r| {
+                        self.type_of(r).is(ty)
+                            && r.get::<WeakData>().is_some_and(|d| d.callback.borrow().is_none())
+                    })
+                    .cloned()
             });
             if let Some(existing) = existing {
                 return Ok(existing);
@@ -134,49 +141,67 @@ fn own(value: &Value) -> &WeakData {
 }
 
 fn proxied(vm: &Vm, value: &Value) -> PyResult {
-    own(value).target().ok_or_else(|| vm.raise(&vm.exc.reference_error, "weakly-referenced object no longer exists"))
+    own(value)
+        .target()
+        .ok_or_else(|| vm.raise(&vm.exc.reference_error, "weakly-referenced object no longer exists"))
 }
 
 fn unwrap(vm: &Vm, value: &Value) -> PyResult {
-    if value.get::<WeakData>().is_some() && vm.type_of(value).is(&vm.types.weakproxy) { proxied(vm, value) } else { Ok(value.clone()) }
+    if value.get::<WeakData>().is_some() && vm.type_of(value).is(&vm.types.weakproxy) {
+        proxied(vm, value)
+    } else {
+        Ok(value.clone())
+    }
 }
 
 pub(crate) fn init(vm: &Vm) {
     let t = &vm.types;
-    vm.add_methods(&t.weakref, &[
-        ("__new__", "object callback? /", |vm, args: Args| {
-            let callback = args.opt(2).cloned().unwrap_or(Value::NONE);
-            vm.weak_reference(&args[0], &args[1], callback)
-        }),
-        ("__init__", "...", |_, _| Ok(Value::NONE)),
-        ("__call__", "", |_, args| Ok(own(&args[0]).target().unwrap_or(Value::NONE))),
-        ("__hash__", "", |vm, args| {
-            let data = own(&args[0]);
-            if let Some(hash) = data.hash.get() {
-                return Ok(vm.int(hash));
-            }
-            let Some(target) = data.target() else { return Err(vm.type_error("weak object has gone away")) };
-            let hash = vm.hash(&target)?;
-            data.hash.set(Some(hash));
-            Ok(vm.int(hash))
-        }),
-        ("__eq__", "value /", |vm, args| {
-            let Some(other) = args[1].get::<WeakData>() else { return Ok(Value::NOT_IMPLEMENTED) };
-            match (own(&args[0]).target(), other.target()) {
-                (Some(a), Some(b)) => Ok(Value::from_bool(vm.equal(&a, &b)?)),
-                _ => Ok(Value::from_bool(args[0].is(&args[1]))),
-            }
-        }),
-        ("__repr__", "", |vm, args| {
-            let address = args[0].bits();
-            Ok(vm.str(&match own(&args[0]).target() {
-                Some(target) => format!("<weakref at {address:#x}; to '{}' at {:#x}>", vm.type_name(&target), target.bits()),
-                None => format!("<weakref at {address:#x}; dead>"),
-            }))
-        }),
-    ]);
+    vm.add_methods(
+        &t.weakref,
+        &[
+            ("__new__", "object callback? /", |vm, args: Args| {
+                let callback = args.opt(2).cloned().unwrap_or(Value::NONE);
+                vm.weak_reference(&args[0], &args[1], callback)
+            }),
+            ("__init__", "...", |_, _| Ok(Value::NONE)),
+            ("__call__", "", |_, args| Ok(own(&args[0]).target().unwrap_or(Value::NONE))),
+            ("__hash__", "", |vm, args| {
+                let data = own(&args[0]);
+                if let Some(hash) = data.hash.get() {
+                    return Ok(vm.int(hash));
+                }
+                let Some(target) = data.target() else {
+                    return Err(vm.type_error("weak object has gone away"));
+                };
+                let hash = vm.hash(&target)?;
+                data.hash.set(Some(hash));
+                Ok(vm.int(hash))
+            }),
+            ("__eq__", "value /", |vm, args| {
+                let Some(other) = args[1].get::<WeakData>() else { return Ok(Value::NOT_IMPLEMENTED) };
+                match (own(&args[0]).target(), other.target()) {
+                    (Some(a), Some(b)) => Ok(Value::from_bool(vm.equal(&a, &b)?)),
+                    _ => Ok(Value::from_bool(args[0].is(&args[1]))),
+                }
+            }),
+            ("__repr__", "", |vm, args| {
+                let address = args[0].bits();
+                Ok(vm.str(&match own(&args[0]).target() {
+                    Some(target) => format!(
+                        "<weakref at {address:#x}; to '{}' at {:#x}>",
+                        vm.type_name(&target),
+                        target.bits()
+                    ),
+                    None => format!("<weakref at {address:#x}; dead>"),
+                }))
+            }),
+        ],
+    );
     vm.add_getset(&t.weakref, "__callback__", |_, this| Ok(own(this).callback.borrow().clone()), None);
-    vm.add_class_methods(&t.weakref, &[("__class_getitem__", "item /", |vm, args| crate::generic::alias(vm, &args[0], &args[1]))]);
+    vm.add_class_methods(
+        &t.weakref,
+        &[("__class_getitem__", "item /", |vm, args| crate::generic::alias(vm, &args[0], &args[1]))],
+    );
     macro_rules! forward {
         ($($name:literal),*) => {
             vm.add_methods(&t.weakproxy, &[$(
@@ -193,38 +218,84 @@ pub(crate) fn init(vm: &Vm) {
         };
     }
     forward!(
-        "__add__", "__radd__", "__sub__", "__rsub__", "__mul__", "__rmul__", "__truediv__", "__floordiv__", "__mod__", "__pow__",
-        "__and__", "__or__", "__xor__", "__lshift__", "__rshift__", "__neg__", "__pos__", "__abs__", "__invert__", "__int__",
-        "__float__", "__index__", "__len__", "__getitem__", "__setitem__", "__delitem__", "__contains__", "__iter__", "__next__",
-        "__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__call__", "__iadd__", "__isub__", "__imul__", "__reversed__"
+        "__add__",
+        "__radd__",
+        "__sub__",
+        "__rsub__",
+        "__mul__",
+        "__rmul__",
+        "__truediv__",
+        "__floordiv__",
+        "__mod__",
+        "__pow__",
+        "__and__",
+        "__or__",
+        "__xor__",
+        "__lshift__",
+        "__rshift__",
+        "__neg__",
+        "__pos__",
+        "__abs__",
+        "__invert__",
+        "__int__",
+        "__float__",
+        "__index__",
+        "__len__",
+        "__getitem__",
+        "__setitem__",
+        "__delitem__",
+        "__contains__",
+        "__iter__",
+        "__next__",
+        "__eq__",
+        "__ne__",
+        "__lt__",
+        "__le__",
+        "__gt__",
+        "__ge__",
+        "__call__",
+        "__iadd__",
+        "__isub__",
+        "__imul__",
+        "__reversed__"
     );
-    vm.add_methods(&t.weakproxy, &[
-        ("__bool__", "", |vm, args| Ok(Value::from_bool(vm.truth(&proxied(vm, &args[0])?)?))),
-        ("__str__", "", |vm, args| vm.to_str(&proxied(vm, &args[0])?)),
-        ("__repr__", "", |vm, args| {
-            let address = args[0].bits();
-            Ok(vm.str(&match own(&args[0]).target() {
-                Some(target) => format!("<weakproxy at {address:#x} to {} at {:#x}>", vm.type_name(&target), target.bits()),
-                None => format!("<weakproxy at {address:#x} to NoneType at 0x0>"),
-            }))
-        }),
-        ("__hash__", "", |vm, _| Err(vm.type_error("unhashable type: 'weakref.ProxyType'"))),
-    ]);
+    vm.add_methods(
+        &t.weakproxy,
+        &[
+            ("__bool__", "", |vm, args| Ok(Value::from_bool(vm.truth(&proxied(vm, &args[0])?)?))),
+            ("__str__", "", |vm, args| vm.to_str(&proxied(vm, &args[0])?)),
+            ("__repr__", "", |vm, args| {
+                let address = args[0].bits();
+                Ok(vm.str(&match own(&args[0]).target() {
+                    Some(target) => format!(
+                        "<weakproxy at {address:#x} to {} at {:#x}>",
+                        vm.type_name(&target),
+                        target.bits()
+                    ),
+                    None => format!("<weakproxy at {address:#x} to NoneType at 0x0>"),
+                }))
+            }),
+            ("__hash__", "", |vm, _| Err(vm.type_error("unhashable type: 'weakref.ProxyType'"))),
+        ],
+    );
     let getattr = |vm: &Vm, args: Args| -> PyResult {
         let name = vm.intern_value(&args[1]);
         vm.get_attr(&proxied(vm, &args[0])?, &name)
     };
-    vm.add_methods(&t.weakproxy, &[
-        ("__getattr__", "name /", getattr),
-        ("__setattr__", "name value /", |vm, args| {
-            let name = vm.intern_value(&args[1]);
-            vm.set_attr(&proxied(vm, &args[0])?, &name, args[2].clone())?;
-            Ok(Value::NONE)
-        }),
-        ("__delattr__", "name /", |vm, args| {
-            let name = vm.intern_value(&args[1]);
-            vm.set_attr(&proxied(vm, &args[0])?, &name, Value::UNBOUND)?;
-            Ok(Value::NONE)
-        }),
-    ]);
+    vm.add_methods(
+        &t.weakproxy,
+        &[
+            ("__getattr__", "name /", getattr),
+            ("__setattr__", "name value /", |vm, args| {
+                let name = vm.intern_value(&args[1]);
+                vm.set_attr(&proxied(vm, &args[0])?, &name, args[2].clone())?;
+                Ok(Value::NONE)
+            }),
+            ("__delattr__", "name /", |vm, args| {
+                let name = vm.intern_value(&args[1]);
+                vm.set_attr(&proxied(vm, &args[0])?, &name, Value::UNBOUND)?;
+                Ok(Value::NONE)
+            }),
+        ],
+    );
 }

@@ -34,7 +34,11 @@ impl Payload for Key {
 }
 
 fn own(value: &Value) -> (Value, Value, Value) {
-    value.get::<Partial>().map(|p| p.parts.borrow().clone()).unwrap_or((Value::NONE, Value::NONE, Value::NONE))
+    value.get::<Partial>().map(|p| p.parts.borrow().clone()).unwrap_or((
+        Value::NONE,
+        Value::NONE,
+        Value::NONE,
+    ))
 }
 
 fn partial_new(vm: &Vm, args: Args) -> PyResult {
@@ -125,40 +129,60 @@ fn compare(vm: &Vm, op: pyc_ir::CompareOp, a: &Value, b: &Value) -> PyResult {
 }
 
 pub(crate) fn module(vm: &Vm) -> PyResult {
-    let module = vm.native_module_object("_functools", &[("reduce", "function iterable initial? /", reduce), ("cmp_to_key", "mycmp", |vm, args| {
-        let ty = vm.state("cmp_key", || vm.new_type::<Key>("functools", "KeyWrapper", None, 0));
-        Ok(new_object(&ty, Key { compare: args[0].clone(), value: Value::NONE }))
-    })]);
+    let module = vm.native_module_object(
+        "_functools",
+        &[
+            ("reduce", "function iterable initial? /", reduce),
+            ("cmp_to_key", "mycmp", |vm, args| {
+                let ty = vm.state("cmp_key", || vm.new_type::<Key>("functools", "KeyWrapper", None, 0));
+                Ok(new_object(&ty, Key { compare: args[0].clone(), value: Value::NONE }))
+            }),
+        ],
+    );
     let key = vm.state("cmp_key", || vm.new_type::<Key>("functools", "KeyWrapper", None, 0));
     vm.add_methods(&key, &pyc_runtime::comparisons!(compare));
-    vm.add_methods(&key, &[("__call__", "obj", |vm, args| {
-        let Some(k) = args[0].get::<Key>() else { return Ok(Value::NONE) };
-        Ok(new_object(vm.type_of(&args[0]), Key { compare: k.compare.clone(), value: args[1].clone() }))
-    })]);
-    vm.add_getset(&key, "obj", |_, this| Ok(this.get::<Key>().map_or(Value::NONE, |k| k.value.clone())), None);
+    vm.add_methods(
+        &key,
+        &[("__call__", "obj", |vm, args| {
+            let Some(k) = args[0].get::<Key>() else { return Ok(Value::NONE) };
+            Ok(new_object(vm.type_of(&args[0]), Key { compare: k.compare.clone(), value: args[1].clone() }))
+        })],
+    );
+    vm.add_getset(
+        &key,
+        "obj",
+        |_, this| Ok(this.get::<Key>().map_or(Value::NONE, |k| k.value.clone())),
+        None,
+    );
     vm.set_type_attr(&key, "__hash__", Value::NONE);
     let partial = vm.new_type::<Partial>("functools", "partial", None, flag::BASE | flag::ATTRS | flag::WEAK);
-    vm.add_methods(&partial, &[
-        ("__new__", "...", partial_new),
-        ("__call__", "...", partial_call),
-        ("__repr__", "", partial_repr),
-        ("__reduce__", "", |vm, args| {
-            let (function, first, keywords) = own(&args[0]);
-            let state = vm.tuple(vec![function.clone(), first, keywords, Value::NONE]);
-            Ok(vm.tuple(vec![vm.type_of(&args[0]).clone(), vm.tuple(vec![function]), state]))
-        }),
-        ("__setstate__", "state /", |vm, args| {
-            let parts = vm.to_vec(&args[1])?;
-            if let (Some(p), [f, a, k, ..]) = (args[0].get::<Partial>(), &parts[..]) {
-                *p.parts.borrow_mut() = (f.clone(), a.clone(), k.clone());
-            }
-            Ok(Value::NONE)
-        }),
-    ]);
+    vm.add_methods(
+        &partial,
+        &[
+            ("__new__", "...", partial_new),
+            ("__call__", "...", partial_call),
+            ("__repr__", "", partial_repr),
+            ("__reduce__", "", |vm, args| {
+                let (function, first, keywords) = own(&args[0]);
+                let state = vm.tuple(vec![function.clone(), first, keywords, Value::NONE]);
+                Ok(vm.tuple(vec![vm.type_of(&args[0]).clone(), vm.tuple(vec![function]), state]))
+            }),
+            ("__setstate__", "state /", |vm, args| {
+                let parts = vm.to_vec(&args[1])?;
+                if let (Some(p), [f, a, k, ..]) = (args[0].get::<Partial>(), &parts[..]) {
+                    *p.parts.borrow_mut() = (f.clone(), a.clone(), k.clone());
+                }
+                Ok(Value::NONE)
+            }),
+        ],
+    );
     vm.add_getset(&partial, "func", |_, this| Ok(own(this).0), None);
     vm.add_getset(&partial, "args", |_, this| Ok(own(this).1), None);
     vm.add_getset(&partial, "keywords", |_, this| Ok(own(this).2), None);
-    vm.add_class_methods(&partial, &[("__class_getitem__", "item /", |vm, args| pyc_runtime::generic::alias(vm, &args[0], &args[1]))]);
+    vm.add_class_methods(
+        &partial,
+        &[("__class_getitem__", "item /", |vm, args| pyc_runtime::generic::alias(vm, &args[0], &args[1]))],
+    );
     vm.module_set(&module, "partial", partial);
     Ok(module)
 }

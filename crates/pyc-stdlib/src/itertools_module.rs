@@ -45,7 +45,15 @@ fn value(this: &Value, at: usize) -> Value {
 }
 
 fn make(ty: &Value, values: Vec<Value>, kept: Vec<Value>, numbers: Vec<i64>) -> PyResult {
-    Ok(new_object(ty, State { values: RefCell::new(values), kept: RefCell::new(kept), numbers: RefCell::new(numbers), ..State::default() }))
+    Ok(new_object(
+        ty,
+        State {
+            values: RefCell::new(values),
+            kept: RefCell::new(kept),
+            numbers: RefCell::new(numbers),
+            ..State::default()
+        },
+    ))
 }
 
 fn count_next(vm: &Vm, this: &Value) -> PyResult<Option<Value>> {
@@ -100,7 +108,11 @@ fn accumulate_next(vm: &Vm, this: &Value) -> PyResult<Option<Value>> {
     let Some(item) = vm.next(&value(this, 0))? else { return Ok(None) };
     let function = value(this, 1);
     let total = value(this, 2);
-    let next = if function.is_none() { vm.binary(BinaryOp::Add, &total, &item)? } else { vm.call_pos(&function, &[total, item])? };
+    let next = if function.is_none() {
+        vm.binary(BinaryOp::Add, &total, &item)?
+    } else {
+        vm.call_pos(&function, &[total, item])?
+    };
     s.values.borrow_mut()[2] = next.clone();
     Ok(Some(next))
 }
@@ -134,7 +146,9 @@ fn chain_next(vm: &Vm, this: &Value) -> PyResult<Option<Value>> {
 
 fn compress_next(vm: &Vm, this: &Value) -> PyResult<Option<Value>> {
     loop {
-        let (Some(item), Some(selector)) = (vm.next(&value(this, 0))?, vm.next(&value(this, 1))?) else { return Ok(None) };
+        let (Some(item), Some(selector)) = (vm.next(&value(this, 0))?, vm.next(&value(this, 1))?) else {
+            return Ok(None);
+        };
         if vm.truth(&selector)? {
             return Ok(Some(item));
         }
@@ -187,7 +201,10 @@ fn filterfalse_next(vm: &Vm, this: &Value) -> PyResult<Option<Value>> {
 fn islice_next(vm: &Vm, this: &Value) -> PyResult<Option<Value>> {
     let s = own(this);
     // numbers: next index wanted, stop (-1: none), step, index of the source
-    let (wanted, stop, step) = { let n = s.numbers.borrow(); (n[0], n[1], n[2]) };
+    let (wanted, stop, step) = {
+        let n = s.numbers.borrow();
+        (n[0], n[1], n[2])
+    };
     if stop >= 0 && wanted >= stop {
         // The source is advanced up to where it would have stopped.
         while stop >= 0 && s.numbers.borrow()[3] < stop && !s.flag.get() {
@@ -403,7 +420,8 @@ fn group_advance(vm: &Vm, this: &Value) -> PyResult<bool> {
     let s = own(this);
     let Some(item) = vm.next(&value(this, 0))? else { return Ok(false) };
     let function = value(this, 1);
-    let key = if function.is_none() { item.clone() } else { vm.call_pos(&function, std::slice::from_ref(&item))? };
+    let key =
+        if function.is_none() { item.clone() } else { vm.call_pos(&function, std::slice::from_ref(&item))? };
     let mut values = s.values.borrow_mut();
     let old = (std::mem::replace(&mut values[2], key), std::mem::replace(&mut values[3], item));
     drop(values);
@@ -442,7 +460,11 @@ fn islice_new(vm: &Vm, args: Args) -> PyResult {
     let (start, stop, step) = if n == 3 {
         (0, part(2, -1, "Stop argument for islice() must be None or an integer: 0 <= x <= sys.maxsize.")?, 1)
     } else {
-        (part(2, 0, message)?, part(3, -1, message)?, part(4, 1, "Step for islice() must be a positive integer or None.")?)
+        (
+            part(2, 0, message)?,
+            part(3, -1, message)?,
+            part(4, 1, "Step for islice() must be a positive integer or None.")?,
+        )
     };
     if step == 0 {
         return Err(vm.value_error("Step for islice() must be a positive integer or None."));
@@ -486,13 +508,16 @@ fn tee(vm: &Vm, args: Args) -> PyResult {
     let ty = vm.state("itertools_tee", || {
         let ty = vm.new_type::<State>("itertools", "_tee", None, flag::WEAK);
         iterator_methods(vm, &ty, tee_next);
-        vm.add_methods(&ty, &[("__copy__", "", |vm, args| {
-            let s = own(&args[0]);
-            let copy = new_object(vm.type_of(&args[0]), State::default());
-            *own(&copy).shared.borrow_mut() = s.shared.borrow().clone();
-            *own(&copy).numbers.borrow_mut() = s.numbers.borrow().clone();
-            Ok(copy)
-        })]);
+        vm.add_methods(
+            &ty,
+            &[("__copy__", "", |vm, args| {
+                let s = own(&args[0]);
+                let copy = new_object(vm.type_of(&args[0]), State::default());
+                *own(&copy).shared.borrow_mut() = s.shared.borrow().clone();
+                *own(&copy).numbers.borrow_mut() = s.numbers.borrow().clone();
+                Ok(copy)
+            })],
+        );
         ty
     });
     let shared = Rc::new(Tee { source: vm.iter(&args[0])?, items: RefCell::default(), start: Cell::new(0) });
@@ -513,52 +538,117 @@ fn iterators(vm: &Vm, values: &[Value]) -> PyResult<Vec<Value>> {
 
 type Row = (&'static str, &'static str, pyc_runtime::args::NativeFn, NextFn);
 const TYPES: &[Row] = &[
-    ("count", "start? step?", |vm, args| {
-        let get = |i: usize, d: i32| args.opt(i).cloned().unwrap_or(Value::from_i32(d));
-        let (start, step) = (get(1, 0), get(2, 1));
-        vm.to_f64(&start).map_err(|_| vm.type_error("a number is required"))?;
-        make(&args[0], vec![start, step], vec![], vec![])
-    }, count_next),
+    (
+        "count",
+        "start? step?",
+        |vm, args| {
+            let get = |i: usize, d: i32| args.opt(i).cloned().unwrap_or(Value::from_i32(d));
+            let (start, step) = (get(1, 0), get(2, 1));
+            vm.to_f64(&start).map_err(|_| vm.type_error("a number is required"))?;
+            make(&args[0], vec![start, step], vec![], vec![])
+        },
+        count_next,
+    ),
     ("cycle", "iterable /", |vm, args| make(&args[0], vec![vm.iter(&args[1])?], vec![], vec![0]), cycle_next),
-    ("repeat", "object times?", |vm, args| {
-        let n = args.opt(2).map_or(Ok(-1), |n| vm.index(n).map(|n| n.max(0)))?;
-        make(&args[0], vec![args[1].clone()], vec![], vec![n])
-    }, repeat_next),
-    ("accumulate", "iterable func? * initial?", |vm, args| {
-        let get = |i: usize| args.opt(i).cloned().unwrap_or(Value::NONE);
-        make(&args[0], vec![vm.iter(&args[1])?, get(2), Value::NONE, get(3)], vec![], vec![])
-    }, accumulate_next),
-    ("chain", "...", |vm, args| {
-        let all = vm.iter(&vm.tuple(args.all[1..].to_vec()))?;
-        make(&args.all[0], vec![all, Value::NONE], vec![], vec![])
-    }, chain_next),
-    ("compress", "data selectors", |vm, args| make(&args[0], iterators(vm, &args.all[1..3])?, vec![], vec![]), compress_next),
-    ("dropwhile", "predicate iterable /", |vm, args| make(&args[0], vec![args[1].clone(), vm.iter(&args[2])?], vec![], vec![]), dropwhile_next),
-    ("takewhile", "predicate iterable /", |vm, args| make(&args[0], vec![args[1].clone(), vm.iter(&args[2])?], vec![], vec![]), takewhile_next),
-    ("filterfalse", "function iterable /", |vm, args| make(&args[0], vec![args[1].clone(), vm.iter(&args[2])?], vec![], vec![]), filterfalse_next),
-    ("starmap", "function iterable /", |vm, args| make(&args[0], vec![args[1].clone(), vm.iter(&args[2])?], vec![], vec![]), starmap_next),
+    (
+        "repeat",
+        "object times?",
+        |vm, args| {
+            let n = args.opt(2).map_or(Ok(-1), |n| vm.index(n).map(|n| n.max(0)))?;
+            make(&args[0], vec![args[1].clone()], vec![], vec![n])
+        },
+        repeat_next,
+    ),
+    (
+        "accumulate",
+        "iterable func? * initial?",
+        |vm, args| {
+            let get = |i: usize| args.opt(i).cloned().unwrap_or(Value::NONE);
+            make(&args[0], vec![vm.iter(&args[1])?, get(2), Value::NONE, get(3)], vec![], vec![])
+        },
+        accumulate_next,
+    ),
+    (
+        "chain",
+        "...",
+        |vm, args| {
+            let all = vm.iter(&vm.tuple(args.all[1..].to_vec()))?;
+            make(&args.all[0], vec![all, Value::NONE], vec![], vec![])
+        },
+        chain_next,
+    ),
+    (
+        "compress",
+        "data selectors",
+        |vm, args| make(&args[0], iterators(vm, &args.all[1..3])?, vec![], vec![]),
+        compress_next,
+    ),
+    (
+        "dropwhile",
+        "predicate iterable /",
+        |vm, args| make(&args[0], vec![args[1].clone(), vm.iter(&args[2])?], vec![], vec![]),
+        dropwhile_next,
+    ),
+    (
+        "takewhile",
+        "predicate iterable /",
+        |vm, args| make(&args[0], vec![args[1].clone(), vm.iter(&args[2])?], vec![], vec![]),
+        takewhile_next,
+    ),
+    (
+        "filterfalse",
+        "function iterable /",
+        |vm, args| make(&args[0], vec![args[1].clone(), vm.iter(&args[2])?], vec![], vec![]),
+        filterfalse_next,
+    ),
+    (
+        "starmap",
+        "function iterable /",
+        |vm, args| make(&args[0], vec![args[1].clone(), vm.iter(&args[2])?], vec![], vec![]),
+        starmap_next,
+    ),
     ("islice", "...", islice_new, islice_next),
-    ("zip_longest", "...", |vm, args| {
-        let fill = args.keywords().next().map_or(Value::NONE, |(_, v)| v.clone());
-        make(&args.all[0], iterators(vm, &args.positional()[1..])?, vec![fill], vec![])
-    }, zip_longest_next),
-    ("pairwise", "iterable /", |vm, args| make(&args[0], vec![vm.iter(&args[1])?], vec![], vec![]), pairwise_next),
-    ("batched", "iterable n", |vm, args| {
-        let n = vm.index(&args[2])?;
-        if n < 1 {
-            return Err(vm.value_error("n must be at least one"));
-        }
-        make(&args[0], vec![vm.iter(&args[1])?], vec![], vec![n])
-    }, batched_next),
+    (
+        "zip_longest",
+        "...",
+        |vm, args| {
+            let fill = args.keywords().next().map_or(Value::NONE, |(_, v)| v.clone());
+            make(&args.all[0], iterators(vm, &args.positional()[1..])?, vec![fill], vec![])
+        },
+        zip_longest_next,
+    ),
+    (
+        "pairwise",
+        "iterable /",
+        |vm, args| make(&args[0], vec![vm.iter(&args[1])?], vec![], vec![]),
+        pairwise_next,
+    ),
+    (
+        "batched",
+        "iterable n",
+        |vm, args| {
+            let n = vm.index(&args[2])?;
+            if n < 1 {
+                return Err(vm.value_error("n must be at least one"));
+            }
+            make(&args[0], vec![vm.iter(&args[1])?], vec![], vec![n])
+        },
+        batched_next,
+    ),
     ("product", "...", product_new, product_next),
     ("combinations", "iterable r", choose_new, |vm, this| choose(vm, this, 0)),
     ("combinations_with_replacement", "iterable r", choose_new, |vm, this| choose(vm, this, 1)),
     ("permutations", "iterable r?", choose_new, |vm, this| choose(vm, this, 2)),
-    ("groupby", "iterable key?", |vm, args| {
-        let key = args.opt(2).cloned().unwrap_or(Value::NONE);
-        let u = || Value::UNBOUND;
-        make(&args[0], vec![vm.iter(&args[1])?, key, u(), u(), u()], vec![], vec![0])
-    }, groupby_next),
+    (
+        "groupby",
+        "iterable key?",
+        |vm, args| {
+            let key = args.opt(2).cloned().unwrap_or(Value::NONE);
+            let u = || Value::UNBOUND;
+            make(&args[0], vec![vm.iter(&args[1])?, key, u(), u(), u()], vec![], vec![0])
+        },
+        groupby_next,
+    ),
 ];
 
 pub(crate) fn module(vm: &Vm) -> PyResult {
@@ -568,21 +658,39 @@ pub(crate) fn module(vm: &Vm) -> PyResult {
         iterator_methods(vm, &ty, *step);
         vm.add_methods(&ty, &[("__new__", params, *new)]);
         if *name == "chain" {
-            vm.add_class_methods(&ty, &[("from_iterable", "iterable /", |vm, args| {
-                make(&args[0], vec![vm.iter(&args[1])?, Value::NONE], vec![], vec![])
-            })]);
+            vm.add_class_methods(
+                &ty,
+                &[("from_iterable", "iterable /", |vm, args| {
+                    make(&args[0], vec![vm.iter(&args[1])?, Value::NONE], vec![], vec![])
+                })],
+            );
         }
         if *name == "count" {
-            vm.add_methods(&ty, &[("__repr__", "", |vm, args| {
-                let (start, step) = (vm.repr_text(&value(&args[0], 0))?, vm.repr_text(&value(&args[0], 1))?);
-                Ok(vm.str(&if step == "1" { format!("count({start})") } else { format!("count({start}, {step})") }))
-            })]);
+            vm.add_methods(
+                &ty,
+                &[("__repr__", "", |vm, args| {
+                    let (start, step) =
+                        (vm.repr_text(&value(&args[0], 0))?, vm.repr_text(&value(&args[0], 1))?);
+                    Ok(vm.str(&if step == "1" {
+                        format!("count({start})")
+                    } else {
+                        format!("count({start}, {step})")
+                    }))
+                })],
+            );
         }
         if *name == "repeat" {
-            vm.add_methods(&ty, &[("__repr__", "", |vm, args| {
-                let (object, n) = (vm.repr_text(&value(&args[0], 0))?, own(&args[0]).numbers.borrow()[0]);
-                Ok(vm.str(&if n < 0 { format!("repeat({object})") } else { format!("repeat({object}, {n})") }))
-            })]);
+            vm.add_methods(
+                &ty,
+                &[("__repr__", "", |vm, args| {
+                    let (object, n) = (vm.repr_text(&value(&args[0], 0))?, own(&args[0]).numbers.borrow()[0]);
+                    Ok(vm.str(&if n < 0 {
+                        format!("repeat({object})")
+                    } else {
+                        format!("repeat({object}, {n})")
+                    }))
+                })],
+            );
         }
         vm.module_set(&module, name, ty);
     }

@@ -10,24 +10,32 @@
 //! Rejected: one module per crate (thirty crates that change together).
 
 mod collections_module;
+mod contextvars_module;
 mod functools_module;
 mod itertools_module;
 mod math_module;
 mod operator_module;
 mod small;
+mod sre_engine;
+mod sre_module;
 mod streams;
 mod sys_module;
 mod time_module;
 
 use pyc_runtime::{PyResult, Vm};
 
+/// Makes a module object.
+pub type Maker = fn(&Vm) -> PyResult;
+
 /// Name and maker of every native module.
-pub const MODULES: &[(&str, fn(&Vm) -> PyResult)] = &[
+pub const MODULES: &[(&str, Maker)] = &[
     ("_abc", small::abc_module),
     ("_collections", collections_module::module),
+    ("_contextvars", contextvars_module::module),
     ("_functools", functools_module::module),
     ("_operator", operator_module::module),
     ("_weakref", small::weakref_module),
+    ("_sre", sre_module::module),
     ("_thread", small::thread_module),
     ("_string", small::string_module),
     ("_signal", small::signal_module),

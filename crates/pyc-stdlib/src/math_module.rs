@@ -3,8 +3,8 @@
 use num_bigint::BigInt;
 use num_integer::Integer as _;
 use num_traits::{One as _, Signed as _, ToPrimitive as _, Zero as _};
-use pyc_runtime::{Args, Method, PyResult, Value, Vm};
 use pyc_runtime::numbers::IntData;
+use pyc_runtime::{Args, Method, PyResult, Value, Vm};
 
 fn domain(vm: &Vm) -> pyc_runtime::Raised {
     vm.value_error("math domain error")
@@ -83,7 +83,10 @@ fn factorial(vm: &Vm, args: Args) -> PyResult {
 fn comb(vm: &Vm, args: Args) -> PyResult {
     let (n, k) = (integer(vm, &args[0])?, integer(vm, &args[1])?);
     if n.is_negative() || k.is_negative() {
-        return Err(vm.value_error(format!("{} must be a non-negative integer", if n.is_negative() { "n" } else { "k" })));
+        return Err(vm.value_error(format!(
+            "{} must be a non-negative integer",
+            if n.is_negative() { "n" } else { "k" }
+        )));
     }
     if k > n {
         return Ok(Value::from_i32(0));
@@ -103,7 +106,10 @@ fn perm(vm: &Vm, args: Args) -> PyResult {
     let Some(k) = args.opt(1).filter(|k| !k.is_none()) else { return factorial(vm, args) };
     let k = integer(vm, k)?;
     if n.is_negative() || k.is_negative() {
-        return Err(vm.value_error(format!("{} must be a non-negative integer", if n.is_negative() { "n" } else { "k" })));
+        return Err(vm.value_error(format!(
+            "{} must be a non-negative integer",
+            if n.is_negative() { "n" } else { "k" }
+        )));
     }
     if k > n {
         return Ok(Value::from_i32(0));
@@ -160,7 +166,11 @@ fn fsum(vm: &Vm, args: Args) -> PyResult {
         }
     }
     if any_special {
-        return if special.is_nan() { Err(vm.value_error("-inf + inf in fsum")) } else { Ok(vm.float(special)) };
+        return if special.is_nan() {
+            Err(vm.value_error("-inf + inf in fsum"))
+        } else {
+            Ok(vm.float(special))
+        };
     }
     let mut sum = partials.pop().unwrap_or(0.0);
     while let Some(y) = partials.pop() {
@@ -202,7 +212,11 @@ fn norm(values: &[f64]) -> f64 {
         [x, y] => x.hypot(*y),
         more => {
             let max = more.iter().copied().fold(0.0, f64::max);
-            if max == 0.0 { 0.0 } else { max * more.iter().map(|v| (v / max) * (v / max)).sum::<f64>().sqrt() }
+            if max == 0.0 {
+                0.0
+            } else {
+                max * more.iter().map(|v| (v / max) * (v / max)).sum::<f64>().sqrt()
+            }
         }
     }
 }
@@ -214,7 +228,8 @@ fn isclose(vm: &Vm, args: Args) -> PyResult {
     if relative < 0.0 || absolute < 0.0 {
         return Err(vm.value_error("tolerances must be non-negative"));
     }
-    let close = a == b || a.is_finite() && b.is_finite() && (a - b).abs() <= (relative * a.abs().max(b.abs())).max(absolute);
+    let close = a == b
+        || a.is_finite() && b.is_finite() && (a - b).abs() <= (relative * a.abs().max(b.abs())).max(absolute);
     Ok(Value::from_bool(close))
 }
 
@@ -288,7 +303,13 @@ fn erfc_tail(a: f64) -> f64 {
 }
 
 fn erfc(x: f64) -> f64 {
-    if x > 2.5 { erfc_tail(x) } else if x < -2.5 { 2.0 - erfc_tail(-x) } else { 1.0 - erf(x) }
+    if x > 2.5 {
+        erfc_tail(x)
+    } else if x < -2.5 {
+        2.0 - erfc_tail(-x)
+    } else {
+        1.0 - erf(x)
+    }
 }
 
 fn two(vm: &Vm, args: Args) -> PyResult<(f64, f64)> {
@@ -373,7 +394,13 @@ const FUNCTIONS: &[Method] = &[
         let (a, b) = (x.abs(), y.abs());
         let m = a % b;
         let c = b - m;
-        let r = if m < c { m } else if m > c { -c } else { m - 2.0 * ((0.5 * (a - m)) % b) };
+        let r = if m < c {
+            m
+        } else if m > c {
+            -c
+        } else {
+            m - 2.0 * ((0.5 * (a - m)) % b)
+        };
         Ok(vm.float(r * 1f64.copysign(x)))
     }),
     ("ldexp", "x i /", |vm, args| {
@@ -397,7 +424,10 @@ const FUNCTIONS: &[Method] = &[
         } else {
             let scaled = if x.abs() < f64::MIN_POSITIVE { x * 2f64.powi(54) } else { x };
             let e = ((scaled.to_bits() >> 52 & 0x7ff) as i32) - 1022;
-            (f64::from_bits(scaled.to_bits() & !(0x7ff << 52) | 1022 << 52), if scaled == x { e } else { e - 54 })
+            (
+                f64::from_bits(scaled.to_bits() & !(0x7ff << 52) | 1022 << 52),
+                if scaled == x { e } else { e - 54 },
+            )
         };
         Ok(vm.tuple(vec![vm.float(m), Value::from_i32(e)]))
     }),
@@ -411,14 +441,18 @@ const FUNCTIONS: &[Method] = &[
     ("ceil", "x /", |vm, args| rounded(vm, args, "__ceil__", f64::ceil)),
     ("trunc", "x /", |vm, args| match vm.call_special(&args[0], &vm.names.__trunc__, &[])? {
         Some(result) => Ok(result),
-        None => Err(vm.type_error(format!("type {} doesn't define __trunc__ method", vm.type_name(&args[0])))),
+        None => {
+            Err(vm.type_error(format!("type {} doesn't define __trunc__ method", vm.type_name(&args[0]))))
+        }
     }),
     ("isnan", "x /", |vm, args| Ok(Value::from_bool(vm.to_f64(&args[0])?.is_nan()))),
     ("isinf", "x /", |vm, args| Ok(Value::from_bool(vm.to_f64(&args[0])?.is_infinite()))),
     ("isfinite", "x /", |vm, args| Ok(Value::from_bool(vm.to_f64(&args[0])?.is_finite()))),
     ("isclose", "a b * rel_tol? abs_tol?", isclose),
     ("gcd", "...", |vm, args| fold_integers(vm, args, 0, |a, b| a.gcd(b))),
-    ("lcm", "...", |vm, args| fold_integers(vm, args, 1, |a, b| if a.is_zero() || b.is_zero() { BigInt::zero() } else { a.lcm(b) })),
+    ("lcm", "...", |vm, args| {
+        fold_integers(vm, args, 1, |a, b| if a.is_zero() || b.is_zero() { BigInt::zero() } else { a.lcm(b) })
+    }),
     ("factorial", "n /", factorial),
     ("comb", "n k /", comb),
     ("perm", "n k? /", perm),
@@ -461,7 +495,13 @@ const FUNCTIONS: &[Method] = &[
         if x <= 0.0 && x.fract() == 0.0 && x.is_finite() {
             return Err(domain(vm));
         }
-        Ok(vm.float(if x.is_infinite() { f64::INFINITY } else if x == 1.0 || x == 2.0 { 0.0 } else { ln_gamma(x) }))
+        Ok(vm.float(if x.is_infinite() {
+            f64::INFINITY
+        } else if x == 1.0 || x == 2.0 {
+            0.0
+        } else {
+            ln_gamma(x)
+        }))
     }),
     ("nextafter", "x y / * steps?", |vm, args| {
         let (x, y) = two(vm, args)?;
@@ -474,7 +514,13 @@ const FUNCTIONS: &[Method] = &[
     }),
     ("ulp", "x /", |vm, args| {
         let x = vm.to_f64(&args[0])?.abs();
-        Ok(vm.float(if !x.is_finite() { x } else if x == f64::MAX { x - next_after(x, 0.0) } else { next_after(x, f64::INFINITY) - x }))
+        Ok(vm.float(if !x.is_finite() {
+            x
+        } else if x == f64::MAX {
+            x - next_after(x, 0.0)
+        } else {
+            next_after(x, f64::INFINITY) - x
+        }))
     }),
 ];
 

@@ -26,7 +26,8 @@ fn many(vm: &Vm, mut values: Vec<Value>) -> Value {
 }
 
 fn item_call(vm: &Vm, args: Args) -> PyResult {
-    let values = own(&args[0]).items.iter().map(|k| vm.get_item(&args[1], k)).collect::<PyResult<Vec<_>>>()?;
+    let values =
+        own(&args[0]).items.iter().map(|k| vm.get_item(&args[1], k)).collect::<PyResult<Vec<_>>>()?;
     Ok(many(vm, values))
 }
 
@@ -122,7 +123,10 @@ const FUNCTIONS: &[Method] = &[
         if vm.special(&args[0], &vm.names.__len__).is_some() {
             return Ok(Value::from_len(vm.len(&args[0])?));
         }
-        Ok(vm.call_special(&args[0], &vm.names.__length_hint__, &[])?.filter(|v| !v.is(&Value::NOT_IMPLEMENTED)).unwrap_or(vm.int(default)))
+        Ok(vm
+            .call_special(&args[0], &vm.names.__length_hint__, &[])?
+            .filter(|v| !v.is(&Value::NOT_IMPLEMENTED))
+            .unwrap_or(vm.int(default)))
     }),
     ("call", "...", |vm, args| vm.call(&args.all[0], Args { all: &args.all[1..], names: args.names })),
     ("_compare_digest", "a b /", |vm, args| Ok(Value::from_bool(vm.equal(&args[0], &args[1])?))),
@@ -134,15 +138,19 @@ pub(crate) fn module(vm: &Vm) -> PyResult {
     for (name, params, function) in BINARY {
         vm.module_set(&module, name, vm.native_function(&owner, name, params, *function));
     }
-    let calls: [(&str, pyc_runtime::args::NativeFn); 3] = [("itemgetter", item_call), ("attrgetter", attr_call), ("methodcaller", method_call)];
+    let calls: [(&str, pyc_runtime::args::NativeFn); 3] =
+        [("itemgetter", item_call), ("attrgetter", attr_call), ("methodcaller", method_call)];
     for (name, call) in calls {
         let ty = vm.new_type::<Getter>("operator", name, None, flag::BASE);
-        vm.add_methods(&ty, &[
-            ("__new__", "...", new_getter),
-            ("__call__", "obj /", call),
-            ("__repr__", "", getter_repr),
-            ("__reduce__", "", getter_reduce),
-        ]);
+        vm.add_methods(
+            &ty,
+            &[
+                ("__new__", "...", new_getter),
+                ("__call__", "obj /", call),
+                ("__repr__", "", getter_repr),
+                ("__reduce__", "", getter_reduce),
+            ],
+        );
         vm.module_set(&module, name, ty);
     }
     Ok(module)

@@ -96,46 +96,67 @@ fn next(vm: &Vm, value: &Value) -> PyResult<Option<Value>> {
 pub(crate) fn make(vm: &Vm, handle: i32) -> Value {
     let ty = vm.state("standard_stream", || {
         let ty = vm.new_type::<Stream>("_io", "TextIOWrapper", None, flag::IDENTITY);
-        vm.add_methods(&ty, &[
-            ("write", "s /", write),
-            ("writelines", "lines /", |vm, args| {
-                for line in vm.to_vec(&args[1])? {
-                    write(vm, Args::pos(&[args[0].clone(), line]))?;
-                }
-                Ok(Value::NONE)
-            }),
-            ("flush", "", |vm, args| flush(vm, own(&args[0])).map(|()| Value::NONE)),
-            ("readline", "size? /", |vm, args| read_line(vm, own(&args[0]))),
-            ("read", "size? /", read),
-            ("readlines", "hint? /", |vm, args| {
-                let mut lines = Vec::new();
-                while let Some(line) = next(vm, &args[0])? {
-                    lines.push(line);
-                }
-                Ok(vm.list(lines))
-            }),
-            ("isatty", "", |vm, args| Ok(Value::from_bool(vm.host.is_terminal(own(&args[0]).handle)))),
-            ("fileno", "", |_, args| Ok(Value::from_i32(own(&args[0]).handle))),
-            ("readable", "", |_, args| Ok(Value::from_bool(own(&args[0]).handle == 0))),
-            ("writable", "", |_, args| Ok(Value::from_bool(own(&args[0]).handle != 0))),
-            ("seekable", "", |_, _| Ok(Value::FALSE)),
-            ("close", "", |_, _| Ok(Value::NONE)),
-            ("__enter__", "", |_, args| Ok(args[0].clone())),
-            ("__exit__", "...", |_, _| Ok(Value::NONE)),
-            ("reconfigure", "...", |_, _| Ok(Value::NONE)),
-        ]);
+        vm.add_methods(
+            &ty,
+            &[
+                ("write", "s /", write),
+                ("writelines", "lines /", |vm, args| {
+                    for line in vm.to_vec(&args[1])? {
+                        write(vm, Args::pos(&[args[0].clone(), line]))?;
+                    }
+                    Ok(Value::NONE)
+                }),
+                ("flush", "", |vm, args| flush(vm, own(&args[0])).map(|()| Value::NONE)),
+                ("readline", "size? /", |vm, args| read_line(vm, own(&args[0]))),
+                ("read", "size? /", read),
+                ("readlines", "hint? /", |vm, args| {
+                    let mut lines = Vec::new();
+                    while let Some(line) = next(vm, &args[0])? {
+                        lines.push(line);
+                    }
+                    Ok(vm.list(lines))
+                }),
+                ("isatty", "", |vm, args| Ok(Value::from_bool(vm.host.is_terminal(own(&args[0]).handle)))),
+                ("fileno", "", |_, args| Ok(Value::from_i32(own(&args[0]).handle))),
+                ("readable", "", |_, args| Ok(Value::from_bool(own(&args[0]).handle == 0))),
+                ("writable", "", |_, args| Ok(Value::from_bool(own(&args[0]).handle != 0))),
+                ("seekable", "", |_, _| Ok(Value::FALSE)),
+                ("close", "", |_, _| Ok(Value::NONE)),
+                ("__enter__", "", |_, args| Ok(args[0].clone())),
+                ("__exit__", "...", |_, _| Ok(Value::NONE)),
+                ("reconfigure", "...", |_, _| Ok(Value::NONE)),
+            ],
+        );
         pyc_runtime::iterators::iterator_methods(vm, &ty, next);
         vm.add_getset(&ty, "encoding", |vm, _| Ok(vm.str("utf-8")), None);
-        vm.add_getset(&ty, "errors", |vm, this| Ok(vm.str(if own(this).handle == 2 { "backslashreplace" } else { "strict" })), None);
+        vm.add_getset(
+            &ty,
+            "errors",
+            |vm, this| Ok(vm.str(if own(this).handle == 2 { "backslashreplace" } else { "strict" })),
+            None,
+        );
         vm.add_getset(&ty, "closed", |_, _| Ok(Value::FALSE), None);
         vm.add_getset(&ty, "newlines", |_, _| Ok(Value::NONE), None);
         vm.add_getset(&ty, "line_buffering", |_, this| Ok(Value::from_bool(own(this).by_line)), None);
-        vm.add_getset(&ty, "name", |vm, this| Ok(vm.str(["<stdin>", "<stdout>", "<stderr>"][own(this).handle as usize])), None);
-        vm.add_getset(&ty, "mode", |vm, this| Ok(vm.str(if own(this).handle == 0 { "r" } else { "w" })), None);
+        vm.add_getset(
+            &ty,
+            "name",
+            |vm, this| Ok(vm.str(["<stdin>", "<stdout>", "<stderr>"][own(this).handle as usize])),
+            None,
+        );
+        vm.add_getset(
+            &ty,
+            "mode",
+            |vm, this| Ok(vm.str(if own(this).handle == 0 { "r" } else { "w" })),
+            None,
+        );
         ty
     });
     let by_line = handle == 2 || vm.host.is_terminal(handle);
-    new_object(&ty, Stream { handle, buffer: RefCell::default(), by_line, at_end: std::cell::Cell::new(false) })
+    new_object(
+        &ty,
+        Stream { handle, buffer: RefCell::default(), by_line, at_end: std::cell::Cell::new(false) },
+    )
 }
 
 /// Writes out what the standard streams hold.

@@ -66,7 +66,9 @@ const FUNCTIONS: &[Method] = &[
         let frames = vm.frames.borrow();
         let at = frames.len() as i64 - 1 - depth;
         match frames.get(at as usize) {
-            Some(frame) if at >= 0 => Ok(vm.dict_get_name(&frame.globals, &vm.names.__name__).unwrap_or(Value::NONE)),
+            Some(frame) if at >= 0 => {
+                Ok(vm.dict_get_name(&frame.globals, &vm.names.__name__).unwrap_or(Value::NONE))
+            }
             _ => Ok(Value::NONE),
         }
     }),
@@ -79,7 +81,9 @@ const FUNCTIONS: &[Method] = &[
         vm.recursion_limit.set(n as usize);
         Ok(Value::NONE)
     }),
-    ("getrefcount", "object /", |_, args| Ok(Value::from_len(args[0].reference_count().min(1 << 30) as usize))),
+    ("getrefcount", "object /", |_, args| {
+        Ok(Value::from_len(args[0].reference_count().min(1 << 30) as usize))
+    }),
     ("getsizeof", "object default?", |vm, args| match vm.call_method_str(&args[0], "__sizeof__", &[]) {
         Ok(size) => Ok(size),
         Err(error) => args.opt(1).cloned().ok_or(error),
@@ -129,7 +133,13 @@ fn struct_sequence(vm: &Vm, name: &str, fields: &[&str], values: Vec<Value>) -> 
     vm.dict_set_str(&namespace, "_fields_", fields_list);
     let bases = vm.tuple(vec![vm.types.tuple.clone()]);
     let ty = vm.call_pos(&vm.types.type_, &[vm.str(name), bases, namespace])?;
-    let repr = vm.native("__repr__", "", struct_repr, pyc_runtime::function::Flavor::Wrapper, vm.types.tuple.clone());
+    let repr = vm.native(
+        "__repr__",
+        "",
+        struct_repr,
+        pyc_runtime::function::Flavor::Wrapper,
+        vm.types.tuple.clone(),
+    );
     vm.set_type_attr(&ty, "__repr__", repr);
     let items = vm.tuple(values);
     vm.call_pos(&ty, &[items])
@@ -189,18 +199,41 @@ pub(crate) fn module(vm: &Vm) -> PyResult {
         vm.str("final"),
         Value::from_i32(0),
     ];
-    let info = struct_sequence(vm, "version_info", &["major", "minor", "micro", "releaselevel", "serial"], version)?;
+    let info =
+        struct_sequence(vm, "version_info", &["major", "minor", "micro", "releaselevel", "serial"], version)?;
     set("version_info", info.clone());
-    set("implementation", named(vm, "implementation", &[
-        ("name", vm.str("mynah")),
-        ("version", info),
-        ("cache_tag", vm.str("mynah-312")),
-        ("hexversion", Value::from_i32(VERSION.0 << 24 | VERSION.1 << 16)),
-    ]));
+    set(
+        "implementation",
+        named(
+            vm,
+            "implementation",
+            &[
+                ("name", vm.str("mynah")),
+                ("version", info),
+                ("cache_tag", vm.str("mynah-312")),
+                ("hexversion", Value::from_i32(VERSION.0 << 24 | VERSION.1 << 16)),
+            ],
+        ),
+    );
     let flag_names = [
-        "debug", "inspect", "interactive", "optimize", "dont_write_bytecode", "no_user_site", "no_site", "ignore_environment",
-        "verbose", "bytes_warning", "quiet", "hash_randomization", "isolated", "dev_mode", "utf8_mode", "warn_default_encoding",
-        "safe_path", "int_max_str_digits",
+        "debug",
+        "inspect",
+        "interactive",
+        "optimize",
+        "dont_write_bytecode",
+        "no_user_site",
+        "no_site",
+        "ignore_environment",
+        "verbose",
+        "bytes_warning",
+        "quiet",
+        "hash_randomization",
+        "isolated",
+        "dev_mode",
+        "utf8_mode",
+        "warn_default_encoding",
+        "safe_path",
+        "int_max_str_digits",
     ];
     let flags: Vec<Value> = flag_names
         .iter()
@@ -227,10 +260,16 @@ pub(crate) fn module(vm: &Vm) -> PyResult {
     ];
     let (keys, values): (Vec<&str>, Vec<Value>) = float.into_iter().unzip();
     set("float_info", struct_sequence(vm, "float_info", &keys, values)?);
-    let int = [("bits_per_digit", 30), ("sizeof_digit", 4), ("default_max_str_digits", 4300), ("str_digits_check_threshold", 640)];
+    let int = [
+        ("bits_per_digit", 30),
+        ("sizeof_digit", 4),
+        ("default_max_str_digits", 4300),
+        ("str_digits_check_threshold", 640),
+    ];
     let values = int.iter().map(|(_, n)| Value::from_i32(*n)).collect();
     set("int_info", struct_sequence(vm, "int_info", &int.map(|(n, _)| n), values)?);
-    let hash = [("width", 64i64), ("modulus", (1 << 61) - 1), ("inf", 314_159), ("nan", 0), ("imag", 1_000_003)];
+    let hash =
+        [("width", 64i64), ("modulus", (1 << 61) - 1), ("inf", 314_159), ("nan", 0), ("imag", 1_000_003)];
     let values = hash.iter().map(|(_, n)| vm.int(*n)).collect();
     set("hash_info", struct_sequence(vm, "hash_info", &hash.map(|(n, _)| n), values)?);
     let originals = vm.state("standard_originals", || RefCell::new(Vec::<Value>::new()));

@@ -21,7 +21,9 @@ impl Vm {
                 }
                 self.decode_utf8(bytes, errors)?
             }
-            "utf-8-sig" => self.decode_utf8(bytes.strip_prefix(&[0xef, 0xbb, 0xbf]).unwrap_or(bytes), errors)?,
+            "utf-8-sig" => {
+                self.decode_utf8(bytes.strip_prefix(&[0xef, 0xbb, 0xbf]).unwrap_or(bytes), errors)?
+            }
             "latin-1" | "latin1" | "iso-8859-1" | "iso8859-1" | "8859" | "l1" => {
                 return Ok(self.new_str(Str::from_latin(bytes.to_vec())));
             }
@@ -31,7 +33,15 @@ impl Vm {
                     if *byte < 128 {
                         points.push(u32::from(*byte));
                     } else {
-                        self.decode_error("ascii", bytes, at, at + 1, "ordinal not in range(128)", errors, &mut points)?;
+                        self.decode_error(
+                            "ascii",
+                            bytes,
+                            at,
+                            at + 1,
+                            "ordinal not in range(128)",
+                            errors,
+                            &mut points,
+                        )?;
                     }
                 }
                 points
@@ -46,7 +56,12 @@ impl Vm {
                     _ => (false, bytes),
                 };
                 let mut points = Vec::new();
-                let units: Vec<u16> = rest.chunks_exact(2).map(|c| if big { u16::from_be_bytes([c[0], c[1]]) } else { u16::from_le_bytes([c[0], c[1]]) }).collect();
+                let units: Vec<u16> = rest
+                    .chunks_exact(2)
+                    .map(|c| {
+                        if big { u16::from_be_bytes([c[0], c[1]]) } else { u16::from_le_bytes([c[0], c[1]]) }
+                    })
+                    .collect();
                 let mut i = 0;
                 while i < units.len() {
                     let unit = u32::from(units[i]);
@@ -56,13 +71,29 @@ impl Vm {
                             points.push(0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00));
                             i += 1;
                         }
-                        (0xd800..0xe000, _) => self.decode_error("utf-16", bytes, i * 2, i * 2 + 2, "illegal encoding", errors, &mut points)?,
+                        (0xd800..0xe000, _) => self.decode_error(
+                            "utf-16",
+                            bytes,
+                            i * 2,
+                            i * 2 + 2,
+                            "illegal encoding",
+                            errors,
+                            &mut points,
+                        )?,
                         _ => points.push(unit),
                     }
                     i += 1;
                 }
                 if rest.len() % 2 == 1 {
-                    self.decode_error("utf-16", bytes, bytes.len() - 1, bytes.len(), "truncated data", errors, &mut points)?;
+                    self.decode_error(
+                        "utf-16",
+                        bytes,
+                        bytes.len() - 1,
+                        bytes.len(),
+                        "truncated data",
+                        errors,
+                        &mut points,
+                    )?;
                 }
                 points
             }
@@ -76,14 +107,30 @@ impl Vm {
                 let mut points = Vec::new();
                 for (at, c) in rest.chunks(4).enumerate() {
                     let Ok(c) = <[u8; 4]>::try_from(c) else {
-                        self.decode_error("utf-32", bytes, at * 4, bytes.len(), "truncated data", errors, &mut points)?;
+                        self.decode_error(
+                            "utf-32",
+                            bytes,
+                            at * 4,
+                            bytes.len(),
+                            "truncated data",
+                            errors,
+                            &mut points,
+                        )?;
                         break;
                     };
                     let point = if big { u32::from_be_bytes(c) } else { u32::from_le_bytes(c) };
                     if point < 0x11_0000 {
                         points.push(point);
                     } else {
-                        self.decode_error("utf-32", bytes, at * 4, at * 4 + 4, "code point not in range(0x110000)", errors, &mut points)?;
+                        self.decode_error(
+                            "utf-32",
+                            bytes,
+                            at * 4,
+                            at * 4 + 4,
+                            "code point not in range(0x110000)",
+                            errors,
+                            &mut points,
+                        )?;
                     }
                 }
                 points
@@ -141,7 +188,8 @@ impl Vm {
                 i += need + 1;
             } else {
                 let end = i + good + 1;
-                let reason = if end >= bytes.len() { "unexpected end of data" } else { "invalid continuation byte" };
+                let reason =
+                    if end >= bytes.len() { "unexpected end of data" } else { "invalid continuation byte" };
                 self.decode_error("utf-8", bytes, i, end, reason, errors, &mut points)?;
                 i = end;
             }
@@ -150,19 +198,40 @@ impl Vm {
     }
 
     #[allow(clippy::too_many_arguments, reason = "the parts of the exception")]
-    fn decode_error(&self, encoding: &str, bytes: &[u8], start: usize, end: usize, reason: &str, errors: &str, out: &mut Vec<u32>) -> PyResult<()> {
+    fn decode_error(
+        &self,
+        encoding: &str,
+        bytes: &[u8],
+        start: usize,
+        end: usize,
+        reason: &str,
+        errors: &str,
+        out: &mut Vec<u32>,
+    ) -> PyResult<()> {
         match errors {
             "ignore" => {}
             "replace" => out.push(0xfffd),
-            "backslashreplace" => bytes[start..end].iter().for_each(|b| out.extend(format!("\\x{b:02x}").chars().map(u32::from))),
+            "backslashreplace" => bytes[start..end]
+                .iter()
+                .for_each(|b| out.extend(format!("\\x{b:02x}").chars().map(u32::from))),
             "surrogateescape" => out.extend(bytes[start..end].iter().map(|b| 0xdc00 + u32::from(*b))),
             "strict" | "surrogatepass" => {
-                let args = [self.str(encoding), self.bytes(bytes), Value::from_len(start), Value::from_len(end), self.str(reason)];
+                let args = [
+                    self.str(encoding),
+                    self.bytes(bytes),
+                    Value::from_len(start),
+                    Value::from_len(end),
+                    self.str(reason),
+                ];
                 let exception = self.call_pos(&self.exc.unicode_decode_error, &args)?;
                 self.set_context(&exception);
                 return Err(crate::vm::Raised(exception));
             }
-            _ => return Err(self.raise(&self.exc.lookup_error, &format!("unknown error handler name '{errors}'"))),
+            _ => {
+                return Err(
+                    self.raise(&self.exc.lookup_error, &format!("unknown error handler name '{errors}'"))
+                );
+            }
         }
         Ok(())
     }
@@ -183,7 +252,8 @@ impl Vm {
                 }
                 0x11_0000
             }
-            "utf-16" | "utf16" | "utf-16-le" | "utf-16le" | "utf-16-be" | "utf-16be" | "utf-32" | "utf32" | "utf-32-le" | "utf-32-be" => 0x11_0000,
+            "utf-16" | "utf16" | "utf-16-le" | "utf-16le" | "utf-16-be" | "utf-16be" | "utf-32" | "utf32"
+            | "utf-32-le" | "utf-32-be" => 0x11_0000,
             "latin-1" | "latin1" | "iso-8859-1" | "iso8859-1" | "8859" | "l1" => 256,
             "ascii" | "us-ascii" | "646" => 128,
             _ => return Err(self.raise(&self.exc.lookup_error, &format!("unknown encoding: {encoding}"))),
@@ -215,7 +285,11 @@ impl Vm {
             } else if point < 0x800 {
                 out.extend([0xc0 | (point >> 6) as u8, 0x80 | (point & 0x3f) as u8]);
             } else if point < 0x10000 {
-                out.extend([0xe0 | (point >> 12) as u8, 0x80 | (point >> 6 & 0x3f) as u8, 0x80 | (point & 0x3f) as u8]);
+                out.extend([
+                    0xe0 | (point >> 12) as u8,
+                    0x80 | (point >> 6 & 0x3f) as u8,
+                    0x80 | (point & 0x3f) as u8,
+                ]);
             } else {
                 out.extend([
                     0xf0 | (point >> 18) as u8,
@@ -246,12 +320,20 @@ impl Vm {
                     };
                     text.chars().for_each(|c| put(&mut out, u32::from(c)));
                 }
-                "xmlcharrefreplace" => format!("&#{point};").chars().for_each(|c| put(&mut out, u32::from(c))),
-                "namereplace" => format!("\\N{{U+{point:04X}}}").chars().for_each(|c| put(&mut out, u32::from(c))),
+                "xmlcharrefreplace" => {
+                    format!("&#{point};").chars().for_each(|c| put(&mut out, u32::from(c)))
+                }
+                "namereplace" => {
+                    format!("\\N{{U+{point:04X}}}").chars().for_each(|c| put(&mut out, u32::from(c)))
+                }
                 "surrogatepass" if surrogate => put(&mut out, point),
                 "surrogateescape" if (0xdc80..0xdd00).contains(&point) => out.push((point - 0xdc00) as u8),
                 "strict" | "surrogateescape" | "surrogatepass" => {
-                    let reason = if surrogate { "surrogates not allowed".to_string() } else { format!("ordinal not in range({limit})") };
+                    let reason = if surrogate {
+                        "surrogates not allowed".to_string()
+                    } else {
+                        format!("ordinal not in range({limit})")
+                    };
                     let shown = match limit {
                         128 => "ascii",
                         256 => "latin-1",
@@ -259,15 +341,27 @@ impl Vm {
                         _ => "utf-8",
                     };
                     let mut end = at + 1;
-                    while end < points.len() && if wide { (0xd800..0xe000).contains(&points[end]) } else { points[end] >= limit } {
+                    while end < points.len()
+                        && if wide { (0xd800..0xe000).contains(&points[end]) } else { points[end] >= limit }
+                    {
                         end += 1;
                     }
-                    let args = [self.str(shown), value.clone(), Value::from_len(at), Value::from_len(end), self.str(&reason)];
+                    let args = [
+                        self.str(shown),
+                        value.clone(),
+                        Value::from_len(at),
+                        Value::from_len(end),
+                        self.str(&reason),
+                    ];
                     let exception = self.call_pos(&self.exc.unicode_encode_error, &args)?;
                     self.set_context(&exception);
                     return Err(crate::vm::Raised(exception));
                 }
-                _ => return Err(self.raise(&self.exc.lookup_error, &format!("unknown error handler name '{errors}'"))),
+                _ => {
+                    return Err(
+                        self.raise(&self.exc.lookup_error, &format!("unknown error handler name '{errors}'"))
+                    );
+                }
             }
             at += 1;
         }

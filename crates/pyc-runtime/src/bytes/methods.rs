@@ -26,7 +26,9 @@ fn make(vm: &Vm, like: &Value, bytes: Vec<u8>) -> Value {
 }
 
 fn contents(vm: &Vm, args: Args) -> PyResult<Vec<u8>> {
-    let text = |i: usize, default: &str| -> PyResult<String> { args.opt(i).map_or(Ok(default.into()), |v| vm.str_text(v)) };
+    let text = |i: usize, default: &str| -> PyResult<String> {
+        args.opt(i).map_or(Ok(default.into()), |v| vm.str_text(v))
+    };
     let Some(source) = args.opt(1) else { return Ok(Vec::new()) };
     if source.kind() == Kind::Str {
         if args.opt(2).is_none() {
@@ -37,7 +39,10 @@ fn contents(vm: &Vm, args: Args) -> PyResult<Vec<u8>> {
     if args.opt(2).is_some() {
         return Err(vm.type_error("encoding without a string argument"));
     }
-    let sized = !vm.is_bytes_like(source) && (vm.is_int(source) || vm.special(source, &vm.names.__bytes__).is_none() && vm.special(source, &vm.names.__index__).is_some());
+    let sized = !vm.is_bytes_like(source)
+        && (vm.is_int(source)
+            || vm.special(source, &vm.names.__bytes__).is_none()
+                && vm.special(source, &vm.names.__index__).is_some());
     if sized {
         let n = vm.index(source)?;
         if n < 0 {
@@ -87,13 +92,20 @@ fn get_item(vm: &Vm, args: Args) -> PyResult {
     let name = vm.type_name(&args[0]);
     let what = if &*name == "bytes" { "byte" } else { "bytearray" };
     if vm.special(&args[1], &vm.names.__index__).is_none() {
-        return Err(vm.type_error(format!("{what} indices must be integers or slices, not {}", vm.type_name(&args[1]))));
+        return Err(vm.type_error(format!(
+            "{what} indices must be integers or slices, not {}",
+            vm.type_name(&args[1])
+        )));
     }
     let i = vm.index(&args[1])?;
     let at = if i < 0 { i + bytes.len() as i64 } else { i };
     match bytes.get(at as usize) {
         Some(b) if at >= 0 => Ok(Value::from_i32(i32::from(*b))),
-        _ => Err(vm.index_error(if &*name == "bytes" { "index out of range" } else { "bytearray index out of range" })),
+        _ => Err(vm.index_error(if &*name == "bytes" {
+            "index out of range"
+        } else {
+            "bytearray index out of range"
+        })),
     }
 }
 
@@ -106,7 +118,10 @@ fn needle(vm: &Vm, value: &Value) -> PyResult<Vec<u8>> {
         };
     }
     if !vm.is_bytes_like(value) {
-        return Err(vm.type_error(format!("argument should be integer or bytes-like object, not '{}'", vm.type_name(value))));
+        return Err(vm.type_error(format!(
+            "argument should be integer or bytes-like object, not '{}'",
+            vm.type_name(value)
+        )));
     }
     vm.bytes_of(value)
 }
@@ -131,7 +146,8 @@ fn search(vm: &Vm, args: Args, backwards: bool) -> PyResult<Option<usize>> {
         return Ok(None);
     }
     let part = &hay[from..to];
-    let found = if backwards { memchr::memmem::rfind(part, &needle) } else { memchr::memmem::find(part, &needle) };
+    let found =
+        if backwards { memchr::memmem::rfind(part, &needle) } else { memchr::memmem::find(part, &needle) };
     Ok(found.map(|at| at + from))
 }
 
@@ -150,10 +166,16 @@ fn affix(vm: &Vm, args: Args, end: bool) -> PyResult {
     for part in parts {
         if !vm.is_bytes_like(&part) {
             let name = if end { "endswith" } else { "startswith" };
-            return Err(vm.type_error(format!("{name} first arg must be bytes or a tuple of bytes, not {}", vm.type_name(&part))));
+            return Err(vm.type_error(format!(
+                "{name} first arg must be bytes or a tuple of bytes, not {}",
+                vm.type_name(&part)
+            )));
         }
         let part = vm.bytes_of(&part)?;
-        if from <= to && from <= bytes.len() && (if end { bytes[from..to].ends_with(&part) } else { bytes[from..to].starts_with(&part) }) {
+        if from <= to
+            && from <= bytes.len()
+            && (if end { bytes[from..to].ends_with(&part) } else { bytes[from..to].starts_with(&part) })
+        {
             return Ok(Value::TRUE);
         }
     }
@@ -163,7 +185,11 @@ fn affix(vm: &Vm, args: Args, end: bool) -> PyResult {
 /// Methods that strings have too and that treat ASCII alike go through Latin-1 text.
 fn through_text(vm: &Vm, args: Args, name: &str) -> PyResult {
     let to_text = |value: &Value| -> PyResult {
-        if vm.is_bytes_like(value) { Ok(vm.new_str(Str::from_latin(vm.bytes_of(value)?))) } else { Ok(value.clone()) }
+        if vm.is_bytes_like(value) {
+            Ok(vm.new_str(Str::from_latin(vm.bytes_of(value)?)))
+        } else {
+            Ok(value.clone())
+        }
     };
     for value in &args.all[1..] {
         if value.kind() == Kind::Str {
@@ -187,11 +213,13 @@ fn from_text(vm: &Vm, like: &Value, value: Value) -> PyResult {
     }
     match value.kind() {
         Kind::List => {
-            let items = vm.to_vec(&value)?.into_iter().map(|v| from_text(vm, like, v)).collect::<PyResult<_>>()?;
+            let items =
+                vm.to_vec(&value)?.into_iter().map(|v| from_text(vm, like, v)).collect::<PyResult<_>>()?;
             Ok(vm.list(items))
         }
         Kind::Tuple => {
-            let items = vm.to_vec(&value)?.into_iter().map(|v| from_text(vm, like, v)).collect::<PyResult<_>>()?;
+            let items =
+                vm.to_vec(&value)?.into_iter().map(|v| from_text(vm, like, v)).collect::<PyResult<_>>()?;
             Ok(vm.tuple(items))
         }
         _ => Ok(value),
@@ -206,7 +234,10 @@ fn join(vm: &Vm, args: Args) -> PyResult {
             out.extend_from_slice(&separator);
         }
         if !vm.is_bytes_like(item) {
-            return Err(vm.type_error(format!("sequence item {at}: expected a bytes-like object, {} found", vm.type_name(item))));
+            return Err(vm.type_error(format!(
+                "sequence item {at}: expected a bytes-like object, {} found",
+                vm.type_name(item)
+            )));
         }
         out.extend(vm.bytes_of(item)?);
     }
@@ -216,7 +247,13 @@ fn join(vm: &Vm, args: Args) -> PyResult {
 fn hex(vm: &Vm, args: Args) -> PyResult {
     let bytes = own(vm, &args[0]);
     let mut out = String::new();
-    let separator = args.opt(1).map_or(Ok(String::new()), |s| if vm.is_bytes_like(s) { Ok(own(vm, s).iter().map(|b| char::from(*b)).collect()) } else { vm.str_text(s) })?;
+    let separator = args.opt(1).map_or(Ok(String::new()), |s| {
+        if vm.is_bytes_like(s) {
+            Ok(own(vm, s).iter().map(|b| char::from(*b)).collect())
+        } else {
+            vm.str_text(s)
+        }
+    })?;
     let every = args.opt(2).map_or(Ok(1), |v| vm.index(v))?;
     let n = bytes.len() as i64;
     for (at, b) in bytes.iter().enumerate() {
@@ -245,7 +282,9 @@ fn from_hex(vm: &Vm, args: Args) -> PyResult {
             (Some(a), Some(b)) => bytes.push((a * 16 + b) as u8),
             (first, _) => {
                 let at = if first.is_some() { i + 1 } else { i };
-                return Err(vm.value_error(format!("non-hexadecimal number found in fromhex() arg at position {at}")));
+                return Err(
+                    vm.value_error(format!("non-hexadecimal number found in fromhex() arg at position {at}"))
+                );
             }
         }
         i += 2;
@@ -260,7 +299,11 @@ fn translate(vm: &Vm, args: Args) -> PyResult {
     if table.as_ref().is_some_and(|t| t.len() != 256) {
         return Err(vm.value_error("translation table must be 256 characters long"));
     }
-    let out = own(vm, &args[0]).into_iter().filter(|b| !gone.contains(b)).map(|b| table.as_ref().map_or(b, |t| t[usize::from(b)])).collect();
+    let out = own(vm, &args[0])
+        .into_iter()
+        .filter(|b| !gone.contains(b))
+        .map(|b| table.as_ref().map_or(b, |t| t[usize::from(b)]))
+        .collect();
     Ok(make(vm, &args[0], out))
 }
 
@@ -293,62 +336,85 @@ fn repeat(vm: &Vm, args: Args) -> PyResult {
     Ok(make(vm, &args[0], bytes.repeat(n)))
 }
 
-const SHARED: &[Method] = &[
-    ("__len__", "", |vm, args| Ok(Value::from_len(own(vm, &args[0]).len()))),
-    ("__getitem__", "key /", get_item),
-    ("__contains__", "key /", |vm, args| Ok(Value::from_bool(memchr::memmem::find(&own(vm, &args[0]), &needle(vm, &args[1])?).is_some()))),
-    ("__add__", "value /", |vm, args| {
-        if !vm.is_bytes_like(&args[1]) {
-            return Ok(Value::NOT_IMPLEMENTED);
-        }
-        Ok(make(vm, &args[0], [own(vm, &args[0]), own(vm, &args[1])].concat()))
-    }),
-    ("__mul__", "value /", repeat),
-    ("__rmul__", "value /", repeat),
-    ("__mod__", "value /", |vm, args| {
-        let template: Vec<u32> = own(vm, &args[0]).iter().map(|b| u32::from(*b)).collect();
-        let points = crate::str::percent::run(vm, &template, &args[1], true)?;
-        Ok(make(vm, &args[0], points.into_iter().map(|p| p as u8).collect()))
-    }),
-    ("decode", "encoding? errors?", |vm, args| {
-        let text = |i: usize, default: &str| -> PyResult<String> { args.opt(i).map_or(Ok(default.into()), |v| vm.str_text(v)) };
-        vm.decode(&own(vm, &args[0]), &text(1, "utf-8")?, &text(2, "strict")?)
-    }),
-    ("find", "sub start? end? /", |vm, args| position(vm, search(vm, args, false)?, false)),
-    ("rfind", "sub start? end? /", |vm, args| position(vm, search(vm, args, true)?, false)),
-    ("index", "sub start? end? /", |vm, args| position(vm, search(vm, args, false)?, true)),
-    ("rindex", "sub start? end? /", |vm, args| position(vm, search(vm, args, true)?, true)),
-    ("count", "sub start? end? /", |vm, args| {
-        let (hay, needle) = (own(vm, &args[0]), needle(vm, &args[1])?);
-        let (from, to) = bounds(vm, args, hay.len())?;
-        if from > to {
-            return Ok(Value::from_i32(0));
-        }
-        let part = &hay[from.min(hay.len())..to];
-        Ok(Value::from_len(if needle.is_empty() { part.len() + 1 } else { memchr::memmem::find_iter(part, &needle).count() }))
-    }),
-    ("startswith", "prefix start? end? /", |vm, args| affix(vm, args, false)),
-    ("endswith", "suffix start? end? /", |vm, args| affix(vm, args, true)),
-    ("join", "iterable /", join),
-    ("hex", "sep? bytes_per_sep?", hex),
-    ("translate", "table / delete?", translate),
-    ("lower", "", |vm, args| ascii(vm, args, |b| b.to_ascii_lowercase())),
-    ("upper", "", |vm, args| ascii(vm, args, |b| b.to_ascii_uppercase())),
-    ("swapcase", "", |vm, args| ascii(vm, args, |b| if b.is_ascii_lowercase() { b.to_ascii_uppercase() } else { b.to_ascii_lowercase() })),
-    ("capitalize", "", |vm, args| {
-        let mut bytes = own(vm, &args[0]).to_ascii_lowercase();
-        if let Some(first) = bytes.first_mut() {
-            *first = first.to_ascii_uppercase();
-        }
-        Ok(make(vm, &args[0], bytes))
-    }),
-    ("isalpha", "", |vm, args| all(vm, args, u8::is_ascii_alphabetic)),
-    ("isdigit", "", |vm, args| all(vm, args, u8::is_ascii_digit)),
-    ("isalnum", "", |vm, args| all(vm, args, u8::is_ascii_alphanumeric)),
-    ("isascii", "", |vm, args| Ok(Value::from_bool(own(vm, &args[0]).is_ascii()))),
-    ("islower", "", |vm, args| Ok(Value::from_bool(own(vm, &args[0]).iter().any(u8::is_ascii_lowercase) && !own(vm, &args[0]).iter().any(u8::is_ascii_uppercase)))),
-    ("isupper", "", |vm, args| Ok(Value::from_bool(own(vm, &args[0]).iter().any(u8::is_ascii_uppercase) && !own(vm, &args[0]).iter().any(u8::is_ascii_lowercase)))),
-];
+const SHARED: &[Method] =
+    &[
+        ("__len__", "", |vm, args| Ok(Value::from_len(own(vm, &args[0]).len()))),
+        ("__getitem__", "key /", get_item),
+        ("__contains__", "key /", |vm, args| {
+            Ok(Value::from_bool(memchr::memmem::find(&own(vm, &args[0]), &needle(vm, &args[1])?).is_some()))
+        }),
+        ("__add__", "value /", |vm, args| {
+            if !vm.is_bytes_like(&args[1]) {
+                return Ok(Value::NOT_IMPLEMENTED);
+            }
+            Ok(make(vm, &args[0], [own(vm, &args[0]), own(vm, &args[1])].concat()))
+        }),
+        ("__mul__", "value /", repeat),
+        ("__rmul__", "value /", repeat),
+        ("__mod__", "value /", |vm, args| {
+            let template: Vec<u32> = own(vm, &args[0]).iter().map(|b| u32::from(*b)).collect();
+            let points = crate::str::percent::run(vm, &template, &args[1], true)?;
+            Ok(make(vm, &args[0], points.into_iter().map(|p| p as u8).collect()))
+        }),
+        ("decode", "encoding? errors?", |vm, args| {
+            let text = |i: usize, default: &str| -> PyResult<String> {
+                args.opt(i).map_or(Ok(default.into()), |v| vm.str_text(v))
+            };
+            vm.decode(&own(vm, &args[0]), &text(1, "utf-8")?, &text(2, "strict")?)
+        }),
+        ("find", "sub start? end? /", |vm, args| position(vm, search(vm, args, false)?, false)),
+        ("rfind", "sub start? end? /", |vm, args| position(vm, search(vm, args, true)?, false)),
+        ("index", "sub start? end? /", |vm, args| position(vm, search(vm, args, false)?, true)),
+        ("rindex", "sub start? end? /", |vm, args| position(vm, search(vm, args, true)?, true)),
+        ("count", "sub start? end? /", |vm, args| {
+            let (hay, needle) = (own(vm, &args[0]), needle(vm, &args[1])?);
+            let (from, to) = bounds(vm, args, hay.len())?;
+            if from > to {
+                return Ok(Value::from_i32(0));
+            }
+            let part = &hay[from.min(hay.len())..to];
+            Ok(Value::from_len(if needle.is_empty() {
+                part.len() + 1
+            } else {
+                memchr::memmem::find_iter(part, &needle).count()
+            }))
+        }),
+        ("startswith", "prefix start? end? /", |vm, args| affix(vm, args, false)),
+        ("endswith", "suffix start? end? /", |vm, args| affix(vm, args, true)),
+        ("join", "iterable /", join),
+        ("hex", "sep? bytes_per_sep?", hex),
+        ("translate", "table / delete?", translate),
+        ("lower", "", |vm, args| ascii(vm, args, |b| b.to_ascii_lowercase())),
+        ("upper", "", |vm, args| ascii(vm, args, |b| b.to_ascii_uppercase())),
+        ("swapcase", "", |vm, args| {
+            ascii(vm, args, |b| {
+                if b.is_ascii_lowercase() { b.to_ascii_uppercase() } else { b.to_ascii_lowercase() }
+            })
+        }),
+        ("capitalize", "", |vm, args| {
+            let mut bytes = own(vm, &args[0]).to_ascii_lowercase();
+            if let Some(first) = bytes.first_mut() {
+                *first = first.to_ascii_uppercase();
+            }
+            Ok(make(vm, &args[0], bytes))
+        }),
+        ("isalpha", "", |vm, args| all(vm, args, u8::is_ascii_alphabetic)),
+        ("isdigit", "", |vm, args| all(vm, args, u8::is_ascii_digit)),
+        ("isalnum", "", |vm, args| all(vm, args, u8::is_ascii_alphanumeric)),
+        ("isascii", "", |vm, args| Ok(Value::from_bool(own(vm, &args[0]).is_ascii()))),
+        ("islower", "", |vm, args| {
+            Ok(Value::from_bool(
+                own(vm, &args[0]).iter().any(u8::is_ascii_lowercase)
+                    && !own(vm, &args[0]).iter().any(u8::is_ascii_uppercase),
+            ))
+        }),
+        ("isupper", "", |vm, args| {
+            Ok(Value::from_bool(
+                own(vm, &args[0]).iter().any(u8::is_ascii_uppercase)
+                    && !own(vm, &args[0]).iter().any(u8::is_ascii_lowercase),
+            ))
+        }),
+    ];
 
 fn array(value: &Value) -> &RefCell<Vec<u8>> {
     &value.get::<ByteArrayData>().expect("the descriptor checked the type").0
@@ -378,7 +444,11 @@ fn array_set(vm: &Vm, args: Args) -> PyResult {
         } else if new.len() == span.count {
             span.indices().zip(new).for_each(|(i, b)| a.borrow_mut()[i] = b);
         } else {
-            return Err(vm.value_error(format!("attempt to assign bytes of size {} to extended slice of size {}", new.len(), span.count)));
+            return Err(vm.value_error(format!(
+                "attempt to assign bytes of size {} to extended slice of size {}",
+                new.len(),
+                span.count
+            )));
         }
         return Ok(Value::NONE);
     }
@@ -403,7 +473,9 @@ const ARRAY: &[Method] = &[
         *array(&args[0]).borrow_mut() = bytes;
         Ok(Value::NONE)
     }),
-    ("__repr__", "", |vm, args| Ok(vm.str(&format!("{}({})", vm.type_name(&args[0]), quote(&own(vm, &args[0])))))),
+    ("__repr__", "", |vm, args| {
+        Ok(vm.str(&format!("{}({})", vm.type_name(&args[0]), quote(&own(vm, &args[0])))))
+    }),
     ("__iter__", "", |vm, args| Ok(crate::iterators::index_iter(&vm.types.bytearray_iterator, &args[0]))),
     ("__setitem__", "key value /", array_set),
     ("__delitem__", "key /", array_set),
@@ -480,9 +552,17 @@ fn memory_item(vm: &Vm, args: Args) -> PyResult {
         let span = vm.span(slice, bytes.len())?;
         if span.step != 1 {
             let copied = vm.bytes(&span.indices().map(|i| bytes[i]).collect::<Vec<_>>());
-            return Ok(new_object(&vm.types.memoryview, MemoryData { object: copied, start: 0, length: span.count, released: Cell::new(false) }));
+            return Ok(new_object(
+                &vm.types.memoryview,
+                MemoryData { object: copied, start: 0, length: span.count, released: Cell::new(false) },
+            ));
         }
-        let part = MemoryData { object: m.object.clone(), start: m.start + span.start as usize, length: span.count, released: Cell::new(false) };
+        let part = MemoryData {
+            object: m.object.clone(),
+            start: m.start + span.start as usize,
+            length: span.count,
+            released: Cell::new(false),
+        };
         return Ok(new_object(&vm.types.memoryview, part));
     }
     let i = vm.index(&args[1])?;
@@ -496,7 +576,10 @@ fn memory_item(vm: &Vm, args: Args) -> PyResult {
 const MEMORY: &[Method] = &[
     ("__new__", "object", |vm, args| {
         if !vm.is_bytes_like(&args[1]) {
-            return Err(vm.type_error(format!("memoryview: a bytes-like object is required, not '{}'", vm.type_name(&args[1]))));
+            return Err(vm.type_error(format!(
+                "memoryview: a bytes-like object is required, not '{}'",
+                vm.type_name(&args[1])
+            )));
         }
         let length = vm.bytes_of(&args[1])?.len();
         let (object, start) = match args[1].get::<MemoryData>() {
@@ -509,12 +592,16 @@ const MEMORY: &[Method] = &[
     ("__getitem__", "key /", memory_item),
     ("__setitem__", "key value /", |vm, args| {
         let m = memory(&args[0]);
-        let Some(target) = m.object.get::<ByteArrayData>() else { return Err(vm.type_error("cannot modify read-only memory")) };
+        let Some(target) = m.object.get::<ByteArrayData>() else {
+            return Err(vm.type_error("cannot modify read-only memory"));
+        };
         if let Some(slice) = args[1].get::<SliceData>() {
             let span = vm.span(slice, m.length)?;
             let new = vm.bytes_of(&args[2])?;
             if new.len() != span.count {
-                return Err(vm.value_error("memoryview assignment: lvalue and rvalue have different structures"));
+                return Err(
+                    vm.value_error("memoryview assignment: lvalue and rvalue have different structures")
+                );
             }
             span.indices().zip(new).for_each(|(i, b)| target.0.borrow_mut()[m.start + i] = b);
             return Ok(Value::NONE);
@@ -529,7 +616,13 @@ const MEMORY: &[Method] = &[
         Ok(Value::NONE)
     }),
     ("__iter__", "", |vm, args| Ok(crate::iterators::index_iter(&vm.types.memory_iterator, &args[0]))),
-    ("__eq__", "value /", |vm, args| if vm.is_bytes_like(&args[1]) { Ok(Value::from_bool(own(vm, &args[0]) == own(vm, &args[1]))) } else { Ok(Value::NOT_IMPLEMENTED) }),
+    ("__eq__", "value /", |vm, args| {
+        if vm.is_bytes_like(&args[1]) {
+            Ok(Value::from_bool(own(vm, &args[0]) == own(vm, &args[1])))
+        } else {
+            Ok(Value::NOT_IMPLEMENTED)
+        }
+    }),
     ("__hash__", "", |vm, args| Ok(vm.int(hash_of(&own(vm, &args[0]))))),
     ("__repr__", "", |vm, args| Ok(vm.str(&format!("<memory at {:#x}>", args[0].bits())))),
     ("__enter__", "", |_, args| Ok(args[0].clone())),
@@ -542,12 +635,17 @@ const MEMORY: &[Method] = &[
         Ok(Value::NONE)
     }),
     ("tobytes", "order?", |vm, args| Ok(vm.bytes(&vm.bytes_of(&args[0])?))),
-    ("tolist", "", |vm, args| Ok(vm.list(vm.bytes_of(&args[0])?.into_iter().map(|b| Value::from_i32(i32::from(b))).collect()))),
+    ("tolist", "", |vm, args| {
+        Ok(vm.list(vm.bytes_of(&args[0])?.into_iter().map(|b| Value::from_i32(i32::from(b))).collect()))
+    }),
     ("hex", "sep? bytes_per_sep?", hex),
     ("toreadonly", "", |vm, args| {
         let copied = vm.bytes(&vm.bytes_of(&args[0])?);
         let length = memory(&args[0]).length;
-        Ok(new_object(&vm.types.memoryview, MemoryData { object: copied, start: 0, length, released: Cell::new(false) }))
+        Ok(new_object(
+            &vm.types.memoryview,
+            MemoryData { object: copied, start: 0, length, released: Cell::new(false) },
+        ))
     }),
     ("cast", "format shape?", |vm, args| match &*vm.text(&args[1]) {
         "B" | "b" | "c" => Ok(args[0].clone()),
@@ -578,22 +676,25 @@ pub(crate) fn init(vm: &Vm) {
         vm.add_class_methods(ty, &[("fromhex", "string /", from_hex)]);
         vm.add_static_methods(ty, &[("maketrans", "frm to /", maketrans)]);
     }
-    vm.add_methods(&t.bytes, &[
-        ("__new__", "source? encoding? errors?", |vm, args| {
-            if let Some(source) = args.opt(1)
-                && args[0].is(&vm.types.bytes)
-                && vm.type_of(source).is(&vm.types.bytes)
-            {
-                return Ok(source.clone());
-            }
-            Ok(new_object(&args[0], BytesData(contents(vm, args)?.into())))
-        }),
-        ("__repr__", "", |vm, args| Ok(vm.str(&quote(&own(vm, &args[0]))))),
-        ("__hash__", "", |vm, args| Ok(vm.int(hash_of(&own(vm, &args[0]))))),
-        ("__iter__", "", |vm, args| Ok(crate::iterators::index_iter(&vm.types.bytes_iterator, &args[0]))),
-        ("__bytes__", "", |vm, args| Ok(vm.bytes(&own(vm, &args[0])))),
-        ("__getnewargs__", "", |vm, args| Ok(vm.tuple(vec![vm.bytes(&own(vm, &args[0]))]))),
-    ]);
+    vm.add_methods(
+        &t.bytes,
+        &[
+            ("__new__", "source? encoding? errors?", |vm, args| {
+                if let Some(source) = args.opt(1)
+                    && args[0].is(&vm.types.bytes)
+                    && vm.type_of(source).is(&vm.types.bytes)
+                {
+                    return Ok(source.clone());
+                }
+                Ok(new_object(&args[0], BytesData(contents(vm, args)?.into())))
+            }),
+            ("__repr__", "", |vm, args| Ok(vm.str(&quote(&own(vm, &args[0]))))),
+            ("__hash__", "", |vm, args| Ok(vm.int(hash_of(&own(vm, &args[0]))))),
+            ("__iter__", "", |vm, args| Ok(crate::iterators::index_iter(&vm.types.bytes_iterator, &args[0]))),
+            ("__bytes__", "", |vm, args| Ok(vm.bytes(&own(vm, &args[0])))),
+            ("__getnewargs__", "", |vm, args| Ok(vm.tuple(vec![vm.bytes(&own(vm, &args[0]))]))),
+        ],
+    );
     vm.add_methods(&t.bytearray, ARRAY);
     vm.add_methods(&t.memoryview, MEMORY);
     vm.add_getset(&t.memoryview, "obj", |_, this| Ok(memory(this).object.clone()), None);
@@ -601,7 +702,17 @@ pub(crate) fn init(vm: &Vm) {
     vm.add_getset(&t.memoryview, "itemsize", |_, _| Ok(Value::from_i32(1)), None);
     vm.add_getset(&t.memoryview, "ndim", |_, _| Ok(Value::from_i32(1)), None);
     vm.add_getset(&t.memoryview, "format", |vm, _| Ok(vm.str("B")), None);
-    vm.add_getset(&t.memoryview, "shape", |vm, this| Ok(vm.tuple(vec![Value::from_len(memory(this).length)])), None);
-    vm.add_getset(&t.memoryview, "readonly", |_, this| Ok(Value::from_bool(memory(this).object.kind() == Kind::Bytes)), None);
+    vm.add_getset(
+        &t.memoryview,
+        "shape",
+        |vm, this| Ok(vm.tuple(vec![Value::from_len(memory(this).length)])),
+        None,
+    );
+    vm.add_getset(
+        &t.memoryview,
+        "readonly",
+        |_, this| Ok(Value::from_bool(memory(this).object.kind() == Kind::Bytes)),
+        None,
+    );
     vm.add_getset(&t.memoryview, "contiguous", |_, _| Ok(Value::TRUE), None);
 }

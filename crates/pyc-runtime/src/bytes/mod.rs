@@ -89,7 +89,11 @@ impl Vm {
         }
         let iterator = match self.iter(value) {
             Ok(iterator) => iterator,
-            Err(_) => return Err(self.type_error(format!("cannot convert '{}' object to bytes", self.type_name(value)))),
+            Err(_) => {
+                return Err(
+                    self.type_error(format!("cannot convert '{}' object to bytes", self.type_name(value)))
+                );
+            }
         };
         let mut bytes = Vec::new();
         while let Some(item) = self.next(&iterator)? {

@@ -208,7 +208,9 @@ impl Vm {
             let items = match self.to_vec(&pair) {
                 Ok(items) => items,
                 Err(error) if self.is_exception(&error, &self.exc.type_error) => {
-                    return Err(self.type_error(format!("cannot convert dictionary update sequence element #{at} to a sequence")));
+                    return Err(self.type_error(format!(
+                        "cannot convert dictionary update sequence element #{at} to a sequence"
+                    )));
                 }
                 Err(error) => return Err(error),
             };
@@ -232,7 +234,9 @@ pub(super) fn own(value: &Value) -> &DictData {
 fn update(vm: &Vm, args: Args) -> PyResult {
     let positional = args.positional();
     if positional.len() > 2 {
-        return Err(vm.type_error(format!("update expected at most 1 argument, got {}", positional.len() - 1)));
+        return Err(
+            vm.type_error(format!("update expected at most 1 argument, got {}", positional.len() - 1))
+        );
     }
     if let Some(other) = positional.get(1) {
         vm.dict_update(&args.all[0], other)?;
@@ -245,7 +249,9 @@ fn update(vm: &Vm, args: Args) -> PyResult {
 
 fn init_dict(vm: &Vm, args: Args) -> PyResult {
     if args.positional().len() > 2 {
-        return Err(vm.type_error(format!("dict expected at most 1 argument, got {}", args.positional().len() - 1)));
+        return Err(
+            vm.type_error(format!("dict expected at most 1 argument, got {}", args.positional().len() - 1))
+        );
     }
     update(vm, args)
 }
@@ -359,7 +365,9 @@ const METHODS: &[Method] = &[
     ("__repr__", "", repr),
     ("__len__", "", |_, args| Ok(Value::from_len(own(&args[0]).borrow().len()))),
     ("__getitem__", "key /", get_item),
-    ("__setitem__", "key value /", |vm, args| own(&args[0]).set(vm, args[1].clone(), args[2].clone()).map(|()| Value::NONE)),
+    ("__setitem__", "key value /", |vm, args| {
+        own(&args[0]).set(vm, args[1].clone(), args[2].clone()).map(|()| Value::NONE)
+    }),
     ("__delitem__", "key /", |vm, args| match own(&args[0]).remove(vm, &args[1])? {
         Some(_) => Ok(Value::NONE),
         None => Err(vm.key_error(&args[1])),
@@ -408,8 +416,13 @@ fn forward(vm: &Vm, args: Args, name: &str) -> PyResult {
 
 const PROXY: &[Method] = &[
     ("__new__", "mapping", |vm, args| {
-        if vm.special(&args[1], &vm.names.__getitem__).is_none() || matches!(args[1].kind(), Kind::List | Kind::Tuple) {
-            return Err(vm.type_error(format!("mappingproxy() argument must be a mapping, not {}", vm.type_name(&args[1]))));
+        if vm.special(&args[1], &vm.names.__getitem__).is_none()
+            || matches!(args[1].kind(), Kind::List | Kind::Tuple)
+        {
+            return Err(vm.type_error(format!(
+                "mappingproxy() argument must be a mapping, not {}",
+                vm.type_name(&args[1])
+            )));
         }
         Ok(new_object(&vm.types.mappingproxy, ProxyData(args[1].clone())))
     }),
@@ -420,7 +433,9 @@ const PROXY: &[Method] = &[
         }
         vm.get_item(&proxied(vm, &args[0]), &args[1])
     }),
-    ("__contains__", "key /", |vm, args| Ok(Value::from_bool(vm.contains(&proxied(vm, &args[0]), &args[1])?))),
+    ("__contains__", "key /", |vm, args| {
+        Ok(Value::from_bool(vm.contains(&proxied(vm, &args[0]), &args[1])?))
+    }),
     ("__len__", "", |vm, args| Ok(Value::from_len(vm.len(&proxied(vm, &args[0]))?))),
     ("__iter__", "", |vm, args| vm.iter(&proxied(vm, &args[0]))),
     ("__reversed__", "", |vm, args| forward(vm, args, "__reversed__")),
@@ -428,9 +443,15 @@ const PROXY: &[Method] = &[
         let inner = vm.repr_text(&proxied(vm, &args[0]))?;
         Ok(vm.str(&format!("mappingproxy({inner})")))
     }),
-    ("__or__", "value /", |vm, args| vm.binary(pyc_ir::BinaryOp::Or, &proxied(vm, &args[0]), &unproxied(vm, &args[1]))),
-    ("__ror__", "value /", |vm, args| vm.binary(pyc_ir::BinaryOp::Or, &unproxied(vm, &args[1]), &proxied(vm, &args[0]))),
-    ("__eq__", "value /", |vm, args| vm.compare(CompareOp::Eq, &proxied(vm, &args[0]), &unproxied(vm, &args[1]))),
+    ("__or__", "value /", |vm, args| {
+        vm.binary(pyc_ir::BinaryOp::Or, &proxied(vm, &args[0]), &unproxied(vm, &args[1]))
+    }),
+    ("__ror__", "value /", |vm, args| {
+        vm.binary(pyc_ir::BinaryOp::Or, &unproxied(vm, &args[1]), &proxied(vm, &args[0]))
+    }),
+    ("__eq__", "value /", |vm, args| {
+        vm.compare(CompareOp::Eq, &proxied(vm, &args[0]), &unproxied(vm, &args[1]))
+    }),
     ("__hash__", "", |vm, args| Ok(vm.int(vm.hash(&proxied(vm, &args[0]))?))),
     ("get", "key default? /", |vm, args| {
         let args = Args::pos(if args.opt(2).is_some() { args.all } else { &args.all[..2] });
@@ -450,9 +471,12 @@ pub(super) fn init(vm: &Vm) {
     let t = &vm.types;
     vm.add_methods(&t.dict, METHODS);
     vm.add_methods(&t.dict, &crate::comparisons!(compare));
-    vm.add_class_methods(&t.dict, &[
-        ("fromkeys", "iterable value? /", from_keys),
-        ("__class_getitem__", "item /", |vm, args| crate::generic::alias(vm, &args[0], &args[1])),
-    ]);
+    vm.add_class_methods(
+        &t.dict,
+        &[
+            ("fromkeys", "iterable value? /", from_keys),
+            ("__class_getitem__", "item /", |vm, args| crate::generic::alias(vm, &args[0], &args[1])),
+        ],
+    );
     vm.add_methods(&t.mappingproxy, PROXY);
 }

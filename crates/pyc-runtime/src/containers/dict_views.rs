@@ -76,8 +76,12 @@ fn set_operation(vm: &Vm, a: &Value, b: &Value, op: &str) -> PyResult {
 
 const SHARED: &[Method] = &[
     ("__len__", "", |_, args| Ok(Value::from_len(table(&args[0]).borrow().len()))),
-    ("__iter__", "", |vm, args| Ok(crate::iterators::dict_iter(vm, &own(&args[0]).dict, own(&args[0]).what, false))),
-    ("__reversed__", "", |vm, args| Ok(crate::iterators::dict_iter(vm, &own(&args[0]).dict, own(&args[0]).what, true))),
+    ("__iter__", "", |vm, args| {
+        Ok(crate::iterators::dict_iter(vm, &own(&args[0]).dict, own(&args[0]).what, false))
+    }),
+    ("__reversed__", "", |vm, args| {
+        Ok(crate::iterators::dict_iter(vm, &own(&args[0]).dict, own(&args[0]).what, true))
+    }),
     ("__repr__", "", |vm, args| {
         if !vm.repr_enter(&args[0]) {
             return Ok(vm.str("..."));
@@ -112,7 +116,12 @@ pub(super) fn init(vm: &Vm) {
     let t = &vm.types;
     for ty in [&t.dict_keys, &t.dict_values, &t.dict_items] {
         vm.add_methods(ty, SHARED);
-        vm.add_getset(ty, "mapping", |vm, this| Ok(new_object(&vm.types.mappingproxy, ProxyData(own(this).dict.clone()))), None);
+        vm.add_getset(
+            ty,
+            "mapping",
+            |vm, this| Ok(new_object(&vm.types.mappingproxy, ProxyData(own(this).dict.clone()))),
+            None,
+        );
     }
     for ty in [&t.dict_keys, &t.dict_items] {
         vm.add_methods(ty, SETS);

@@ -34,6 +34,9 @@ impl ListData {
     pub fn borrow_mut(&self) -> RefMut<'_, Vec<Value>> {
         self.0.borrow_mut()
     }
+    fn length(&self) -> usize {
+        self.0.borrow().len()
+    }
     /// Takes everything out.
     pub fn take(&self) -> Vec<Value> {
         self.0.take()
@@ -93,11 +96,15 @@ fn item(list: &Value, at: usize) -> Option<Value> {
     own(list).borrow().get(at).cloned()
 }
 
-fn position(vm: &Vm, key: &Value, length: usize, what: &str) -> PyResult<usize> {
+fn position(vm: &Vm, key: &Value, list: &ListData, what: &str) -> PyResult<usize> {
     if key.as_small().is_none() && vm.special(key, &vm.names.__index__).is_none() {
-        return Err(vm.type_error(format!("list indices must be integers or slices, not {}", vm.type_name(key))));
+        return Err(
+            vm.type_error(format!("list indices must be integers or slices, not {}", vm.type_name(key)))
+        );
     }
-    let i = vm.index(key)?;
+    let i = vm.item_index(key)?;
+    // `__index__` may have changed the list.
+    let length = list.borrow().len();
     let at = if i < 0 { i + length as i64 } else { i };
     if at < 0 || at as usize >= length {
         return Err(vm.index_error(what));
@@ -108,11 +115,11 @@ fn position(vm: &Vm, key: &Value, length: usize, what: &str) -> PyResult<usize> 
 fn get_item(vm: &Vm, args: Args) -> PyResult {
     let list = own(&args[0]);
     if let Some(slice) = args[1].get::<SliceData>() {
-        let span = vm.span(slice, list.borrow().len())?;
+        let span = vm.span(slice, list.length())?;
         let items = list.borrow();
         return Ok(vm.list(span.indices().map(|i| items[i].clone()).collect()));
     }
-    let at = position(vm, &args[1], list.borrow().len(), "list index out of range")?;
+    let at = position(vm, &args[1], list, "list index out of range")?;
     Ok(list.borrow()[at].clone())
 }
 
@@ -120,9 +127,13 @@ fn set_item(vm: &Vm, args: Args) -> PyResult {
     let list = own(&args[0]);
     if let Some(slice) = args[1].get::<SliceData>() {
         let new = vm.to_vec(&args[2]).map_err(|error| {
-            if vm.is_exception(&error, &vm.exc.type_error) { vm.type_error("can only assign an iterable") } else { error }
+            if vm.is_exception(&error, &vm.exc.type_error) {
+                vm.type_error("can only assign an iterable")
+            } else {
+                error
+            }
         })?;
-        let span = vm.span(slice, list.borrow().len())?;
+        let span = vm.span(slice, list.length())?;
         if span.step == 1 {
             let (from, to) = (span.start as usize, (span.start as usize + span.count));
             let old: Vec<Value> = list.borrow_mut().splice(from..to, new).collect();
@@ -142,7 +153,7 @@ fn set_item(vm: &Vm, args: Args) -> PyResult {
         }
         return Ok(Value::NONE);
     }
-    let at = position(vm, &args[1], list.borrow().len(), "list assignment index out of range")?;
+    let at = position(vm, &args[1], list, "list assignment index out of range")?;
     let old = std::mem::replace(&mut list.borrow_mut()[at], args[2].clone());
     drop(old);
     Ok(Value::NONE)
@@ -151,7 +162,7 @@ fn set_item(vm: &Vm, args: Args) -> PyResult {
 fn delete_item(vm: &Vm, args: Args) -> PyResult {
     let list = own(&args[0]);
     if let Some(slice) = args[1].get::<SliceData>() {
-        let span = vm.span(slice, list.borrow().len())?;
+        let span = vm.span(slice, list.length())?;
         let mut gone = vec![false; list.borrow().len()];
         span.indices().for_each(|i| gone[i] = true);
         let all = list.take();
@@ -160,7 +171,7 @@ fn delete_item(vm: &Vm, args: Args) -> PyResult {
         drop(old);
         return Ok(Value::NONE);
     }
-    let at = position(vm, &args[1], list.borrow().len(), "list assignment index out of range")?;
+    let at = position(vm, &args[1], list, "list assignment index out of range")?;
     let old = list.borrow_mut().remove(at);
     drop(old);
     Ok(Value::NONE)
@@ -330,5 +341,8 @@ const METHODS: &[Method] = &[
 pub(super) fn init(vm: &Vm) {
     vm.add_methods(&vm.types.list, METHODS);
     vm.add_methods(&vm.types.list, &crate::comparisons!(compare));
-    vm.add_class_methods(&vm.types.list, &[("__class_getitem__", "item /", |vm, args| crate::generic::alias(vm, &args[0], &args[1]))]);
+    vm.add_class_methods(
+        &vm.types.list,
+        &[("__class_getitem__", "item /", |vm, args| crate::generic::alias(vm, &args[0], &args[1]))],
+    );
 }

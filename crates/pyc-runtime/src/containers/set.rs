@@ -303,7 +303,11 @@ fn copy(vm: &Vm, this: &Value) -> SetData {
     // A fresh table in which only the living are, as CPython makes it.
     let mut fresh = SetTable::default();
     if table.len() * 5 >= 7 * 3 {
-        fresh.resize(if table.len() > 50_000 { table.len() * 2 } else { (table.len() + 1) * 3 / 2 + table.len() / 2 });
+        fresh.resize(if table.len() > 50_000 {
+            table.len() * 2
+        } else {
+            (table.len() + 1) * 3 / 2 + table.len() / 2
+        });
         if fresh.slots.len() < table.slots.len() && table.fill == table.used {
             fresh.slots = vec![Slot::Empty; table.slots.len()];
         }
@@ -341,7 +345,8 @@ fn intersection(vm: &Vm, this: &Value, others: &[Value]) -> PyResult {
         let result = SetData::default();
         match other.get::<SetData>() {
             Some(set) => {
-                let (small, large) = if set.len() > current.len() { (current.items(), set) } else { (set.items(), &current) };
+                let (small, large) =
+                    if set.len() > current.len() { (current.items(), set) } else { (set.items(), &current) };
                 for item in small {
                     if large.contains(vm, &item)? {
                         result.add(vm, item)?;
@@ -430,7 +435,11 @@ fn repr(vm: &Vm, args: Args) -> PyResult {
     let inner = vm.repr_items(&own(&args[0]).items());
     vm.repr_leave();
     let inner = inner?;
-    Ok(vm.str(&if vm.type_of(&args[0]).is(&vm.types.set) { format!("{{{inner}}}") } else { format!("{name}({{{inner}}})") }))
+    Ok(vm.str(&if vm.type_of(&args[0]).is(&vm.types.set) {
+        format!("{{{inner}}}")
+    } else {
+        format!("{name}({{{inner}}})")
+    }))
 }
 
 fn frozen_hash(vm: &Vm, args: Args) -> PyResult {
@@ -594,8 +603,12 @@ const SET: &[Method] = &[
         Ok(Value::NONE)
     }),
     ("__ior__", "value /", |vm, args| in_place(vm, args, |vm, a, b| union(vm, a, std::slice::from_ref(b)))),
-    ("__iand__", "value /", |vm, args| in_place(vm, args, |vm, a, b| intersection(vm, a, std::slice::from_ref(b)))),
-    ("__isub__", "value /", |vm, args| in_place(vm, args, |vm, a, b| difference(vm, a, std::slice::from_ref(b)))),
+    ("__iand__", "value /", |vm, args| {
+        in_place(vm, args, |vm, a, b| intersection(vm, a, std::slice::from_ref(b)))
+    }),
+    ("__isub__", "value /", |vm, args| {
+        in_place(vm, args, |vm, a, b| difference(vm, a, std::slice::from_ref(b)))
+    }),
     ("__ixor__", "value /", |vm, args| in_place(vm, args, symmetric)),
 ];
 
@@ -624,7 +637,10 @@ pub(super) fn init(vm: &Vm) {
         vm.add_methods(ty, SHARED);
         vm.add_methods(ty, OPERATORS);
         vm.add_methods(ty, &crate::comparisons!(compare));
-        vm.add_class_methods(ty, &[("__class_getitem__", "item /", |vm, args| crate::generic::alias(vm, &args[0], &args[1]))]);
+        vm.add_class_methods(
+            ty,
+            &[("__class_getitem__", "item /", |vm, args| crate::generic::alias(vm, &args[0], &args[1]))],
+        );
     }
     vm.add_methods(&t.set, SET);
     vm.add_methods(&t.frozenset, FROZEN);

@@ -60,7 +60,9 @@ impl Vm {
                 return Ok(None);
             }
             if self.special(value, &self.names.__index__).is_none() {
-                return Err(self.type_error("slice indices must be integers or None or have an __index__ method"));
+                return Err(
+                    self.type_error("slice indices must be integers or None or have an __index__ method")
+                );
             }
             self.index_clamped(value).map(Some)
         };
@@ -74,7 +76,11 @@ impl Vm {
         };
         let start = part(&slice.start)?.map_or(if step > 0 { 0 } else { length - 1 }, clamp);
         let stop = part(&slice.stop)?.map_or(if step > 0 { length } else { -1 }, clamp);
-        let count = if step > 0 { (stop - start + step - 1).max(0) / step } else { (start - stop - step - 1).max(0) / -step };
+        let count = if step > 0 {
+            (stop - start + step - 1).max(0) / step
+        } else {
+            (start - stop - step - 1).max(0) / -step
+        };
         Ok(Span { start, stop, step, count: count as usize })
     }
 }
@@ -93,34 +99,46 @@ fn compare(vm: &Vm, op: CompareOp, a: &Value, b: &Value) -> PyResult {
 
 pub(super) fn init(vm: &Vm) {
     let t = &vm.types;
-    vm.add_methods(&t.slice, &[
-        ("__new__", "...", |vm, args: Args| {
-            let get = |i: usize| args.all.get(i).cloned().unwrap_or(Value::NONE);
-            match args.all.len() {
-                2 => Ok(vm.slice(Value::NONE, get(1), Value::NONE)),
-                3 | 4 => Ok(vm.slice(get(1), get(2), get(3))),
-                n => Err(vm.type_error(format!("slice expected at {} 1 argument, got {}", if n < 2 { "least" } else { "most" }, n - 1))),
-            }
-        }),
-        ("__repr__", "", |vm, args| {
-            let s = own(&args[0]);
-            let text = format!("slice({}, {}, {})", vm.repr_text(&s.start)?, vm.repr_text(&s.stop)?, vm.repr_text(&s.step)?);
-            Ok(vm.str(&text))
-        }),
-        ("__hash__", "", |vm, args| {
-            let s = own(&args[0]);
-            let key = vm.tuple(vec![s.start.clone(), s.stop.clone(), s.step.clone()]);
-            Ok(vm.int(vm.hash(&key)?))
-        }),
-        ("indices", "length /", |vm, args| {
-            let length = vm.index(&args[1])?;
-            if length < 0 {
-                return Err(vm.value_error("length should not be negative"));
-            }
-            let span = vm.span(own(&args[0]), length as usize)?;
-            Ok(vm.tuple(vec![vm.int(span.start), vm.int(span.stop), vm.int(span.step)]))
-        }),
-    ]);
+    vm.add_methods(
+        &t.slice,
+        &[
+            ("__new__", "...", |vm, args: Args| {
+                let get = |i: usize| args.all.get(i).cloned().unwrap_or(Value::NONE);
+                match args.all.len() {
+                    2 => Ok(vm.slice(Value::NONE, get(1), Value::NONE)),
+                    3 | 4 => Ok(vm.slice(get(1), get(2), get(3))),
+                    n => Err(vm.type_error(format!(
+                        "slice expected at {} 1 argument, got {}",
+                        if n < 2 { "least" } else { "most" },
+                        n - 1
+                    ))),
+                }
+            }),
+            ("__repr__", "", |vm, args| {
+                let s = own(&args[0]);
+                let text = format!(
+                    "slice({}, {}, {})",
+                    vm.repr_text(&s.start)?,
+                    vm.repr_text(&s.stop)?,
+                    vm.repr_text(&s.step)?
+                );
+                Ok(vm.str(&text))
+            }),
+            ("__hash__", "", |vm, args| {
+                let s = own(&args[0]);
+                let key = vm.tuple(vec![s.start.clone(), s.stop.clone(), s.step.clone()]);
+                Ok(vm.int(vm.hash(&key)?))
+            }),
+            ("indices", "length /", |vm, args| {
+                let length = vm.index(&args[1])?;
+                if length < 0 {
+                    return Err(vm.value_error("length should not be negative"));
+                }
+                let span = vm.span(own(&args[0]), length as usize)?;
+                Ok(vm.tuple(vec![vm.int(span.start), vm.int(span.stop), vm.int(span.step)]))
+            }),
+        ],
+    );
     vm.add_methods(&t.slice, &crate::comparisons!(compare));
     vm.add_getset(&t.slice, "start", |_, this| Ok(own(this).start.clone()), None);
     vm.add_getset(&t.slice, "stop", |_, this| Ok(own(this).stop.clone()), None);

@@ -57,13 +57,15 @@ impl Vm {
         }
     }
 
-    fn sort_by<T: Clone>(&self, items: &mut Vec<T>, key: impl Fn(&T) -> &Value) -> Option<Raised> {
+    fn sort_by<T: Clone>(&self, items: &mut [T], key: impl Fn(&T) -> &Value) -> Option<Raised> {
         let all = |test: fn(&Value) -> bool| items.iter().all(|i| test(key(i)));
         if all(|v| v.as_small().is_some()) {
             items.sort_by_key(|i| key(i).as_small().unwrap_or(0));
             return None;
         }
-        if all(|v| v.kind() == Kind::Float && v.is_exact()) && !items.iter().any(|i| key(i).get::<f64>().is_some_and(|f| f.is_nan())) {
+        if all(|v| v.kind() == Kind::Float && v.is_exact())
+            && !items.iter().any(|i| key(i).get::<f64>().is_some_and(|f| f.is_nan()))
+        {
             items.sort_by(|a, b| {
                 let f = |i| key(i).get::<f64>().copied().unwrap_or(0.0);
                 f(a).partial_cmp(&f(b)).unwrap_or(std::cmp::Ordering::Equal)
@@ -82,7 +84,7 @@ impl Vm {
         result.err()
     }
 
-    fn merge_sort<T: Clone>(&self, items: &mut Vec<T>, key: &impl Fn(&T) -> &Value) -> PyResult<()> {
+    fn merge_sort<T: Clone>(&self, items: &mut [T], key: &impl Fn(&T) -> &Value) -> PyResult<()> {
         let less = |a: &T, b: &T| self.compare_true(CompareOp::Lt, key(a), key(b));
         let n = items.len();
         const RUN: usize = 16;

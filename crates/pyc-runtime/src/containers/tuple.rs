@@ -66,7 +66,9 @@ impl Vm {
     /// `sequence * n`.
     pub(crate) fn repeat(&self, items: &[Value], count: i64) -> PyResult<Vec<Value>> {
         let count = count.max(0) as usize;
-        let Some(total) = items.len().checked_mul(count) else { return Err(self.raise_bare(&self.exc.memory_error)) };
+        let Some(total) = items.len().checked_mul(count) else {
+            return Err(self.raise_bare(&self.exc.memory_error));
+        };
         self.check_alloc(total, size_of::<Value>())?;
         let mut all = Vec::with_capacity(total);
         for _ in 0..count {
@@ -95,7 +97,9 @@ fn own(value: &Value) -> &[Value] {
 fn new(vm: &Vm, args: Args) -> PyResult {
     let items = match args.opt(1) {
         None => Vec::new(),
-        Some(x) if x.kind() == Kind::Tuple && x.is_exact() && args[0].is(&vm.types.tuple) => return Ok(x.clone()),
+        Some(x) if x.kind() == Kind::Tuple && x.is_exact() && args[0].is(&vm.types.tuple) => {
+            return Ok(x.clone());
+        }
         Some(x) => vm.to_vec(x)?,
     };
     Ok(new_object(&args[0], TupleData(items.into())))
@@ -128,9 +132,12 @@ fn get_item(vm: &Vm, args: Args) -> PyResult {
         return Ok(vm.tuple(span.indices().map(|i| items[i].clone()).collect()));
     }
     if args[1].as_small().is_none() && vm.special(&args[1], &vm.names.__index__).is_none() {
-        return Err(vm.type_error(format!("tuple indices must be integers or slices, not {}", vm.type_name(&args[1]))));
+        return Err(vm.type_error(format!(
+            "tuple indices must be integers or slices, not {}",
+            vm.type_name(&args[1])
+        )));
     }
-    let i = vm.index(&args[1])?;
+    let i = vm.item_index(&args[1])?;
     let at = if i < 0 { i + items.len() as i64 } else { i };
     match items.get(at as usize) {
         Some(item) if at >= 0 => Ok(item.clone()),
@@ -196,11 +203,16 @@ const METHODS: &[Method] = &[
         }
         Ok(Value::from_len(n))
     }),
-    ("index", "value start? stop? /", |vm, args| vm.find_item(own(&args[0]), args, "tuple.index(x): x not in tuple")),
+    ("index", "value start? stop? /", |vm, args| {
+        vm.find_item(own(&args[0]), args, "tuple.index(x): x not in tuple")
+    }),
 ];
 
 pub(super) fn init(vm: &Vm) {
     vm.add_methods(&vm.types.tuple, METHODS);
     vm.add_methods(&vm.types.tuple, &crate::comparisons!(compare));
-    vm.add_class_methods(&vm.types.tuple, &[("__class_getitem__", "item /", |vm, args| crate::generic::alias(vm, &args[0], &args[1]))]);
+    vm.add_class_methods(
+        &vm.types.tuple,
+        &[("__class_getitem__", "item /", |vm, args| crate::generic::alias(vm, &args[0], &args[1]))],
+    );
 }

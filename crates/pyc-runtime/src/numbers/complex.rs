@@ -136,7 +136,9 @@ fn parse(text: &str) -> Option<C> {
     }
     let Some(body) = text.strip_suffix(['j', 'J']) else { return parse_float(text).map(|f| (f, 0.0)) };
     let bytes = body.as_bytes();
-    let split = (1..bytes.len()).rev().find(|i| matches!(bytes[*i], b'+' | b'-') && !matches!(bytes[*i - 1], b'e' | b'E'));
+    let split = (1..bytes.len())
+        .rev()
+        .find(|i| matches!(bytes[*i], b'+' | b'-') && !matches!(bytes[*i - 1], b'e' | b'E'));
     let imaginary = |t: &str| match t {
         "" | "+" => Some(1.0),
         "-" => Some(-1.0),
@@ -168,11 +170,21 @@ fn new(vm: &Vm, args: Args) -> PyResult {
         if let Some(result) = vm.call_special(value, &vm.names.__complex__, &[])? {
             return match result.get::<ComplexData>() {
                 Some(c) => Ok((c.re, c.im)),
-                None => Err(vm.type_error(format!("{}.__complex__() must return a complex, not {}", vm.type_name(value), vm.type_name(&result)))),
+                None => Err(vm.type_error(format!(
+                    "{}.__complex__() must return a complex, not {}",
+                    vm.type_name(value),
+                    vm.type_name(&result)
+                ))),
             };
         }
-        if vm.special(value, &vm.names.__float__).is_none() && vm.special(value, &vm.names.__index__).is_none() {
-            return Err(vm.type_error(format!("complex() {what} argument must be a {}number, not '{}'", if what == "first" { "string or a " } else { "" }, vm.type_name(value))));
+        if vm.special(value, &vm.names.__float__).is_none()
+            && vm.special(value, &vm.names.__index__).is_none()
+        {
+            return Err(vm.type_error(format!(
+                "complex() {what} argument must be a {}number, not '{}'",
+                if what == "first" { "string or a " } else { "" },
+                vm.type_name(value)
+            )));
         }
         Ok((vm.to_f64(value)?, 0.0))
     };
@@ -227,7 +239,9 @@ const METHODS: &[Method] = &[
         let (re, im) = own(&args[0]);
         Ok(vm.complex(re, -im))
     }),
-    ("__format__", "format_spec /", |vm, args| crate::str::number_format::format_complex_value(vm, &args[0], &args[1])),
+    ("__format__", "format_spec /", |vm, args| {
+        crate::str::number_format::format_complex_value(vm, &args[0], &args[1])
+    }),
 ];
 
 pub(super) fn init(vm: &Vm) {

@@ -77,7 +77,9 @@ pub fn binary(vm: &Vm, op: BinaryOp, x: f64, y: f64) -> Option<PyResult> {
         BinaryOp::Mod if y != 0.0 => floor_mod(x, y).1,
         BinaryOp::Pow => return Some(power(vm, x, y)),
         BinaryOp::Div => return Some(Err(vm.raise(&vm.exc.zero_division_error, "float division by zero"))),
-        BinaryOp::FloorDiv => return Some(Err(vm.raise(&vm.exc.zero_division_error, "float floor division by zero"))),
+        BinaryOp::FloorDiv => {
+            return Some(Err(vm.raise(&vm.exc.zero_division_error, "float floor division by zero")));
+        }
         BinaryOp::Mod => return Some(Err(vm.raise(&vm.exc.zero_division_error, "float modulo"))),
         _ => return None,
     })))
@@ -267,17 +269,25 @@ fn new(vm: &Vm, args: Args) -> PyResult {
     let value = match args.opt(1) {
         None => 0.0,
         Some(x) => match x.get::<Str>() {
-            Some(s) => parse_float(&s.to_lossy())
-                .ok_or(())
-                .or_else(|()| Err(vm.value_error(format!("could not convert string to float: {}", vm.repr_text(x)?))))?,
+            Some(s) => parse_float(&s.to_lossy()).ok_or(()).or_else(|()| {
+                Err(vm.value_error(format!("could not convert string to float: {}", vm.repr_text(x)?)))
+            })?,
             None if matches!(x.kind(), Kind::Bytes | Kind::ByteArray) => {
                 let text: String = vm.bytes_of(x)?.iter().map(|b| char::from(*b)).collect();
-                parse_float(&text).ok_or(()).or_else(|()| Err(vm.value_error(format!("could not convert string to float: {}", vm.repr_text(x)?))))?
+                parse_float(&text).ok_or(()).or_else(|()| {
+                    Err(vm.value_error(format!("could not convert string to float: {}", vm.repr_text(x)?)))
+                })?
             }
             None => match vm.to_f64(x) {
                 Ok(f) => f,
-                Err(error) if vm.is_exception(&error, &vm.exc.type_error) && vm.special(x, &vm.names.__float__).is_none() => {
-                    return Err(vm.type_error(format!("float() argument must be a string or a real number, not '{}'", vm.type_name(x))));
+                Err(error)
+                    if vm.is_exception(&error, &vm.exc.type_error)
+                        && vm.special(x, &vm.names.__float__).is_none() =>
+                {
+                    return Err(vm.type_error(format!(
+                        "float() argument must be a string or a real number, not '{}'",
+                        vm.type_name(x)
+                    )));
                 }
                 Err(error) => return Err(error),
             },
@@ -381,7 +391,8 @@ fn from_hex(vm: &Vm, args: Args) -> PyResult {
             let extra = (n.bits() as i64 - 100).max(0);
             let top = &n >> extra as u64;
             let sticky = if (&top << extra as u64) != n { top | BigInt::from(1) } else { top };
-            scaled(&sticky, shift + extra).ok_or_else(|| vm.overflow_error("hexadecimal value too large to represent as a float"))?
+            scaled(&sticky, shift + extra)
+                .ok_or_else(|| vm.overflow_error("hexadecimal value too large to represent as a float"))?
         }
     };
     let value = vm.float(if negative { -value } else { value });
@@ -439,9 +450,13 @@ const METHODS: &[Method] = &[
     ("__rpow__", "value mod? /", |vm, args| arithmetic(vm, BinaryOp::Pow, &args[1], &args[0])),
     ("__divmod__", "value /", |vm, args| divmod(vm, &args[0], &args[1])),
     ("__rdivmod__", "value /", |vm, args| divmod(vm, &args[1], &args[0])),
-    ("__format__", "format_spec /", |vm, args| crate::str::number_format::format_float_value(vm, &args[0], &args[1])),
+    ("__format__", "format_spec /", |vm, args| {
+        crate::str::number_format::format_float_value(vm, &args[0], &args[1])
+    }),
     ("__getnewargs__", "", |vm, args| Ok(vm.tuple(vec![vm.float(own(&args[0]))]))),
-    ("is_integer", "", |_, args| Ok(Value::from_bool(own(&args[0]).is_finite() && own(&args[0]).fract() == 0.0))),
+    ("is_integer", "", |_, args| {
+        Ok(Value::from_bool(own(&args[0]).is_finite() && own(&args[0]).fract() == 0.0))
+    }),
     ("conjugate", "", |vm, args| Ok(vm.float(own(&args[0])))),
     ("as_integer_ratio", "", ratio),
     ("hex", "", |vm, args| Ok(vm.str(&hex(own(&args[0]))))),
@@ -452,10 +467,13 @@ pub(super) fn init(vm: &Vm) {
     vm.add_methods(&t.float, BINARY);
     vm.add_methods(&t.float, METHODS);
     vm.add_methods(&t.float, &crate::comparisons!(compare));
-    vm.add_class_methods(&t.float, &[
-        ("fromhex", "string /", from_hex),
-        ("__getformat__", "typestr /", |vm, _| Ok(vm.str("IEEE, little-endian"))),
-    ]);
+    vm.add_class_methods(
+        &t.float,
+        &[
+            ("fromhex", "string /", from_hex),
+            ("__getformat__", "typestr /", |vm, _| Ok(vm.str("IEEE, little-endian"))),
+        ],
+    );
     vm.add_getset(&t.float, "real", |vm, this| Ok(vm.float(own(this))), None);
     vm.add_getset(&t.float, "imag", |vm, _| Ok(vm.float(0.0)), None);
     let _ = BigInt::zero();

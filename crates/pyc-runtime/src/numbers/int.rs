@@ -24,7 +24,13 @@ const MODULUS: i64 = (1 << 61) - 1;
 #[inline]
 pub fn hash_small(n: i64) -> i64 {
     if (-MODULUS..MODULUS).contains(&n) {
-        return if n == -1 { -2 } else if n == -MODULUS { 0 } else { n };
+        return if n == -1 {
+            -2
+        } else if n == -MODULUS {
+            0
+        } else {
+            n
+        };
     }
     let h = n % MODULUS;
     if h == -1 { -2 } else { h }
@@ -65,7 +71,12 @@ pub fn parse_int(text: &str, base: u32) -> Option<BigInt> {
         (b, Some(p)) if b == p => (b, body[2..].strip_prefix('_').unwrap_or(&body[2..])),
         (b, _) => (b, body),
     };
-    if digits.is_empty() || digits.starts_with('_') || digits.ends_with('_') || digits.contains("__") || digits.starts_with(['+', '-']) {
+    if digits.is_empty()
+        || digits.starts_with('_')
+        || digits.ends_with('_')
+        || digits.contains("__")
+        || digits.starts_with(['+', '-'])
+    {
         return None;
     }
     let plain: String = digits
@@ -100,7 +111,11 @@ pub fn big_binary(vm: &Vm, op: BinaryOp, x: &BigInt, y: &BigInt) -> PyResult {
         BinaryOp::Xor => vm.big(x ^ y),
         BinaryOp::Div => return true_divide(vm, x, y),
         BinaryOp::FloorDiv | BinaryOp::Mod if y.is_zero() => {
-            let what = if op == BinaryOp::Mod { "integer modulo by zero" } else { "integer division or modulo by zero" };
+            let what = if op == BinaryOp::Mod {
+                "integer modulo by zero"
+            } else {
+                "integer division or modulo by zero"
+            };
             return Err(vm.raise(&vm.exc.zero_division_error, what));
         }
         BinaryOp::FloorDiv => vm.big(x.div_floor(y)),
@@ -195,7 +210,8 @@ fn true_divide(vm: &Vm, x: &BigInt, y: &BigInt) -> PyResult {
     }
     // Scale so that the quotient has 66 bits or more, then round once with a sticky bit.
     let shift = 66 - (a.bits() as i64 - b.bits() as i64);
-    let (quotient, rest) = if shift >= 0 { (&a << shift as u64).div_rem(&b) } else { a.div_rem(&(&b << (-shift) as u64)) };
+    let (quotient, rest) =
+        if shift >= 0 { (&a << shift as u64).div_rem(&b) } else { a.div_rem(&(&b << (-shift) as u64)) };
     let sticky = if rest.is_zero() { quotient } else { quotient | BigInt::one() };
     let Some(result) = float::scaled(&sticky, -shift) else {
         return Err(vm.overflow_error("integer division result too large for a float"));
@@ -292,7 +308,10 @@ fn convert(vm: &Vm, x: Option<&Value>, base: Option<&Value>) -> PyResult {
         }
         return match parse_int(&text, base as u32) {
             Some(n) => Ok(vm.big(n)),
-            None => Err(vm.value_error(format!("invalid literal for int() with base {base}: {}", vm.repr_text(x)?))),
+            None => {
+                Err(vm
+                    .value_error(format!("invalid literal for int() with base {base}: {}", vm.repr_text(x)?)))
+            }
         };
     }
     if base.is_some() {
@@ -323,8 +342,11 @@ fn convert(vm: &Vm, x: Option<&Value>, base: Option<&Value>) -> PyResult {
 }
 
 fn pow_method(vm: &Vm, args: Args) -> PyResult {
-    let Some(modulus) = args.opt(2).filter(|m| !m.is_none()) else { return binary(vm, BinaryOp::Pow, &args[0], &args[1]) };
-    let (Some(x), Some(y), Some(m)) = (vm.big_int(&args[0]), vm.big_int(&args[1]), vm.big_int(modulus)) else {
+    let Some(modulus) = args.opt(2).filter(|m| !m.is_none()) else {
+        return binary(vm, BinaryOp::Pow, &args[0], &args[1]);
+    };
+    let (Some(x), Some(y), Some(m)) = (vm.big_int(&args[0]), vm.big_int(&args[1]), vm.big_int(modulus))
+    else {
         return Ok(Value::NOT_IMPLEMENTED);
     };
     if m.is_zero() {
@@ -425,7 +447,8 @@ fn from_bytes(vm: &Vm, args: Args) -> PyResult {
     if big {
         bytes.reverse();
     }
-    let n = if signed { BigInt::from_signed_bytes_le(&bytes) } else { BigInt::from_bytes_le(Sign::Plus, &bytes) };
+    let n =
+        if signed { BigInt::from_signed_bytes_le(&bytes) } else { BigInt::from_bytes_le(Sign::Plus, &bytes) };
     let value = vm.big(n);
     if args[0].is(&vm.types.int) { Ok(value) } else { vm.call_pos(&args[0], &[value]) }
 }
@@ -465,7 +488,9 @@ const METHODS: &[Method] = &[
     ("__ceil__", "", |vm, args| Ok(vm.big(own(vm, &args[0])))),
     ("__round__", "ndigits? /", round),
     ("__float__", "", |vm, args| Ok(vm.float(vm.to_f64(&vm.big(own(vm, &args[0])))?))),
-    ("__format__", "format_spec /", |vm, args| crate::str::number_format::format_int_value(vm, &args[0], &args[1])),
+    ("__format__", "format_spec /", |vm, args| {
+        crate::str::number_format::format_int_value(vm, &args[0], &args[1])
+    }),
     ("__getnewargs__", "", |vm, args| Ok(vm.tuple(vec![vm.big(own(vm, &args[0]))]))),
     ("bit_length", "", |vm, args| Ok(Value::from_len(own(vm, &args[0]).bits() as usize))),
     ("bit_count", "", |vm, args| Ok(Value::from_len(own(vm, &args[0]).magnitude().count_ones() as usize))),

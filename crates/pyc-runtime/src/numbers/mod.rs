@@ -5,12 +5,11 @@ mod float;
 mod int;
 
 pub use complex::ComplexData;
-pub use float::{float_repr, parse_float};
 pub(crate) use float::to_int;
+pub use float::{float_repr, parse_float};
 pub use int::{IntData, hash_big, hash_small, parse_int};
 
 use num_bigint::BigInt;
-use num_integer::Integer as _;
 use num_traits::{Signed as _, ToPrimitive as _, Zero as _};
 use pyc_ir::BinaryOp;
 
@@ -112,7 +111,8 @@ impl Vm {
             return Ok(n as f64);
         }
         if let Some(d) = value.get::<IntData>() {
-            return float::big_to_f64(&d.0).ok_or_else(|| self.overflow_error("int too large to convert to float"));
+            return float::big_to_f64(&d.0)
+                .ok_or_else(|| self.overflow_error("int too large to convert to float"));
         }
         if let Some(result) = self.call_special(value, &self.names.__float__, &[])? {
             return match result.get::<f64>() {
@@ -161,10 +161,12 @@ pub fn small_binary(vm: &Vm, op: BinaryOp, x: i64, y: i64) -> PyResult {
         BinaryOp::And => Some(x & y),
         BinaryOp::Or => Some(x | y),
         BinaryOp::Xor => Some(x ^ y),
-        BinaryOp::FloorDiv if y != 0 => Some(x.div_floor(&y)),
-        BinaryOp::Mod if y != 0 => Some(x.mod_floor(&y)),
+        BinaryOp::FloorDiv if y != 0 => Some(num_integer::Integer::div_floor(&x, &y)),
+        BinaryOp::Mod if y != 0 => Some(num_integer::Integer::mod_floor(&x, &y)),
         BinaryOp::RShift if y >= 0 => Some(x >> y.min(63)),
-        BinaryOp::LShift if (0..62).contains(&y) && x.unsigned_abs().leading_zeros() as i64 > y + 1 => Some(x << y),
+        BinaryOp::LShift if (0..62).contains(&y) && x.unsigned_abs().leading_zeros() as i64 > y + 1 => {
+            Some(x << y)
+        }
         BinaryOp::Div if y != 0 => {
             // Exact when both fit a double's mantissa.
             if x.unsigned_abs() < 1 << 53 && y.unsigned_abs() < 1 << 53 {
@@ -182,5 +184,11 @@ pub fn small_binary(vm: &Vm, op: BinaryOp, x: i64, y: i64) -> PyResult {
 }
 
 pub(super) fn sign(n: &BigInt) -> i32 {
-    if n.is_zero() { 0 } else if n.is_negative() { -1 } else { 1 }
+    if n.is_zero() {
+        0
+    } else if n.is_negative() {
+        -1
+    } else {
+        1
+    }
 }

@@ -117,8 +117,12 @@ fn collect_now() -> usize {
 fn unreachable() -> Vec<Value> {
     let list: Vec<NonNull<Header>> = TRACKED.with(|list| list.borrow().clone());
     let index: HashMap<*mut Header, usize> = list.iter().enumerate().map(|(i, h)| (h.as_ptr(), i)).collect();
-    // SAFETY (all blocks of this function): listed objects are alive, and nothing is released before it returns.
-    let mut outside: Vec<i64> = list.iter().map(|h| i64::from(unsafe { h.as_ref() }.refs())).collect();
+    // All listed objects are alive, and nothing is released before this function returns.
+    let mut outside = Vec::with_capacity(list.len());
+    for header in &list {
+        // SAFETY: see above.
+        outside.push(i64::from(unsafe { header.as_ref() }.refs()));
+    }
     for header in &list {
         // SAFETY: see above.
         value::visit_object(unsafe { header.as_ref() }, &mut |held| {

@@ -18,5 +18,5 @@ mod value;
 
 pub use gc::{collect, set_threshold, threshold, tracked, tracked_count};
 pub use memory::{Counting, used_bytes};
-pub use value::{Attrs, Kind, Payload, VTable, Value, new_object};
 pub(crate) use value::resize_hint;
+pub use value::{Attrs, Kind, Payload, VTable, Value, new_object};

@@ -1,5 +1,7 @@
 //! Values, headers, allocation and release.
 
+#![allow(clippy::type_complexity, reason = "the visitor of the collector is spelled out once in the table")]
+
 use std::any::TypeId;
 use std::cell::{Cell, RefCell};
 use std::num::NonZeroU64;
@@ -300,7 +302,11 @@ impl Value {
     pub fn exact<T: Payload>(&self) -> Option<&T> {
         let header = self.header()?;
         if header.kind != T::KIND || header.sub != 0 || T::KIND as u8 == Kind::Other as u8 {
-            return if T::KIND as u8 == Kind::Other as u8 && header.sub == 0 { self.get::<T>() } else { None };
+            return if T::KIND as u8 == Kind::Other as u8 && header.sub == 0 {
+                self.get::<T>()
+            } else {
+                None
+            };
         }
         // SAFETY: as in `get`.
         Some(unsafe { &(*self.pointer().cast::<Object<T>>()).payload })
@@ -471,18 +477,32 @@ impl Header {
 #[inline]
 pub fn new_object<T: Payload>(ty: &Value, payload: T) -> Value {
     let class = ty.get::<Type>();
-    let (sub, attrs, slots) = class.map_or((0, false, 0), |c| (u8::from(c.is_heap()), c.has_attrs(), c.slot_count()));
+    let (sub, attrs, slots) =
+        class.map_or((0, false, 0), |c| (u8::from(c.is_heap()), c.has_attrs(), c.slot_count()));
     debug_assert!(class.is_none_or(|c| c.vtable.id == TypeId::of::<T>()));
     let tracked = T::GC || attrs;
-    let prefix = if attrs { GC_PREFIX + ATTRS_PREFIX } else if tracked { GC_PREFIX } else { 0 };
-    let flags = if attrs { ATTRS | TRACKED } else if tracked { TRACKED } else { 0 };
+    let prefix = if attrs {
+        GC_PREFIX + ATTRS_PREFIX
+    } else if tracked {
+        GC_PREFIX
+    } else {
+        0
+    };
+    let flags = if attrs {
+        ATTRS | TRACKED
+    } else if tracked {
+        TRACKED
+    } else {
+        0
+    };
     let start = memory::take(prefix + size_of::<Object<T>>());
     // SAFETY: the block is large enough for the prefixes and the object, and aligned to 16; every part is written
     // before anything reads it.
     let value = unsafe {
         let header = start.add(prefix).cast::<Header>();
         if attrs {
-            let slots = RefCell::new(if slots > 0 { vec![Value::UNBOUND; slots].into() } else { Box::default() });
+            let slots =
+                RefCell::new(if slots > 0 { vec![Value::UNBOUND; slots].into() } else { Box::default() });
             start.cast::<Attrs>().write(Attrs { slots, ..Attrs::default() });
         }
         header.cast::<Object<T>>().write(Object {

@@ -18,11 +18,14 @@ impl Vm {
                 return self.to_str(value);
             }
         }
-        let Some(result) = self.call_special(value, &self.names.__format__, std::slice::from_ref(spec))? else {
+        let Some(result) = self.call_special(value, &self.names.__format__, std::slice::from_ref(spec))?
+        else {
             return Err(self.type_error(format!("Type {} doesn't define __format__", self.type_name(value))));
         };
         if result.kind() != Kind::Str {
-            return Err(self.type_error(format!("__format__ must return a str, not {}", self.type_name(&result))));
+            return Err(
+                self.type_error(format!("__format__ must return a str, not {}", self.type_name(&result)))
+            );
         }
         Ok(result)
     }
@@ -142,7 +145,9 @@ impl Formatter<'_> {
         let mut rest = &text[end..];
         let mut conversion = None;
         if rest.first() == Some(&33) {
-            let Some(c) = rest.get(1) else { return Err(vm.value_error("end of string while looking for conversion specifier")) };
+            let Some(c) = rest.get(1) else {
+                return Err(vm.value_error("end of string while looking for conversion specifier"));
+            };
             conversion = char::from_u32(*c);
             rest = &rest[2..];
             if !rest.is_empty() && rest[0] != 58 {
@@ -158,7 +163,8 @@ impl Formatter<'_> {
             Some('a') => vm.ascii(&value)?,
             Some(c) => return Err(vm.value_error(format!("Unknown conversion specifier '{c}'"))),
         };
-        let spec = if spec.contains(&OPEN) || spec.contains(&CLOSE) { self.run(&spec, depth - 1)? } else { spec };
+        let spec =
+            if spec.contains(&OPEN) || spec.contains(&CLOSE) { self.run(&spec, depth - 1)? } else { spec };
         vm.format(&value, &vm.new_str(Str::from_points(spec)))
     }
 
@@ -166,19 +172,27 @@ impl Formatter<'_> {
         let vm = self.vm;
         let split = name.find(['.', '[']).unwrap_or(name.len());
         let (first, mut rest) = name.split_at(split);
-        let number: Option<usize> = if first.bytes().all(|b| b.is_ascii_digit()) && !first.is_empty() { first.parse().ok() } else { None };
+        let number: Option<usize> = if first.bytes().all(|b| b.is_ascii_digit()) && !first.is_empty() {
+            first.parse().ok()
+        } else {
+            None
+        };
         let mut value = if first.is_empty() || number.is_some() {
             let at = match number {
                 Some(n) => {
                     if self.automatic > 0 {
-                        return Err(vm.value_error("cannot switch from automatic field numbering to manual field specification"));
+                        return Err(vm.value_error(
+                            "cannot switch from automatic field numbering to manual field specification",
+                        ));
                     }
                     self.automatic = -1;
                     n
                 }
                 None => {
                     if self.automatic < 0 {
-                        return Err(vm.value_error("cannot switch from manual field specification to automatic field numbering"));
+                        return Err(vm.value_error(
+                            "cannot switch from manual field specification to automatic field numbering",
+                        ));
                     }
                     self.automatic += 1;
                     self.automatic as usize - 1
@@ -187,7 +201,11 @@ impl Formatter<'_> {
             match &self.fields {
                 Fields::Args { positional, .. } => match positional.get(at) {
                     Some(value) => value.clone(),
-                    None => return Err(vm.index_error(format!("Replacement index {at} out of range for positional args tuple"))),
+                    None => {
+                        return Err(vm.index_error(format!(
+                            "Replacement index {at} out of range for positional args tuple"
+                        )));
+                    }
                 },
                 Fields::Mapping(mapping) => {
                     if number.is_none() {
@@ -214,7 +232,9 @@ impl Formatter<'_> {
                 value = vm.get_attr_str(&value, &attribute[..end])?;
                 rest = &attribute[end..];
             } else if let Some(item) = rest.strip_prefix('[') {
-                let Some(end) = item.find(']') else { return Err(vm.value_error("Missing ']' in format string")) };
+                let Some(end) = item.find(']') else {
+                    return Err(vm.value_error("Missing ']' in format string"));
+                };
                 let key = &item[..end];
                 if key.is_empty() {
                     return Err(vm.value_error("Empty attribute in format string"));

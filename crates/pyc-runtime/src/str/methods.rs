@@ -15,7 +15,9 @@ pub(super) fn own(value: &Value) -> &Str {
 }
 
 pub(super) fn arg<'a>(vm: &Vm, value: &'a Value, what: &str) -> PyResult<&'a Str> {
-    value.get::<Str>().ok_or_else(|| vm.type_error(format!("{what} must be str, not {}", vm.type_name(value))))
+    value
+        .get::<Str>()
+        .ok_or_else(|| vm.type_error(format!("{what} must be str, not {}", vm.type_name(value))))
 }
 
 fn new(vm: &Vm, args: Args) -> PyResult {
@@ -26,9 +28,16 @@ fn new(vm: &Vm, args: Args) -> PyResult {
             if object.kind() == Kind::Str {
                 return Err(vm.type_error("decoding str is not supported"));
             }
-            let text = |i: usize, default: &str| -> PyResult<String> { args.opt(i).map_or(Ok(default.into()), |v| vm.str_text(v)) };
-            if !matches!(object.kind(), Kind::Bytes | Kind::ByteArray) && object.get::<crate::bytes::MemoryData>().is_none() {
-                return Err(vm.type_error(format!("decoding to str: need a bytes-like object, {} found", vm.type_name(object))));
+            let text = |i: usize, default: &str| -> PyResult<String> {
+                args.opt(i).map_or(Ok(default.into()), |v| vm.str_text(v))
+            };
+            if !matches!(object.kind(), Kind::Bytes | Kind::ByteArray)
+                && object.get::<crate::bytes::MemoryData>().is_none()
+            {
+                return Err(vm.type_error(format!(
+                    "decoding to str: need a bytes-like object, {} found",
+                    vm.type_name(object)
+                )));
             }
             let bytes = vm.bytes_of(object)?;
             vm.decode(&bytes, &text(2, "utf-8")?, &text(3, "strict")?)?
@@ -87,9 +96,11 @@ fn get_item(vm: &Vm, args: Args) -> PyResult {
         return Ok(vm.new_str(Str::from_points(span.indices().map(|i| s.at(i)).collect())));
     }
     if args[1].as_small().is_none() && vm.special(&args[1], &vm.names.__index__).is_none() {
-        return Err(vm.type_error(format!("string indices must be integers, not '{}'", vm.type_name(&args[1]))));
+        return Err(
+            vm.type_error(format!("string indices must be integers, not '{}'", vm.type_name(&args[1])))
+        );
     }
-    let i = vm.index(&args[1])?;
+    let i = vm.item_index(&args[1])?;
     let at = if i < 0 { i + s.len() as i64 } else { i };
     if at < 0 || at as usize >= s.len() {
         return Err(vm.index_error("string index out of range"));
@@ -118,7 +129,9 @@ pub(super) fn bounds(vm: &Vm, args: Args, first: usize, length: usize) -> PyResu
             None => Ok(default),
             Some(v) => {
                 if vm.special(v, &vm.names.__index__).is_none() {
-                    return Err(vm.type_error("slice indices must be integers or None or have an __index__ method"));
+                    return Err(
+                        vm.type_error("slice indices must be integers or None or have an __index__ method")
+                    );
                 }
                 let n = vm.index_clamped(v)?;
                 Ok(if n < 0 { n.saturating_add(length as i64).max(0) } else { n })
@@ -131,7 +144,9 @@ pub(super) fn bounds(vm: &Vm, args: Args, first: usize, length: usize) -> PyResu
 
 fn search(vm: &Vm, args: Args, backwards: bool) -> PyResult<Option<usize>> {
     let s = own(&args[0]);
-    let needle = args[1].get::<Str>().ok_or_else(|| vm.type_error(format!("must be str, not {}", vm.type_name(&args[1]))))?;
+    let needle = args[1]
+        .get::<Str>()
+        .ok_or_else(|| vm.type_error(format!("must be str, not {}", vm.type_name(&args[1]))))?;
     let (from, to) = bounds(vm, args, 2, s.len())?;
     if from > s.len() {
         return Ok(None);
@@ -168,7 +183,10 @@ fn affix(vm: &Vm, args: Args, end: bool) -> PyResult {
     let check = |value: &Value| -> PyResult<bool> {
         let name = if end { "endswith" } else { "startswith" };
         let Some(part) = value.get::<Str>() else {
-            return Err(vm.type_error(format!("{name} first arg must be str or a tuple of str, not {}", vm.type_name(value))));
+            return Err(vm.type_error(format!(
+                "{name} first arg must be str or a tuple of str, not {}",
+                vm.type_name(value)
+            )));
         };
         if from > to || to - from < part.len() || from > s.len() {
             return Ok(false);
@@ -193,7 +211,10 @@ fn affix(vm: &Vm, args: Args, end: bool) -> PyResult {
 /// `sep.join(iterable)`
 fn join(vm: &Vm, args: Args) -> PyResult {
     let items = match vm.to_vec(&args[1]) {
-        Err(e) if vm.is_exception(&e, &vm.exc.type_error) && vm.special(&args[1], &vm.names.__iter__).is_none() => {
+        Err(e)
+            if vm.is_exception(&e, &vm.exc.type_error)
+                && vm.special(&args[1], &vm.names.__iter__).is_none() =>
+        {
             return Err(vm.type_error("can only join an iterable"));
         }
         other => other?,
@@ -203,7 +224,10 @@ fn join(vm: &Vm, args: Args) -> PyResult {
     let mut total = 0;
     for (at, item) in items.iter().enumerate() {
         let Some(s) = item.get::<Str>() else {
-            return Err(vm.type_error(format!("sequence item {at}: expected str instance, {} found", vm.type_name(item))));
+            return Err(vm.type_error(format!(
+                "sequence item {at}: expected str instance, {} found",
+                vm.type_name(item)
+            )));
         };
         if at > 0 && !separator.is_empty() {
             parts.push(separator);
@@ -231,29 +255,27 @@ fn split(vm: &Vm, args: Args) -> PyResult {
     let mut parts = Vec::new();
     let mut at = 0;
     match args.opt(1).filter(|v| !v.is_none()) {
-        None => {
-            loop {
-                while at < s.len() && unicode::is_space(s.at(at)) {
-                    at += 1;
-                }
-                if at >= s.len() {
-                    break;
-                }
-                if parts.len() >= limit {
-                    let mut end = s.len();
-                    while end > at && unicode::is_space(s.at(end - 1)) {
-                        end -= 1;
-                    }
-                    parts.push(vm.new_str(s.slice(at, end.max(at))));
-                    break;
-                }
-                let start = at;
-                while at < s.len() && !unicode::is_space(s.at(at)) {
-                    at += 1;
-                }
-                parts.push(vm.new_str(s.slice(start, at)));
+        None => loop {
+            while at < s.len() && unicode::is_space(s.at(at)) {
+                at += 1;
             }
-        }
+            if at >= s.len() {
+                break;
+            }
+            if parts.len() >= limit {
+                let mut end = s.len();
+                while end > at && unicode::is_space(s.at(end - 1)) {
+                    end -= 1;
+                }
+                parts.push(vm.new_str(s.slice(at, end.max(at))));
+                break;
+            }
+            let start = at;
+            while at < s.len() && !unicode::is_space(s.at(at)) {
+                at += 1;
+            }
+            parts.push(vm.new_str(s.slice(start, at)));
+        },
         Some(separator) => {
             let separator = arg(vm, separator, "must be str or None, not")?;
             if separator.is_empty() {
@@ -391,7 +413,20 @@ fn strip(vm: &Vm, args: Args, left: bool, right: bool) -> PyResult {
     let s = own(&args[0]);
     let set = match args.opt(1).filter(|v| !v.is_none()) {
         None => None,
-        Some(chars) => Some(arg(vm, chars, if left && right { "strip arg" } else if left { "lstrip arg" } else { "rstrip arg" })?.to_points()),
+        Some(chars) => Some(
+            arg(
+                vm,
+                chars,
+                if left && right {
+                    "strip arg"
+                } else if left {
+                    "lstrip arg"
+                } else {
+                    "rstrip arg"
+                },
+            )?
+            .to_points(),
+        ),
     };
     let strips = |p: u32| match &set {
         None => unicode::is_space(p),
@@ -417,13 +452,22 @@ fn hash(vm: &Vm, args: Args) -> PyResult {
 const METHODS: &[Method] = &[
     ("__new__", "object? encoding? errors?", new),
     ("__repr__", "", |vm, args| Ok(vm.str(&quote(own(&args[0]))))),
-    ("__str__", "", |vm, args| Ok(if args[0].is_exact() { args[0].clone() } else { vm.new_str(own(&args[0]).slice(0, own(&args[0]).len())) })),
+    ("__str__", "", |vm, args| {
+        Ok(if args[0].is_exact() {
+            args[0].clone()
+        } else {
+            vm.new_str(own(&args[0]).slice(0, own(&args[0]).len()))
+        })
+    }),
     ("__hash__", "", hash),
     ("__len__", "", |_, args| Ok(Value::from_len(own(&args[0]).len()))),
     ("__getitem__", "key /", get_item),
     ("__contains__", "key /", |vm, args| match args[1].get::<Str>() {
         Some(needle) => Ok(Value::from_bool(own(&args[0]).find(needle, 0, own(&args[0]).len()).is_some())),
-        None => Err(vm.type_error(format!("'in <string>' requires string as left operand, not {}", vm.type_name(&args[1])))),
+        None => Err(vm.type_error(format!(
+            "'in <string>' requires string as left operand, not {}",
+            vm.type_name(&args[1])
+        ))),
     }),
     ("__iter__", "", |vm, args| Ok(crate::iterators::index_iter(&vm.types.str_iterator, &args[0]))),
     ("__add__", "value /", |vm, args| match args[1].get::<Str>() {
@@ -440,8 +484,12 @@ const METHODS: &[Method] = &[
         Kind::Str => super::percent::format(vm, &args[1], &args[0]),
         _ => Ok(Value::NOT_IMPLEMENTED),
     }),
-    ("__format__", "format_spec /", |vm, args| super::number_format::format_str_value(vm, &args[0], &args[1])),
-    ("__getnewargs__", "", |vm, args| Ok(vm.tuple(vec![vm.new_str(own(&args[0]).slice(0, own(&args[0]).len()))]))),
+    ("__format__", "format_spec /", |vm, args| {
+        super::number_format::format_str_value(vm, &args[0], &args[1])
+    }),
+    ("__getnewargs__", "", |vm, args| {
+        Ok(vm.tuple(vec![vm.new_str(own(&args[0]).slice(0, own(&args[0]).len()))]))
+    }),
     ("find", "sub start? end? /", |vm, args| position(vm, search(vm, args, false)?, false)),
     ("rfind", "sub start? end? /", |vm, args| position(vm, search(vm, args, true)?, false)),
     ("index", "sub start? end? /", |vm, args| position(vm, search(vm, args, false)?, true)),

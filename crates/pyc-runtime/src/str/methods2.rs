@@ -145,7 +145,12 @@ fn pad(vm: &Vm, args: Args, left: impl Fn(usize, usize) -> usize) -> PyResult {
         Some(f) => match f.get::<Str>() {
             Some(f) if f.len() == 1 => f.at(0),
             Some(_) => return Err(vm.type_error("The fill character must be exactly one character long")),
-            None => return Err(vm.type_error(format!("The fill character must be a unicode character, not {}", vm.type_name(f)))),
+            None => {
+                return Err(vm.type_error(format!(
+                    "The fill character must be a unicode character, not {}",
+                    vm.type_name(f)
+                )));
+            }
         },
     };
     if width <= s.len() {
@@ -212,14 +217,17 @@ fn maketrans(vm: &Vm, args: Args) -> PyResult {
             for (key, value) in source.items() {
                 let key = match key.get::<Str>() {
                     Some(s) if s.len() == 1 => Value::from_len(s.at(0) as usize),
-                    Some(_) => return Err(vm.value_error("string keys in translate table must be of length 1")),
+                    Some(_) => {
+                        return Err(vm.value_error("string keys in translate table must be of length 1"));
+                    }
                     None => key,
                 };
                 vm.dict_set(&table, key, value)?;
             }
         }
         Some(to) => {
-            let (from, to) = (arg(vm, &args[0], "maketrans() argument 1")?, arg(vm, to, "maketrans() argument 2")?);
+            let (from, to) =
+                (arg(vm, &args[0], "maketrans() argument 1")?, arg(vm, to, "maketrans() argument 2")?);
             if from.len() != to.len() {
                 return Err(vm.value_error("the first two maketrans arguments must have equal length"));
             }
@@ -257,7 +265,10 @@ fn translate(vm: &Vm, args: Args) -> PyResult {
 }
 
 fn remove_affix(vm: &Vm, args: Args, end: bool) -> PyResult {
-    let (s, part) = (own(&args[0]), arg(vm, &args[1], if end { "removesuffix() argument" } else { "removeprefix() argument" })?);
+    let (s, part) = (
+        own(&args[0]),
+        arg(vm, &args[1], if end { "removesuffix() argument" } else { "removeprefix() argument" })?,
+    );
     let n = s.len();
     if part.len() <= n && !part.is_empty() {
         if end && s.find(part, n - part.len(), n).is_some() {
@@ -271,7 +282,9 @@ fn remove_affix(vm: &Vm, args: Args, end: bool) -> PyResult {
 }
 
 fn encode(vm: &Vm, args: Args) -> PyResult {
-    let text = |i: usize, default: &str| -> PyResult<String> { args.opt(i).map_or(Ok(default.into()), |v| vm.str_text(v)) };
+    let text = |i: usize, default: &str| -> PyResult<String> {
+        args.opt(i).map_or(Ok(default.into()), |v| vm.str_text(v))
+    };
     let bytes = vm.encode(&args[0], &text(1, "utf-8")?, &text(2, "strict")?)?;
     Ok(vm.bytes(&bytes))
 }

@@ -76,7 +76,11 @@ impl Str {
 
     /// From Latin-1 bytes.
     pub fn from_latin(bytes: Vec<u8>) -> Str {
-        if bytes.is_ascii() { Str::with(Data::Ascii(bytes.into())) } else { Str::with(Data::Latin(bytes.into())) }
+        if bytes.is_ascii() {
+            Str::with(Data::Ascii(bytes.into()))
+        } else {
+            Str::with(Data::Latin(bytes.into()))
+        }
     }
 
     /// From code points.

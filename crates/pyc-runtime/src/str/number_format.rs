@@ -85,7 +85,11 @@ pub fn parse_spec(vm: &Vm, spec: &Str, type_name: &str) -> PyResult<Spec> {
         s.grouping = Some(c);
         i += 1;
         if let Some(other @ (',' | '_')) = char_at(i) {
-            return Err(vm.value_error(if other == c { format!("Cannot specify '{c}' with '{c}'.") } else { "Cannot specify both ',' and '_'.".into() }));
+            return Err(vm.value_error(if other == c {
+                format!("Cannot specify '{c}' with '{c}'.")
+            } else {
+                "Cannot specify both ',' and '_'.".into()
+            }));
         }
     }
     if char_at(i) == Some('.') {
@@ -97,7 +101,10 @@ pub fn parse_spec(vm: &Vm, spec: &Str, type_name: &str) -> PyResult<Spec> {
     }
     if i < points.len() {
         if points.len() - i > 1 {
-            return Err(vm.value_error(format!("Invalid format specifier '{}' for object of type '{type_name}'", spec.to_lossy())));
+            return Err(vm.value_error(format!(
+                "Invalid format specifier '{}' for object of type '{type_name}'",
+                spec.to_lossy()
+            )));
         }
         s.kind = char_at(i);
     }
@@ -130,7 +137,9 @@ fn padded(vm: &Vm, spec: &Spec, body: &[u32], prefix: usize, default: char) -> V
 
 /// `str.__format__`
 pub fn format_str_value(vm: &Vm, value: &Value, spec: &Value) -> PyResult {
-    let (Some(text), Some(spec)) = (value.get::<Str>(), spec.get::<Str>()) else { return Err(vm.type_error("__format__() argument must be str")) };
+    let (Some(text), Some(spec)) = (value.get::<Str>(), spec.get::<Str>()) else {
+        return Err(vm.type_error("__format__() argument must be str"));
+    };
     if spec.is_empty() {
         return vm.to_str(value);
     }
@@ -140,7 +149,11 @@ pub fn format_str_value(vm: &Vm, value: &Value, spec: &Value) -> PyResult {
         return Err(unknown(vm, kind, &name));
     }
     if s.sign != '-' {
-        return Err(vm.value_error(if s.sign == ' ' { "Space not allowed in string format specifier" } else { "Sign not allowed in string format specifier" }));
+        return Err(vm.value_error(if s.sign == ' ' {
+            "Space not allowed in string format specifier"
+        } else {
+            "Sign not allowed in string format specifier"
+        }));
     }
     if s.alternate {
         return Err(vm.value_error("Alternate form (#) not allowed in string format specifier"));
@@ -176,7 +189,7 @@ fn group(digits: &str, separator: char, every: usize, width: usize) -> String {
     }
     let mut out = String::new();
     for (at, c) in digits.iter().enumerate() {
-        if at > 0 && (digits.len() - at) % every == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(every) {
             out.push(separator);
         }
         out.push(*c);
@@ -184,14 +197,33 @@ fn group(digits: &str, separator: char, every: usize, width: usize) -> String {
     out
 }
 
-fn finish_number(vm: &Vm, s: &Spec, negative: bool, prefix: &str, whole: &str, rest: &str, every: usize) -> Value {
-    let sign = if negative { "-" } else { match s.sign { '+' => "+", ' ' => " ", _ => "" } };
+fn finish_number(
+    vm: &Vm,
+    s: &Spec,
+    negative: bool,
+    prefix: &str,
+    whole: &str,
+    rest: &str,
+    every: usize,
+) -> Value {
+    let sign = if negative {
+        "-"
+    } else {
+        match s.sign {
+            '+' => "+",
+            ' ' => " ",
+            _ => "",
+        }
+    };
     let lead = sign.len() + prefix.len();
     let zero_fill = s.fill == 48 && s.align == Some('=');
     let whole = match s.grouping {
-        Some(separator) if whole.starts_with(|c: char| c.is_ascii_hexdigit()) => {
-            group(whole, separator, every, if zero_fill { s.width.saturating_sub(lead + rest.len()) } else { 0 })
-        }
+        Some(separator) if whole.starts_with(|c: char| c.is_ascii_hexdigit()) => group(
+            whole,
+            separator,
+            every,
+            if zero_fill { s.width.saturating_sub(lead + rest.len()) } else { 0 },
+        ),
         _ => whole.to_string(),
     };
     let body: Vec<u32> = format!("{sign}{prefix}{whole}{rest}").chars().map(u32::from).collect();
@@ -200,7 +232,9 @@ fn finish_number(vm: &Vm, s: &Spec, negative: bool, prefix: &str, whole: &str, r
 
 /// `int.__format__`
 pub fn format_int_value(vm: &Vm, value: &Value, spec: &Value) -> PyResult {
-    let Some(text) = spec.get::<Str>() else { return Err(vm.type_error("__format__() argument must be str")) };
+    let Some(text) = spec.get::<Str>() else {
+        return Err(vm.type_error("__format__() argument must be str"));
+    };
     if text.is_empty() {
         return vm.to_str(value);
     }
@@ -223,7 +257,9 @@ fn format_int(vm: &Vm, n: &BigInt, s: &Spec, name: &str) -> PyResult {
         return Err(vm.value_error("Precision not allowed in integer format specifier"));
     }
     if s.no_negative_zero {
-        return Err(vm.value_error("Negative zero coercion (z) not allowed in format specifier with integer format code 'd'"));
+        return Err(vm.value_error(
+            "Negative zero coercion (z) not allowed in format specifier with integer format code 'd'",
+        ));
     }
     if s.grouping == Some(',') && !matches!(kind, 'd') {
         return Err(vm.value_error(format!("Cannot specify ',' with '{kind}'.")));
@@ -254,7 +290,9 @@ fn format_int(vm: &Vm, n: &BigInt, s: &Spec, name: &str) -> PyResult {
 
 /// `float.__format__`
 pub fn format_float_value(vm: &Vm, value: &Value, spec: &Value) -> PyResult {
-    let Some(text) = spec.get::<Str>() else { return Err(vm.type_error("__format__() argument must be str")) };
+    let Some(text) = spec.get::<Str>() else {
+        return Err(vm.type_error("__format__() argument must be str"));
+    };
     if text.is_empty() {
         return vm.to_str(value);
     }
@@ -335,13 +373,19 @@ fn general(f: f64, precision: usize, alternate: bool, keep_point: bool) -> Strin
 
 /// `complex.__format__`
 pub fn format_complex_value(vm: &Vm, value: &Value, spec: &Value) -> PyResult {
-    let Some(text) = spec.get::<Str>() else { return Err(vm.type_error("__format__() argument must be str")) };
+    let Some(text) = spec.get::<Str>() else {
+        return Err(vm.type_error("__format__() argument must be str"));
+    };
     if text.is_empty() {
         return vm.to_str(value);
     }
     let s = parse_spec(vm, text, "complex")?;
     if s.align == Some('=') {
-        return Err(vm.value_error(if s.fill == 48 { "Zero padding is not allowed in complex format specifier" } else { "'=' alignment flag is not allowed in complex format specifier" }));
+        return Err(vm.value_error(if s.fill == 48 {
+            "Zero padding is not allowed in complex format specifier"
+        } else {
+            "'=' alignment flag is not allowed in complex format specifier"
+        }));
     }
     if let Some(kind) = s.kind
         && !matches!(kind, 'e' | 'E' | 'f' | 'F' | 'g' | 'G' | 'n')
@@ -354,7 +398,11 @@ pub fn format_complex_value(vm: &Vm, value: &Value, spec: &Value) -> PyResult {
         if s.kind.is_none() { text.strip_suffix(".0").map_or(text.clone(), str::to_string) } else { text }
     };
     let sign = |f: f64, plus: &'static str| if f.is_sign_negative() && !f.is_nan() { "-" } else { plus };
-    let lead = match s.sign { '+' => "+", ' ' => " ", _ => "" };
+    let lead = match s.sign {
+        '+' => "+",
+        ' ' => " ",
+        _ => "",
+    };
     let text = if s.kind.is_none() && re == 0.0 && re.is_sign_positive() {
         format!("{}{}j", sign(im, lead), digits(im))
     } else {

@@ -18,7 +18,8 @@ pub fn format(vm: &Vm, template: &Value, values: &Value) -> PyResult {
 /// The formatted code points; `bytes`: `%s` and `%b` take bytes.
 pub fn run(vm: &Vm, text: &[u32], values: &Value, bytes: bool) -> PyResult<Vec<u32>> {
     let items = values.get::<TupleData>().map(|t| t.items().to_vec());
-    let mapping = items.is_none() && values.kind() != Kind::Str && vm.special(values, &vm.names.__getitem__).is_some();
+    let mapping =
+        items.is_none() && values.kind() != Kind::Str && vm.special(values, &vm.names.__getitem__).is_some();
     let single = [values.clone()];
     let list: &[Value] = items.as_deref().unwrap_or(&single);
     let mut next = 0;
@@ -110,7 +111,9 @@ pub fn run(vm: &Vm, text: &[u32], values: &Value, bytes: bool) -> PyResult<Vec<u
         while matches!(text.get(i), Some(104 | 108 | 76)) {
             i += 1;
         }
-        let Some(kind) = text.get(i).and_then(|c| char::from_u32(*c)) else { return Err(vm.value_error("incomplete format")) };
+        let Some(kind) = text.get(i).and_then(|c| char::from_u32(*c)) else {
+            return Err(vm.value_error("incomplete format"));
+        };
         i += 1;
         if kind == '%' {
             out.push(37);
@@ -120,14 +123,28 @@ pub fn run(vm: &Vm, text: &[u32], values: &Value, bytes: bool) -> PyResult<Vec<u
             Some(value) => value,
             None => take()?,
         };
-        let sign = |negative: bool| if negative { "-" } else if plus { "+" } else if space { " " } else { "" };
+        let sign = |negative: bool| {
+            if negative {
+                "-"
+            } else if plus {
+                "+"
+            } else if space {
+                " "
+            } else {
+                ""
+            }
+        };
         let (lead, body): (String, Vec<u32>) = match kind {
             's' | 'r' | 'a' | 'b' => {
                 let shown = match kind {
                     's' | 'b' if bytes => {
                         let raw = match vm.call_special(&value, &vm.names.__bytes__, &[])? {
                             Some(made) => vm.bytes_of(&made)?,
-                            None if matches!(value.kind(), Kind::Bytes | Kind::ByteArray) || value.get::<crate::bytes::MemoryData>().is_some() => vm.bytes_of(&value)?,
+                            None if matches!(value.kind(), Kind::Bytes | Kind::ByteArray)
+                                || value.get::<crate::bytes::MemoryData>().is_some() =>
+                            {
+                                vm.bytes_of(&value)?
+                            }
                             None => {
                                 return Err(vm.type_error(format!(
                                     "%b requires a bytes-like object, or an object that implements __bytes__, not '{}'",
@@ -150,11 +167,28 @@ pub fn run(vm: &Vm, text: &[u32], values: &Value, bytes: bool) -> PyResult<Vec<u
             'c' => {
                 let point = match value.get::<Str>() {
                     Some(s) if s.len() == 1 && !bytes => s.at(0),
-                    _ if bytes && matches!(value.kind(), Kind::Bytes | Kind::ByteArray) && vm.bytes_of(&value)?.len() == 1 => u32::from(vm.bytes_of(&value)?[0]),
+                    _ if bytes
+                        && matches!(value.kind(), Kind::Bytes | Kind::ByteArray)
+                        && vm.bytes_of(&value)?.len() == 1 =>
+                    {
+                        u32::from(vm.bytes_of(&value)?[0])
+                    }
                     _ => match vm.as_i64(&value) {
                         Some(n) if (0..if bytes { 256 } else { 0x11_0000 }).contains(&n) => n as u32,
-                        Some(_) => return Err(vm.overflow_error(if bytes { "%c arg not in range(256)" } else { "%c arg not in range(0x110000)" })),
-                        None => return Err(vm.type_error(if bytes { "%c requires an integer in range(256) or a single byte" } else { "%c requires int or char" })),
+                        Some(_) => {
+                            return Err(vm.overflow_error(if bytes {
+                                "%c arg not in range(256)"
+                            } else {
+                                "%c arg not in range(0x110000)"
+                            }));
+                        }
+                        None => {
+                            return Err(vm.type_error(if bytes {
+                                "%c requires an integer in range(256) or a single byte"
+                            } else {
+                                "%c requires int or char"
+                            }));
+                        }
                     },
                 };
                 zero = false;
@@ -163,7 +197,9 @@ pub fn run(vm: &Vm, text: &[u32], values: &Value, bytes: bool) -> PyResult<Vec<u
             'd' | 'i' | 'u' | 'o' | 'x' | 'X' => {
                 let n = if let Some(f) = value.get::<f64>() {
                     if !matches!(kind, 'd' | 'i' | 'u') {
-                        return Err(vm.type_error(format!("%{kind} format: an integer is required, not float")));
+                        return Err(
+                            vm.type_error(format!("%{kind} format: an integer is required, not float"))
+                        );
                     }
                     crate::numbers_to_int(vm, *f)?
                 } else if vm.is_int(&value) {
@@ -171,11 +207,22 @@ pub fn run(vm: &Vm, text: &[u32], values: &Value, bytes: bool) -> PyResult<Vec<u
                 } else {
                     match vm.call_special(&value, &vm.names.__index__, &[])? {
                         Some(n) => n,
-                        None => match if matches!(kind, 'd' | 'i' | 'u') { vm.call_special(&value, &vm.names.__int__, &[])? } else { None } {
+                        None => match if matches!(kind, 'd' | 'i' | 'u') {
+                            vm.call_special(&value, &vm.names.__int__, &[])?
+                        } else {
+                            None
+                        } {
                             Some(n) => n,
                             None => {
-                                let what = if matches!(kind, 'd' | 'i' | 'u') { "a real number" } else { "an integer" };
-                                return Err(vm.type_error(format!("%{kind} format: {what} is required, not {}", vm.type_name(&value))));
+                                let what = if matches!(kind, 'd' | 'i' | 'u') {
+                                    "a real number"
+                                } else {
+                                    "an integer"
+                                };
+                                return Err(vm.type_error(format!(
+                                    "%{kind} format: {what} is required, not {}",
+                                    vm.type_name(&value)
+                                )));
                             }
                         },
                     }
@@ -200,7 +247,11 @@ pub fn run(vm: &Vm, text: &[u32], values: &Value, bytes: bool) -> PyResult<Vec<u
                 let f = match vm.to_f64(&value) {
                     Ok(f) => f,
                     Err(e) if vm.is_exception(&e, &vm.exc.type_error) => {
-                        return Err(if bytes { vm.type_error(format!("float argument required, not {}", vm.type_name(&value))) } else { e });
+                        return Err(if bytes {
+                            vm.type_error(format!("float argument required, not {}", vm.type_name(&value)))
+                        } else {
+                            e
+                        });
                     }
                     Err(e) => return Err(e),
                 };
@@ -208,7 +259,10 @@ pub fn run(vm: &Vm, text: &[u32], values: &Value, bytes: bool) -> PyResult<Vec<u
                     zero = false;
                 }
                 let digits = float_digits(f.abs(), Some(kind), Some(precision.unwrap_or(6)), alternate);
-                (sign(f.is_sign_negative() && !f.is_nan()).to_string(), digits.chars().map(u32::from).collect())
+                (
+                    sign(f.is_sign_negative() && !f.is_nan()).to_string(),
+                    digits.chars().map(u32::from).collect(),
+                )
             }
             _ => return Err(bad_code(vm, kind, i)),
         };
@@ -230,7 +284,11 @@ pub fn run(vm: &Vm, text: &[u32], values: &Value, bytes: bool) -> PyResult<Vec<u
         }
     }
     if !used_mapping && next < list.len() && !(mapping && items.is_none()) {
-        return Err(vm.type_error(if bytes { "not all arguments converted during bytes formatting" } else { "not all arguments converted during string formatting" }));
+        return Err(vm.type_error(if bytes {
+            "not all arguments converted during bytes formatting"
+        } else {
+            "not all arguments converted during string formatting"
+        }));
     }
     Ok(out)
 }
