@@ -84,7 +84,14 @@ enum Command {
     /// Versions of weights: what they are, what changed, and how they get to servers
     #[command(subcommand)]
     Weights(commands::weights::Command),
+    /// Run Python programs with nothing but what they are granted
+    #[command(subcommand)]
+    Py(commands::py::Command),
 }
+
+/// Counts by thread what `mynah py run --max-memory` limits.
+#[global_allocator]
+static ALLOCATOR: pyc_runtime::object::Counting = pyc_runtime::object::Counting;
 
 fn main() -> ExitCode {
     end_quietly_on_a_closed_pipe();
@@ -131,6 +138,7 @@ fn run(command: Command) -> Result<()> {
         Command::Flow(command) => commands::flow::run(&command),
         Command::Runs(command) => commands::runs::run(&command),
         Command::Weights(command) => commands::weights::run(&command),
+        Command::Py(command) => commands::py::run(&command),
     }
 }
 

@@ -5,6 +5,7 @@ pub mod chat;
 pub mod data;
 pub mod eval;
 pub mod flow;
+pub mod py;
 pub mod runs;
 pub mod sample;
 pub mod serve;
