@@ -15,6 +15,8 @@ pub enum ErrorKind {
     Bind,
     /// A model that cannot be loaded.
     Model,
+    /// A version of the weights that servers did not take.
+    Weights,
     /// The system refused threads, signals or sockets.
     System,
 }

@@ -42,6 +42,11 @@ pub use error::{Error, ErrorKind, Result};
 pub use http::RunningServer;
 pub use llm::{
     Adapter, LlmConfig, LlmServer, Meter, ModelSource, Models, Prompt, Prompter, ServedEmbedder, ServedModel,
-    ServerTool, ServerTools, Tokens,
+    ServerTool, ServerTools, Tokens, WeightsConfig,
 };
 pub use server::Server;
+
+/// The side that brings new weights to servers.
+pub mod weights {
+    pub use crate::llm::{Fleet, Link, Policy, PushOptions, PushReport, Recovered, recover};
+}

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use mynah_engine::live::{EngineHandle, EngineOptions, PromptLookup};
 use mynah_models::{KvFormat, LoadOptions, Quantize};
-use mynah_serve::{LlmConfig, LlmServer, ModelSource, Models};
+use mynah_serve::{LlmConfig, LlmServer, ModelSource, Models, WeightsConfig};
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Result};
@@ -84,6 +84,12 @@ pub struct Serve {
     /// Web pages of this origin may call (may be given several times; * for all)
     #[arg(long, value_name = "ORIGIN")]
     cors_origin: Vec<String>,
+    /// Take new weights while answering, from callers with this key (also MYNAH_ADMIN_KEY; it opens nothing else)
+    #[arg(long, value_name = "K")]
+    admin_key: Option<String>,
+    /// Take only weights that this Ed25519 key has signed (the public half: MYNAH_HOME/keys/weights.pub.pem)
+    #[arg(long, value_name = "FILE")]
+    weights_key: Option<PathBuf>,
     #[command(flatten)]
     record: RecordOptions,
 }
@@ -159,7 +165,9 @@ pub fn run(arguments: &Serve) -> Result<()> {
     if let Ok(keys) = std::env::var(KEY_VARIABLE) {
         api_keys.extend(keys.split(',').map(str::trim).filter(|key| !key.is_empty()).map(str::to_string));
     }
+    let weights = weights_config(arguments, &model, &load)?;
     let config = LlmConfig {
+        weights,
         host: arguments.host.clone(),
         port: arguments.port,
         api_keys,
@@ -254,6 +262,7 @@ fn serve_embedder(
         ("--cache-tokens", arguments.cache_tokens.is_some()),
         ("--max-running", arguments.max_running.is_some()),
         ("--tool-parser", arguments.tool_parser.is_some()),
+        ("--admin-key", config.weights.is_some()),
         ("--tool-stream", arguments.tool_stream != ToolStream::Complete),
     ];
     if let Some((option, _)) = given.iter().find(|(_, given)| *given) {
@@ -276,6 +285,45 @@ fn serve_embedder(
         "quantize": arguments.quantize.map(|rounding| format!("{rounding:?}").to_lowercase()),
     });
     run_recorded(server, recording, settings, Vec::new)
+}
+
+/// The admin's key may come by the environment, for the same reason.
+pub const ADMIN_KEY_VARIABLE: &str = "MYNAH_ADMIN_KEY";
+
+/// How new weights come in, when somebody may bring them.
+fn weights_config(arguments: &Serve, model: &str, load: &LoadOptions) -> Result<Option<WeightsConfig>> {
+    let given = arguments.admin_key.clone().or_else(|| std::env::var(ADMIN_KEY_VARIABLE).ok());
+    let Some(admin_key) = given.filter(|key| !key.is_empty()) else {
+        if arguments.weights_key.is_some() {
+            return Err(Failure::new("--weights-key goes with --admin-key"));
+        }
+        return Ok(None);
+    };
+    let folder = mynah_models::resolve(model).map_err(|error| Failure::new(error.to_string()))?;
+    if !folder.is_dir() || !folder.join("config.json").is_file() {
+        return Err(Failure::new("new weights come into folders of safetensors only")
+            .at_path(&folder)
+            .advice("leave --admin-key away"));
+    }
+    if arguments.weights_key.is_none() {
+        eprintln!(
+            "weights: whoever has the admin key may bring any; --weights-key FILE takes only signed ones"
+        );
+    }
+    // One of its own for each server: the port tells them apart, and without one the process does.
+    let port = match arguments.port {
+        0 => format!("0-{}", std::process::id()),
+        port => port.to_string(),
+    };
+    let place = blake3::hash(folder.to_string_lossy().as_bytes()).to_hex();
+    let state = home::home()?.join("weights/serve").join(format!("{port}-{}", &place[..8]));
+    Ok(Some(WeightsConfig {
+        admin_key,
+        folder,
+        load: load.clone(),
+        state,
+        signer: arguments.weights_key.clone(),
+    }))
 }
 
 /// `NAME=DIR`

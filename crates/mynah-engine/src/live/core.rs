@@ -120,6 +120,8 @@ pub(super) struct Core {
     arrivals: u64,
     pub step_number: u64,
     pub weights: WeightsTable,
+    /// No step is to be taken.
+    pub is_held: bool,
     pub drafter: Option<Drafter>,
     /// The numbers of the adapters that are loaded.
     adapters: BTreeSet<u32>,
@@ -146,6 +148,7 @@ impl Core {
             arrivals: 0,
             step_number: 0,
             weights: WeightsTable::new(),
+            is_held: false,
             drafter: None,
             adapters: options.adapters.iter().copied().collect(),
             model,
@@ -267,7 +270,7 @@ impl Core {
     }
 
     /// Ends requests that were cancelled or whose time is up.
-    fn sweep(&mut self) {
+    pub fn sweep(&mut self) {
         let cancelled: Vec<u64> =
             self.requests.iter().filter(|(_, live)| live.cancel.is_cancelled()).map(|(&id, _)| id).collect();
         for request in cancelled {
@@ -365,6 +368,13 @@ impl Core {
                 let error = Error::new(ErrorKind::Replaced, message);
                 self.fail_those(|live| live.weights == Some(weights), &error);
                 self.tree.remove_weights(weights, &mut self.pool);
+            }
+            Change::Held => self.is_held = true,
+            Change::Released => self.is_held = false,
+            Change::CacheFlushed => {
+                for weights in self.weights.installed() {
+                    self.tree.remove_weights(weights, &mut self.pool);
+                }
             }
         }
     }

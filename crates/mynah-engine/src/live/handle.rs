@@ -46,6 +46,12 @@ pub enum Change {
     },
     /// These weights are gone; requests with them fail. The chosen ones may not go.
     WeightsRemoved(u32),
+    /// No step is taken until [`Change::Released`]; requests wait, and their deadlines pass.
+    Held,
+    /// Steps are taken again.
+    Released,
+    /// No page of an earlier request is found any more.
+    CacheFlushed,
 }
 
 /// Something to do to the model between two steps.
@@ -287,7 +293,32 @@ impl EngineHandle {
         receiver.recv().map_err(|_| dead())
     }
 
-    /// The same without waiting: for callers that have no result to wait for, or may not wait. Of an engine that has
+    /// Takes no further step; when this returns none is under way. Requests wait, those to come as well, until
+    /// [`release`](Self::release). An engine that is drained while it is held fails what waits.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Dead`] when the engine has ended.
+    pub fn hold(&self) -> Result<()> {
+        self.between_steps(|_| (Change::Held, ()))
+    }
+
+    /// Goes on after [`hold`](Self::hold).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Dead`] when the engine has ended.
+    pub fn release(&self) -> Result<()> {
+        self.between_steps(|_| (Change::Released, ()))
+    }
+
+    /// Forgets the prefixes of earlier requests.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Dead`] when the engine has ended.
+    pub fn flush_cache(&self) -> Result<()> {
+        self.between_steps(|_| (Change::CacheFlushed, ()))
+    }
+
+    /// As [`between_steps`](Self::between_steps), without waiting: for callers that have no result to wait for, or may not wait. Of an engine that has
     /// ended nothing is left to change.
     pub fn post(&self, work: impl FnOnce(&mut dyn StepModel) -> Change + Send + 'static) {
         let _ = self.sender.send(Message::BetweenSteps(Box::new(work)));
@@ -407,6 +438,9 @@ impl Drop for Events {
     }
 }
 
+/// How often an engine that is held looks for requests that were cancelled or are too late.
+const HELD_LOOK: Duration = Duration::from_millis(20);
+
 /// The thread: takes messages, steps while there is work, sleeps while there is none.
 fn run(core: Core, inbox: mpsc::Receiver<Message>, shared: &Shared) {
     // Outside the panic guard, so that it can be emptied after a panic.
@@ -432,7 +466,13 @@ fn work(core: &mut Core, inbox: &mpsc::Receiver<Message>, shared: &Shared) {
     let mut is_open = true;
     loop {
         loop {
-            let message = if core.is_idle() && is_open && shared.accepts.load(Ordering::Acquire) {
+            let stays = is_open && shared.accepts.load(Ordering::Acquire);
+            let message = if core.is_held && stays && !core.is_idle() {
+                inbox.recv_timeout(HELD_LOOK).map_err(|error| match error {
+                    mpsc::RecvTimeoutError::Timeout => mpsc::TryRecvError::Empty,
+                    mpsc::RecvTimeoutError::Disconnected => mpsc::TryRecvError::Disconnected,
+                })
+            } else if core.is_idle() && stays {
                 inbox.recv().map_err(|_| mpsc::TryRecvError::Disconnected)
             } else {
                 inbox.try_recv()
@@ -459,6 +499,15 @@ fn work(core: &mut Core, inbox: &mpsc::Receiver<Message>, shared: &Shared) {
         if core.is_idle() && !(is_open && shared.accepts.load(Ordering::Acquire)) {
             publish(core, shared);
             return;
+        }
+        if core.is_held {
+            if is_open && shared.accepts.load(Ordering::Acquire) {
+                core.sweep();
+            } else {
+                core.fail_all(&draining());
+            }
+            publish(core, shared);
+            continue;
         }
         shared.step_began_us.store(shared.now_us(), Ordering::Release);
         core.step();

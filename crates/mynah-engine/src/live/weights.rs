@@ -67,6 +67,11 @@ impl WeightsTable {
         self.trial.is_some_and(|trial| trial.weights == weights)
     }
 
+    /// All numbers, growing.
+    pub fn installed(&self) -> Vec<u32> {
+        self.installed.iter().copied().collect()
+    }
+
     pub fn install(&mut self, weights: u32) {
         self.installed.insert(weights);
     }

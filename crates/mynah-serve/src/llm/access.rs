@@ -23,6 +23,8 @@ const CLIENTS_MAX: usize = 10_000;
 /// Decides on requests.
 pub(crate) struct Access {
     keys: Vec<String>,
+    /// Opens `/admin/`, and nothing else does.
+    admin_key: Option<String>,
     origins: Vec<String>,
     rate: Option<u32>,
     buckets: Mutex<HashMap<String, Bucket>>,
@@ -38,6 +40,7 @@ impl Access {
     pub(crate) fn new(config: &LlmConfig) -> Access {
         Access {
             keys: config.api_keys.clone(),
+            admin_key: config.weights.as_ref().map(|weights| weights.admin_key.clone()),
             origins: config.cors_origins.clone(),
             rate: config.requests_per_minute,
             buckets: Mutex::default(),
@@ -51,6 +54,16 @@ impl Access {
         }
         self.check_origin(method, headers)?;
         let given = key(headers);
+        if path.starts_with("/admin/")
+            && let Some(admin_key) = &self.admin_key
+        {
+            let fits = given.is_some_and(|given| guard::same(admin_key.as_bytes(), given.as_bytes()));
+            let message = "no admin key, or a wrong one: send it as `Authorization: Bearer KEY`";
+            return match fits {
+                true => Ok(String::new()),
+                false => Err(Failure::new(Kind::Authentication, message)),
+            };
+        }
         if self.keys.is_empty() {
             if !headers.get(HOST).and_then(|host| host.to_str().ok()).is_some_and(guard::is_loopback_name) {
                 let message = "without an API key this server answers only to localhost, 127.0.0.1 and [::1]";

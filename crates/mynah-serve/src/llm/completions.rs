@@ -11,6 +11,7 @@ use super::generation::{Generation, Step, finish_reason, fresh_id, now_s, usage_
 use super::input::{Input, shown};
 use super::model::{ServedModel, Tokens};
 use super::stream::{EventWriter, Stopped};
+use super::weights::Versions;
 use super::{json_response, sampling, stream};
 
 /// Prompts of one request.
@@ -31,14 +32,18 @@ struct Plan {
     logprobs: Option<usize>,
     stream: bool,
     stream_usage: bool,
+    /// Choices tell which version of the weights wrote which tokens.
+    with_weights: bool,
+    versions: Versions,
 }
 
 pub(crate) async fn answer(app: &App, mut body: Input, client: String) -> Outcome<Response<Body>> {
     let model = app.model(&mut body)?;
     let request = app.request(&model, client);
+    let versions = app.versions();
     let (plan, generations, model) = app
         .work(move || {
-            let (plan, request) = read(&mut body, &model, request)?;
+            let (plan, request) = read(&mut body, &model, request, versions)?;
             body.finish()?;
             let start = |prompt: &Vec<u32>| Generation::start(&model, request_for(&request, prompt));
             let generations = plan.prompts.iter().map(start).collect::<Outcome<Vec<_>>>()?;
@@ -66,7 +71,12 @@ pub(crate) async fn answer(app: &App, mut body: Input, client: String) -> Outcom
     })))
 }
 
-fn read(body: &mut Input, model: &ServedModel, mut request: Request) -> Outcome<(Plan, Request)> {
+fn read(
+    body: &mut Input,
+    model: &ServedModel,
+    mut request: Request,
+    versions: Versions,
+) -> Outcome<(Plan, Request)> {
     sampling::read(body, &mut request)?;
     request.max_tokens = Some(body.count("max_tokens", 0, u64::from(u32::MAX))?.unwrap_or(MAX_TOKENS));
     let samples = body.count("n", 1, SAMPLES_MAX as u64)?.unwrap_or(1);
@@ -106,6 +116,8 @@ fn read(body: &mut Input, model: &ServedModel, mut request: Request) -> Outcome<
         logprobs,
         stream,
         stream_usage,
+        with_weights: body.flag("return_weights")?.unwrap_or(false),
+        versions,
     };
     Ok((plan, request))
 }
@@ -177,6 +189,7 @@ async fn whole(
     let mut texts = vec![String::new(); plan.samples];
     let mut scores: Vec<Scores> = (0..plan.samples).map(|_| Scores::default()).collect();
     let mut reasons = vec!["length"; plan.samples];
+    let mut weights = vec![Value::Null; plan.samples];
     loop {
         match generation.next().await? {
             Step::Prompt(read) => {
@@ -192,14 +205,21 @@ async fn whole(
                 texts[piece.sample].push_str(&piece.text);
                 scores[piece.sample].add(&piece.tokens, model.tokens.as_ref());
             }
-            Step::Finished(sample, finish) => reasons[sample] = finish_reason(&finish),
+            Step::Finished(sample, finish, spans) => {
+                reasons[sample] = finish_reason(&finish);
+                weights[sample] = plan.versions.spans(&spans);
+            }
             Step::Done(usage) => {
                 let choices = texts.iter().zip(&scores).zip(&reasons).enumerate().map(
                     |(sample, ((text, scores), reason))| {
-                        json!({
+                        let mut choice = json!({
                             "index": prompt * plan.samples + sample, "text": text, "finish_reason": reason,
                             "logprobs": plan.logprobs.map(|_| scores.json()),
-                        })
+                        });
+                        if plan.with_weights {
+                            choice["weights"] = weights[sample].take();
+                        }
+                        choice
                     },
                 );
                 return Ok((choices.collect(), usage));
@@ -257,10 +277,12 @@ async fn write(
                     let scores = plan.logprobs.map(|_| scores.json());
                     writer.data(&chunk(choice(piece.sample, &piece.text, scores, None), Value::Null)).await?;
                 }
-                Step::Finished(sample, finish) => {
-                    writer
-                        .data(&chunk(choice(sample, "", None, Some(finish_reason(&finish))), Value::Null))
-                        .await?;
+                Step::Finished(sample, finish, spans) => {
+                    let mut last = choice(sample, "", None, Some(finish_reason(&finish)));
+                    if plan.with_weights {
+                        last[0]["weights"] = plan.versions.spans(&spans);
+                    }
+                    writer.data(&chunk(last, Value::Null)).await?;
                 }
                 Step::Done(usage) => {
                     usages.push(usage);

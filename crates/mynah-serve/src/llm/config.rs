@@ -1,6 +1,7 @@
 //! What a model server is told before it starts.
 
 use super::served::ServerTools;
+use super::weights::WeightsConfig;
 use crate::config::ServerConfig;
 use crate::error::Result;
 
@@ -32,6 +33,8 @@ pub struct LlmConfig {
     pub stored_bytes_max: usize,
     /// Tools that the server runs itself, for chats of models that know how to call.
     pub tools: ServerTools,
+    /// New weights for the model while it answers; nothing: the calls for that do not exist.
+    pub weights: Option<WeightsConfig>,
     /// How long answers under way may take to finish once the server is asked to stop.
     pub shutdown_grace_ms: u64,
 }
@@ -51,6 +54,7 @@ impl Default for LlmConfig {
             stored_responses_max: 1_000,
             stored_bytes_max: 64 << 20,
             tools: ServerTools::default(),
+            weights: None,
             shutdown_grace_ms: 30_000,
         }
     }
@@ -63,7 +67,8 @@ impl LlmConfig {
     /// `Setting`: the host does not resolve, it is not loopback and there is no key, a key is too short or no printable
     /// ASCII.
     pub fn check(&self) -> Result<()> {
-        for key in &self.api_keys {
+        let admin = self.weights.iter().map(|weights| &weights.admin_key);
+        for key in self.api_keys.iter().chain(admin) {
             ServerConfig { token: Some(key.clone()), ..self.listening() }.addresses()?;
         }
         self.listening().addresses().map(drop)

@@ -28,6 +28,8 @@ pub(crate) enum Kind {
     NotFound,
     /// The route exists, not with this method.
     Method,
+    /// It does not fit what the server is doing or has.
+    Conflict,
     /// The body is too large.
     TooLarge,
     /// More requests than the limit allows.
@@ -81,6 +83,7 @@ impl Failure {
             Kind::Permission => StatusCode::FORBIDDEN,
             Kind::NotFound => StatusCode::NOT_FOUND,
             Kind::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Kind::Conflict => StatusCode::CONFLICT,
             Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Kind::RateLimit => StatusCode::TOO_MANY_REQUESTS,
             Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -111,7 +114,9 @@ impl Failure {
             }
             Dialect::Anthropic => {
                 let name = match self.kind {
-                    Kind::Invalid | Kind::ContextLength | Kind::Method => "invalid_request_error",
+                    Kind::Invalid | Kind::ContextLength | Kind::Method | Kind::Conflict => {
+                        "invalid_request_error"
+                    }
                     Kind::Authentication => "authentication_error",
                     Kind::Permission => "permission_error",
                     Kind::NotFound => "not_found_error",

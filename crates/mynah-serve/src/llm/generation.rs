@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use mynah_base::time::now_ms;
-use mynah_engine::live::{Cancel, Event, Finish, Piece, PromptRead, Request, Usage};
+use mynah_engine::live::{Cancel, Event, Finish, Piece, PromptRead, Request, Usage, WeightsSpan};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -40,7 +40,7 @@ impl Generation {
         match self.events.recv().await {
             Some(Event::Prompt(prompt)) => Ok(Step::Prompt(prompt)),
             Some(Event::Piece(piece)) => Ok(Step::Piece(piece)),
-            Some(Event::Finished { sample, finish, .. }) => Ok(Step::Finished(sample, finish)),
+            Some(Event::Finished { sample, finish, spans, .. }) => Ok(Step::Finished(sample, finish, spans)),
             Some(Event::Done(usage)) => Ok(Step::Done(usage)),
             Some(Event::Failed(failed)) => Err(failed.0.into()),
             None => Err(Failure::new(Kind::Unavailable, "the engine has stopped; try again later")),
@@ -59,7 +59,7 @@ impl Drop for Generation {
 pub(crate) enum Step {
     Prompt(PromptRead),
     Piece(Piece),
-    Finished(usize, Finish),
+    Finished(usize, Finish, Vec<WeightsSpan>),
     Done(Usage),
 }
 

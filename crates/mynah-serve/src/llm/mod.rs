@@ -42,6 +42,7 @@ mod stream;
 mod tokens;
 mod traffic;
 mod turn;
+mod weights;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,6 +64,7 @@ pub use meter::Meter;
 pub use model::{Models, Prompt, Prompter, ServedModel, Tokens};
 pub use served::{ServerTool, ServerTools};
 pub use server::LlmServer;
+pub use weights::{Fleet, Link, Policy, PushOptions, PushReport, Recovered, WeightsConfig, recover};
 
 use crate::config::ServerConfig;
 use access::Access;
@@ -72,6 +74,7 @@ use input::Input;
 use responses::Store;
 use routes::Client;
 use traffic::Traffic;
+use weights::{Hot, Versions};
 
 /// What all requests share.
 pub(crate) struct App {
@@ -83,6 +86,8 @@ pub(crate) struct App {
     /// Answers of `/v1/responses`.
     store: Store,
     traffic: Traffic,
+    /// Who brings new weights, where an admin may.
+    hot: Option<Arc<Hot>>,
 }
 
 impl App {
@@ -104,6 +109,11 @@ impl App {
                 Err(Failure::field("model", message))
             }
         }
+    }
+
+    /// Which version stands behind which of the engine's numbers.
+    pub(crate) fn versions(&self) -> Versions {
+        self.hot.as_ref().map(|hot| hot.versions.clone()).unwrap_or_default()
     }
 
     /// What every request to the engine begins with.
@@ -139,8 +149,9 @@ impl App {
 
 /// Everything that is answered.
 pub(crate) fn router(app: Arc<App>) -> Router {
-    page::routes()
-        .merge(routes::routes())
+    let calls = page::routes().merge(routes::routes());
+    let calls = if app.hot.is_some() { calls.merge(weights::routes()) } else { calls };
+    calls
         .fallback(unknown)
         .method_not_allowed_fallback(other_method)
         .layer(middleware::from_fn_with_state(app.clone(), gate))

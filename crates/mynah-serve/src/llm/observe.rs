@@ -43,8 +43,16 @@ pub(crate) fn health(app: &App) -> Response<Body> {
             "last_step_ms": null,
         }));
     }
+    let why = app.hot.as_ref().and_then(|hot| hot.not_ready());
+    is_well &= why.is_none();
     let status = if is_well { "ok" } else { "unavailable" };
-    let mut response = json_response(&json!({"status": status, "engines": engines}));
+    let mut response = {
+        let mut value = json!({"status": status, "engines": engines});
+        if let Some(why) = why {
+            value["reason"] = json!(why);
+        }
+        json_response(&value)
+    };
     if !is_well {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }
@@ -57,6 +65,9 @@ pub(crate) fn model_json(app: &App, model: &ServedModel) -> Value {
         "id": model.name, "object": "model", "created": model.created_s, "owned_by": "mynah",
         "max_model_len": model.engine.context_length(),
     });
+    if let Some(version) = app.hot.as_ref().and_then(|hot| hot.live()) {
+        value["weights"] = json!(version.to_string());
+    }
     if let Some(adapter) = &model.adapter {
         // An adapter and its model share the timing.
         let engines = app.models.engines();

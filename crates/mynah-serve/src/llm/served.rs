@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use mynah_chat::{Conversation, Message, RenderOptions, Role, Tool, ToolCall, ToolFormat};
-use mynah_engine::live::{Finish, Request, Usage};
+use mynah_engine::live::{Finish, Request, Usage, WeightsSpan};
 use serde_json::{Value, json};
 
 use super::failure::{Failure, Kind, Outcome};
@@ -55,6 +55,8 @@ pub(crate) struct Rounds {
     served: Option<Served>,
     usage: Usage,
     reasoning_tokens: usize,
+    /// Which weights wrote the rounds before.
+    spans: Vec<WeightsSpan>,
     ready: Vec<Round>,
 }
 
@@ -114,7 +116,14 @@ impl Rounds {
             });
         }
         let turns = ask.start(model)?;
-        Ok(Rounds { turns, served, usage: Usage::default(), reasoning_tokens: 0, ready: Vec::new() })
+        Ok(Rounds {
+            turns,
+            served,
+            usage: Usage::default(),
+            reasoning_tokens: 0,
+            spans: Vec::new(),
+            ready: Vec::new(),
+        })
     }
 
     /// Tokens of reasoning so far.
@@ -144,11 +153,13 @@ impl Rounds {
                         return Ok(Round::Turn(Turn::Parts { sample, parts, tokens }));
                     }
                 }
-                Turn::Finished { sample, finish } => {
+                Turn::Finished { sample, finish, spans } => {
+                    self.spans.extend(spans);
                     let goes_on = !served.calls.is_empty() && !served.has_own_calls;
                     served.is_held = goes_on && matches!(finish, Finish::Stop(_));
                     if !served.is_held {
-                        return Ok(Round::Turn(Turn::Finished { sample, finish }));
+                        let spans = std::mem::take(&mut self.spans);
+                        return Ok(Round::Turn(Turn::Finished { sample, finish, spans }));
                     }
                 }
                 Turn::Done(usage) => {
@@ -193,7 +204,8 @@ impl Rounds {
             Some(turns) => self.turns = turns,
             None => {
                 let finish = Finish::Length;
-                let end = [Turn::Done(self.usage), Turn::Finished { sample: 0, finish }];
+                let spans = std::mem::take(&mut self.spans);
+                let end = [Turn::Done(self.usage), Turn::Finished { sample: 0, finish, spans }];
                 self.ready.splice(0..0, end.map(Round::Turn));
             }
         }

@@ -7,9 +7,10 @@ use super::access::Access;
 use super::catalogue::Catalogue;
 use super::config::LlmConfig;
 use super::embedder::EmbeddingModel;
-use super::model::Models;
+use super::model::{Models, ServedModel};
 use super::responses::Store;
 use super::traffic::Traffic;
+use super::weights::Hot;
 use super::{App, router};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{RunningServer, listen, run_until_signal, start_in_thread};
@@ -41,10 +42,11 @@ impl LlmServer {
                 return Err(Error::new(ErrorKind::Setting, message));
             }
         }
+        let hot = hot(&config, &models.engines())?;
         let (listening, access) = (config.listening(), Access::new(&config));
         let (listener, address) = listen(&listening)?;
         let store = Store::new(config.stored_responses_max, config.stored_bytes_max);
-        let app = App { config, listening, access, models, store, traffic: Traffic::default() };
+        let app = App { config, listening, access, models, store, traffic: Traffic::default(), hot };
         Ok(LlmServer { app: Arc::new(app), listener, address })
     }
 
@@ -74,6 +76,19 @@ impl LlmServer {
         let router = router(Arc::clone(&self.app));
         start_in_thread(&self.app.listening, router, self.listener, self.address)
     }
+}
+
+/// Whoever brings new weights brings them to one model.
+fn hot(config: &LlmConfig, bases: &[ServedModel]) -> Result<Option<Arc<Hot>>> {
+    let Some(weights) = &config.weights else { return Ok(None) };
+    let [model] = bases else {
+        let message =
+            "weights can be exchanged where one model that writes is served; leave --admin-key away";
+        return Err(Error::new(ErrorKind::Setting, message));
+    };
+    Hot::new(&model.name, model.engine.clone(), weights.clone())
+        .map(Some)
+        .map_err(|error| Error::new(ErrorKind::Setting, error.to_string()))
 }
 
 fn drain(app: &App) {

@@ -6,7 +6,7 @@ use mynah_chat::{
     Choice as CallChoice, Conversation, Event, GrammarOptions, Parser, RenderOptions, Thinking, Tool,
     ToolFormat, grammar,
 };
-use mynah_engine::live::{ConstraintSource, Finish, PieceToken, Request, Usage};
+use mynah_engine::live::{ConstraintSource, Finish, PieceToken, Request, Usage, WeightsSpan};
 
 use super::failure::{Failure, Outcome};
 use super::generation::{Generation, Step, fresh_seed};
@@ -174,6 +174,8 @@ pub(crate) enum Turn {
     Finished {
         sample: usize,
         finish: Finish,
+        /// Which weights chose its tokens.
+        spans: Vec<WeightsSpan>,
     },
     Done(Usage),
 }
@@ -232,7 +234,7 @@ impl Turns {
                         return Ok(Turn::Parts { sample: piece.sample, parts, tokens: piece.tokens });
                     }
                 }
-                Step::Finished(sample, finish) => {
+                Step::Finished(sample, finish, spans) => {
                     let events =
                         self.parsers[sample].take().map(|mut parser| parser.finish()).unwrap_or_default();
                     let parts = self.parts(sample, events);
@@ -242,7 +244,7 @@ impl Turns {
                     }
                     // A call that breaks off has been told of and cannot be taken back.
                     let finish = if self.is_open[sample] { Finish::Length } else { finish };
-                    self.ready.push_back(Turn::Finished { sample, finish });
+                    self.ready.push_back(Turn::Finished { sample, finish, spans });
                 }
                 Step::Done(usage) => return Ok(Turn::Done(usage)),
             }

@@ -1,5 +1,6 @@
 //! Low-rank adapters that come and go while the model answers.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use mynah_chat::ToolFormat;
@@ -49,7 +50,11 @@ impl Tokens for Pairs {
 }
 
 fn base() -> ServedModel {
-    let folder = testdata().join("families/qwen3");
+    base_of(&testdata().join("families/qwen3"))
+}
+
+/// A small model as a model of a server, under the name `base`.
+pub fn base_of(folder: &Path) -> ServedModel {
     let options = LoadOptions { page_tokens: 16, ..LoadOptions::default() };
     let decoder = Decoder::open(folder.to_str().expect("a path"), &options).expect("a model");
     let names = (0..VOCABULARY as u8).map(|id| vec![b'a' + id / 10, b'a' + id % 10]);

@@ -7,3 +7,4 @@ mod embeddings;
 mod refusals;
 mod responses;
 mod server_tools;
+mod weights;

@@ -27,7 +27,7 @@ mod tests;
 pub use chain::{Chain, Link};
 pub use codec::{UNITS_A_BLOCK, encode, patch, patch_size_max};
 pub use compose::{compose, compose_patches};
-pub use package::{DeltaHead, DeltaStats, apply, make, read_head};
+pub use package::{DeltaHead, DeltaStats, apply, make, make_chunks, read_head};
 pub use sinks::{ChunkSink, MemorySink, SafetensorsSink};
 
 /// The fewest bits that `changes` random values of `unit_bytes` bytes at random places of `units` take:

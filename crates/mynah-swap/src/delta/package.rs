@@ -17,7 +17,7 @@ use super::codec::{encode, patch, patch_size_max};
 use super::sinks::ChunkSink;
 use crate::manifest::Tensor;
 use crate::plan::{Plan, PlanOptions};
-use crate::source::TensorSource;
+use crate::source::{MemorySource, TensorSource};
 use crate::wire::{Reader, Writer};
 use crate::{Error, Hash, Manifest, Result};
 
@@ -79,6 +79,26 @@ pub fn make(
     target: (&Manifest, &dyn TensorSource),
     out: &mut dyn Write,
 ) -> Result<DeltaStats> {
+    make_with((base.0, Some(base.1)), target, out)
+}
+
+/// The same without the old weights: chunks that changed are sent whole, the others not at all.
+///
+/// # Errors
+/// As [`make`].
+pub fn make_chunks(
+    base: &Manifest,
+    target: (&Manifest, &dyn TensorSource),
+    out: &mut dyn Write,
+) -> Result<DeltaStats> {
+    make_with((base, None), target, out)
+}
+
+fn make_with(
+    base: (&Manifest, Option<&dyn TensorSource>),
+    target: (&Manifest, &dyn TensorSource),
+    out: &mut dyn Write,
+) -> Result<DeltaStats> {
     let (base_manifest, base_source) = base;
     let whole = target.0.onto(base_manifest)?;
     let cap = u64::MAX;
@@ -87,7 +107,8 @@ pub fn make(
         &whole,
         &PlanOptions { bucket_bytes_max: cap, ..PlanOptions::default() },
     )?;
-    let base_places = places(base_manifest, base_source);
+    let nothing = MemorySource::new();
+    let base_places = places(base_manifest, base_source.unwrap_or(&nothing));
     let target_places = places(&whole, target.1);
     let mut records: Vec<(u32, u32, Option<Origin>)> = Vec::new();
     for piece in plan.buckets.iter().flat_map(|bucket| &bucket.pieces) {
@@ -107,7 +128,7 @@ pub fn make(
     let mut stats = DeltaStats { size_bytes: whole.size_bytes(), ..DeltaStats::default() };
     let mut bytes = Vec::new();
     write_head(&mut bytes, &base_manifest.digest(), &whole, records.len());
-    let old = Side { manifest: base_manifest, source: base_source, places: &base_places };
+    let old = Side { manifest: base_manifest, source: base_source.unwrap_or(&nothing), places: &base_places };
     let new = Side { manifest: &whole, source: target.1, places: &target_places };
     for window in records.chunks(window_chunks(&whole)) {
         let mut built: Vec<Built> = Vec::new();
@@ -168,7 +189,8 @@ fn build_record(old: &Side, new: &Side, record: (u32, u32, Option<Origin>), buil
     let mut after = Vec::new();
     new.read(tensor, chunk, &mut after)?;
     new.manifest.check_chunk(tensor as usize, chunk as usize, &after)?;
-    if let Some(partner) = old.manifest.find(&entry.name, entry.part)
+    if !old.source.tensors().is_empty()
+        && let Some(partner) = old.manifest.find(&entry.name, entry.part)
         && is_same_form(&old.manifest.tensors()[partner], entry)
         && old.manifest.head().chunk_bytes == new.manifest.head().chunk_bytes
     {

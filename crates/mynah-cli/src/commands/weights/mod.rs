@@ -1,8 +1,10 @@
 //! `mynah weights`: versions of a model's weights, what changed between them, and how they get to servers.
 
 mod delta;
+mod link;
 mod manifest;
 mod plan;
+mod push;
 mod sign;
 
 use std::path::{Path, PathBuf};
@@ -31,6 +33,12 @@ pub enum Command {
     /// Make and apply files with what changed
     #[command(subcommand)]
     Delta(delta::Command),
+    /// Bring a version to servers while they answer: all of them or none
+    Push(push::Push),
+    /// Go back to the version before; no byte moves
+    Rollback(push::Rollback),
+    /// What servers have, and what is under way
+    Status(push::Status),
 }
 
 pub fn run(command: &Command) -> Result<()> {
@@ -42,6 +50,9 @@ pub fn run(command: &Command) -> Result<()> {
         Command::Diff(arguments) => plan::diff(arguments),
         Command::Plan(arguments) => plan::plan(arguments),
         Command::Delta(command) => delta::run(command),
+        Command::Push(arguments) => push::push(arguments),
+        Command::Rollback(arguments) => push::rollback(arguments),
+        Command::Status(arguments) => push::status(arguments),
     }
 }
 

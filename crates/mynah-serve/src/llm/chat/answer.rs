@@ -13,6 +13,7 @@ use crate::llm::model::Tokens;
 use crate::llm::served::{Round, Rounds, served_json};
 use crate::llm::stream::{EventWriter, Stopped};
 use crate::llm::turn::{Call, CallPiece, Part, Turn};
+use crate::llm::weights::Versions;
 use crate::llm::{App, json_response, stream};
 
 /// Answers a request.
@@ -21,6 +22,7 @@ pub(crate) async fn answer(app: &App, mut body: Input, client: String) -> Outcom
     let request = app.request(&model, client);
     let call_pieces = app.config.incremental_tool_calls;
     let tools = app.config.tools.clone();
+    let versions = app.versions();
     let (plan, turns) = app
         .work(move || {
             let (plan, ask) = read(body, request, call_pieces)?;
@@ -29,13 +31,13 @@ pub(crate) async fn answer(app: &App, mut body: Input, client: String) -> Outcom
         .await?;
     if plan.stream {
         return Ok(stream::respond(move |writer| async move {
-            if let Err(Stopped::Failed(failure)) = write(&writer, &plan, turns).await {
+            if let Err(Stopped::Failed(failure)) = write(&writer, &plan, turns, &versions).await {
                 // The client reads it where it reads everything else; nobody is left to tell when it has gone.
                 let _ = writer.data(&failure.body(Dialect::OpenAi)).await;
             }
         }));
     }
-    whole(&plan, turns).await
+    whole(&plan, turns, &versions).await
 }
 
 /// What one sample has come to.
@@ -48,9 +50,10 @@ struct Message {
     served: Vec<Value>,
     scores: Vec<Value>,
     reason: &'static str,
+    weights: Option<Value>,
 }
 
-async fn whole(plan: &Plan, mut turns: Rounds) -> Outcome<Response<Body>> {
+async fn whole(plan: &Plan, mut turns: Rounds, versions: &Versions) -> Outcome<Response<Body>> {
     let mut messages: Vec<Message> = (0..plan.samples).map(|_| Message::default()).collect();
     let model = turns.model().clone();
     let usage = loop {
@@ -78,7 +81,8 @@ async fn whole(plan: &Plan, mut turns: Rounds) -> Outcome<Response<Body>> {
                     }
                 }
             }
-            Turn::Finished { sample, finish } => {
+            Turn::Finished { sample, finish, spans } => {
+                messages[sample].weights = plan.with_weights.then(|| versions.spans(&spans));
                 messages[sample].reason = reason(&finish, !messages[sample].calls.is_empty());
             }
             Turn::Done(usage) => break usage,
@@ -106,7 +110,13 @@ async fn whole(plan: &Plan, mut turns: Rounds) -> Outcome<Response<Body>> {
                 fields.insert("server_tool_calls".to_string(), Value::Array(message.served));
             }
             let logprobs = plan.logprobs.then(|| json!({"content": message.scores, "refusal": null}));
-            json!({"index": index, "message": fields, "logprobs": logprobs, "finish_reason": message.reason})
+            let mut choice = json!({
+                "index": index, "message": fields, "logprobs": logprobs, "finish_reason": message.reason,
+            });
+            if let Some(weights) = message.weights {
+                choice["weights"] = weights;
+            }
+            choice
         })
         .collect();
     Ok(json_response(&json!({
@@ -161,7 +171,12 @@ pub(crate) fn scores<'a>(
     })
 }
 
-async fn write(writer: &EventWriter, plan: &Plan, mut turns: Rounds) -> Result<(), Stopped> {
+async fn write(
+    writer: &EventWriter,
+    plan: &Plan,
+    mut turns: Rounds,
+    versions: &Versions,
+) -> Result<(), Stopped> {
     let model = turns.model().clone();
     let chunk = |choices: Value, usage: Option<Value>| {
         let mut chunk = json!({
@@ -223,9 +238,13 @@ async fn write(writer: &EventWriter, plan: &Plan, mut turns: Rounds) -> Result<(
                     writer.data(&choice(sample, delta, scores.take(), None)).await?;
                 }
             }
-            Turn::Finished { sample, finish } => {
+            Turn::Finished { sample, finish, spans } => {
                 let reason = reason(&finish, calls[sample] > 0);
-                writer.data(&choice(sample, json!({}), None, Some(reason))).await?;
+                let mut last = choice(sample, json!({}), None, Some(reason));
+                if plan.with_weights {
+                    last["choices"][0]["weights"] = versions.spans(&spans);
+                }
+                writer.data(&last).await?;
             }
             Turn::Done(usage) => {
                 if plan.stream_usage {

@@ -25,6 +25,8 @@ pub(crate) struct Plan {
     pub(crate) logprobs: bool,
     pub(crate) stream: bool,
     pub(crate) stream_usage: bool,
+    /// Choices tell which version of the weights wrote which tokens.
+    pub(crate) with_weights: bool,
 }
 
 /// Reads all fields; what is unknown or cannot be honoured is refused. `call_pieces`: how streams tell of calls when the
@@ -52,6 +54,7 @@ pub(crate) fn read(mut body: Input, mut request: Request, call_pieces: bool) -> 
         logprobs,
         stream,
         stream_usage,
+        with_weights: body.flag("return_weights")?.unwrap_or(false),
     };
     let options = render_options(&mut body)?;
     let conversation = conversation(&mut body)?;

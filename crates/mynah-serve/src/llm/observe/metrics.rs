@@ -69,6 +69,10 @@ pub(crate) fn metrics(app: &App) -> Response<Body> {
     times(&mut text, &models);
     steps(&mut text, &models);
     embedders(app, &mut text);
+    if let (Some(hot), Some((model, _))) = (&app.hot, models.first()) {
+        let (figures, epoch) = hot.figures();
+        figures.write(&mut text, &format!("model=\"{}\"", label(&model.name)), epoch);
+    }
     head(&mut text, "http_requests_total", "counter", "Requests by call, method and status.");
     for ((handler, method, status), count) in app.traffic.counts() {
         let labels = format!("handler=\"{}\",method=\"{method}\",status=\"{status}\"", label(&handler));

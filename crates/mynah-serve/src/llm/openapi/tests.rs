@@ -141,6 +141,7 @@ fn app() -> Arc<App> {
         models: Catalogue::new(vec![model], vec![Arc::new(EmbeddingModel::from(embedder))]),
         store: Store::new(10, 1 << 20),
         traffic: Traffic::default(),
+        hot: None,
         config,
     })
 }
