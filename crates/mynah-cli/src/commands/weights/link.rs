@@ -13,6 +13,10 @@ use crate::failure::{Failure, Result};
 
 /// An answer is not larger; a manifest of 30 million chunks has this size.
 const ANSWER_BYTES_MAX: u64 = 1 << 30;
+/// How long a server may read and hash its weights.
+const WORK_TIME: Duration = Duration::from_secs(3_600);
+/// How long a server may take for messages: a step of its engine, and a little.
+const MESSAGE_TIME: Duration = Duration::from_secs(15);
 /// An error message is not longer.
 const ERROR_BYTES_MAX: u64 = 64 << 10;
 
@@ -39,7 +43,7 @@ impl HttpLink {
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_connect(Some(Duration::from_secs(5)))
-            .timeout_recv_response(Some(Duration::from_secs(3_600)))
+            .timeout_recv_response(Some(WORK_TIME))
             .build();
         let agent = ureq::Agent::new_with_config(config);
         let mut urls: Vec<String> =
@@ -86,8 +90,12 @@ impl Link for HttpLink {
     }
 
     fn post(&self, path: &str, body: &Value) -> std::result::Result<Value, String> {
+        // A server that is silent in the middle of an update must not keep the others waiting.
+        let is_message = path.ends_with("/messages") || path.ends_with("/abort");
+        let time = if is_message { MESSAGE_TIME } else { WORK_TIME };
         let call = self.agent.post(format!("{}{path}", self.url)).header("Authorization", self.bearer());
-        json_of(call.content_type("application/json").send(body.to_string()))
+        let call = call.content_type("application/json").config().timeout_global(Some(time)).build();
+        json_of(call.send(body.to_string()))
     }
 
     fn get(&self, path: &str) -> std::result::Result<Vec<u8>, String> {
