@@ -6,6 +6,7 @@ pub mod data;
 pub mod eval;
 pub mod flow;
 pub mod py;
+mod python_tool;
 pub mod runs;
 pub mod sample;
 pub mod serve;

@@ -1,16 +1,17 @@
 //! `mynah serve`: a model behind OpenAI's and Anthropic's APIs.
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use mynah_engine::live::{EngineHandle, EngineOptions, PromptLookup};
 use mynah_models::{KvFormat, LoadOptions, Quantize};
-use mynah_serve::{LlmConfig, LlmServer, ModelSource, Models, WeightsConfig};
+use mynah_serve::{LlmConfig, LlmServer, ModelSource, Models, ServerTools, WeightsConfig};
 use serde_json::{Value, json};
 
+use super::python_tool::PythonTool;
 use crate::failure::{Failure, Result};
 use crate::home;
 use crate::recording::{RecordOptions, RecordedRun, Recording};
@@ -90,8 +91,17 @@ pub struct Serve {
     /// Take only weights that this Ed25519 key has signed (the public half: MYNAH_HOME/keys/weights.pub.pem)
     #[arg(long, value_name = "FILE")]
     weights_key: Option<PathBuf>,
+    /// Tools that the server runs itself when the model calls them
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    tools: Vec<OwnTool>,
     #[command(flatten)]
     record: RecordOptions,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum OwnTool {
+    /// Python without files, network or clock, in a process of its own, ten seconds at most
+    Python,
 }
 
 /// What `--quantize` names.
@@ -175,6 +185,7 @@ pub fn run(arguments: &Serve) -> Result<()> {
         cors_origins: arguments.cors_origin.clone(),
         incremental_tool_calls: arguments.tool_stream == ToolStream::Incremental,
         adapter_loading: arguments.allow_adapter_loading,
+        tools: own_tools(&arguments.tools)?,
         ..LlmConfig::default()
     };
     // Before minutes of loading: a port that is taken is known at once.
@@ -195,6 +206,11 @@ pub fn run(arguments: &Serve) -> Result<()> {
     }
     let recording = arguments.record.open("serve")?;
     let served = source.load()?;
+    if !arguments.tools.is_empty() && !served.can_call() {
+        return Err(Failure::new(format!("{} does not know how to call tools", served.name))
+            .at("--tools")
+            .advice("leave it out, or say how the model writes calls with --tool-parser"));
+    }
     let (name, context) = (served.name.clone(), served.engine.context_length());
     let settings = json!({
         "model": name, "source": source.model, "context": context,
@@ -214,6 +230,15 @@ pub fn run(arguments: &Serve) -> Result<()> {
     );
     println!("http://{}", server.address());
     run_recorded(server, recording, settings, move || figures(&engine))
+}
+
+/// The tools that were named, each once.
+fn own_tools(named: &[OwnTool]) -> Result<ServerTools> {
+    let mut tools = ServerTools::default();
+    if named.contains(&OwnTool::Python) {
+        tools.0.push(Arc::new(PythonTool::new()?));
+    }
+    Ok(tools)
 }
 
 /// Answers until the end, and records that as a run.
@@ -258,6 +283,7 @@ fn serve_embedder(
         ("--adapter", !arguments.adapter.is_empty()),
         ("--allow-adapter-loading", arguments.allow_adapter_loading),
         ("--draft-model", arguments.draft_model.is_some()),
+        ("--tools", !arguments.tools.is_empty()),
         ("--prompt-lookup", arguments.prompt_lookup),
         ("--cache-tokens", arguments.cache_tokens.is_some()),
         ("--max-running", arguments.max_running.is_some()),

@@ -82,6 +82,11 @@ pub struct ServedModel {
 }
 
 impl ServedModel {
+    /// Whether it is known how the model writes tool calls.
+    pub fn can_call(&self) -> bool {
+        self.tool_format != ToolFormat::None
+    }
+
     /// How an answer is taken apart. Without tools, what looks like a call is text; the channels of GPT-OSS are there all
     /// the same.
     pub(crate) fn format(&self, has_tools: bool) -> ToolFormat {
