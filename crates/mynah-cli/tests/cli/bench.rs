@@ -32,8 +32,12 @@ fn a_server_with_random_weights_is_measured() {
     ] {
         assert!(found[key].as_f64().is_some_and(|value| value > 0.0), "{key} in {found}");
     }
-    // The prefix is found in the cache, as whole pages.
-    assert!(stdout.contains("first token, 192 of "), "{stdout}");
+    // The whole prefix is found in the cache, to the token.
+    let cached = stdout.split_once("first token, ").and_then(|(_, rest)| {
+        let (_, rest) = rest.split_once("first token, ")?;
+        rest.split_once(" of ")?.0.parse::<usize>().ok()
+    });
+    assert!(cached.is_some_and(|tokens| tokens >= 200), "{stdout}");
 }
 
 #[test]
