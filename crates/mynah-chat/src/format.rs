@@ -32,13 +32,15 @@ pub enum ToolFormat {
     Gemma,
     /// Harmony channels: `<|channel|>commentary to=functions.NAME<|message|>{…}<|call|>`: GPT-OSS.
     GptOss,
+    /// `<|python_start|>12 * 7<|python_end|>`: the models that this product trains, which know one tool, `python`.
+    Mynah,
     /// No tool calls: all is text.
     #[default]
     None,
 }
 
 /// Every format with its name for `--tool-parser`, and the other names people know it by.
-const NAMES: [(ToolFormat, &str, &[&str]); 13] = [
+const NAMES: [(ToolFormat, &str, &[&str]); 14] = [
     (ToolFormat::Hermes, "hermes", &["qwen", "qwen25", "qwen2_5", "qwen3"]),
     (ToolFormat::Qwen3Coder, "qwen3_coder", &["qwen3_xml", "nemotron3"]),
     (ToolFormat::Llama3Json, "llama3_json", &["llama3", "llama", "llama4_json"]),
@@ -51,6 +53,7 @@ const NAMES: [(ToolFormat, &str, &[&str]); 13] = [
     (ToolFormat::DeepseekV3, "deepseek_v3", &["deepseek", "deepseek_v31", "deepseek_v32", "deepseek_r1"]),
     (ToolFormat::Gemma, "gemma", &["gemma3", "gemma4", "functiongemma"]),
     (ToolFormat::GptOss, "gpt_oss", &["harmony", "openai"]),
+    (ToolFormat::Mynah, "mynah", &[]),
     (ToolFormat::None, "none", &[]),
 ];
 
@@ -120,6 +123,12 @@ impl ToolFormat {
             Self::Gemma => &["<start_function_response>", "<|tool_response>"],
             _ => &[],
         }
+    }
+
+    /// The mark that ends a call and that the answer has to stop at, as soon as tools are offered: what the tool returned
+    /// comes next, in the same turn.
+    pub fn call_end(self) -> Option<&'static str> {
+        (self == Self::Mynah).then_some(crate::parser::CODE_END)
     }
 
     /// An id for a call that the model gave none. Most clients take any text; Mistral's templates take nine letters and

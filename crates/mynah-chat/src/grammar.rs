@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::conversation::Tool;
 use crate::error::{Error, Result};
 use crate::format::ToolFormat;
+use crate::parser::{CODE_END, CODE_TOOL};
 use crate::thinking::Thinking;
 
 /// Calls in one answer when parallel calls are allowed: weights without sense would otherwise never stop.
@@ -96,8 +97,8 @@ pub fn grammar(
         }
         ToolFormat::Gemma if writer.gemma_native().is_some() => more(""),
         ToolFormat::Gemma => format!("\"[\" {} \"]\"", more("\", \"")),
-        // GPT-OSS stops after each call.
-        ToolFormat::GptOss => "call".to_string(),
+        // These stop after each call.
+        ToolFormat::GptOss | ToolFormat::Mynah => "call".to_string(),
         ToolFormat::None => return Err(no_calls()),
     };
     let start = match options.reasoning {
@@ -269,6 +270,15 @@ impl Writer<'_> {
                 let (channel, constrain) = (self.mark("<|channel|>"), self.mark("<|constrain|>"));
                 let head = literal(&format!("commentary to=functions.{name} "));
                 format!("{channel} {head} {constrain} \"json\" {} {arguments}", self.mark("<|message|>"))
+            }
+            ToolFormat::Mynah if name != CODE_TOOL => {
+                return Err(Error::unsupported(format!(
+                    "a call of '{name}' cannot be forced: this model has learned the tool {CODE_TOOL} alone"
+                )));
+            }
+            ToolFormat::Mynah => {
+                let until = self.text_until(CODE_END);
+                format!("{} {until}", self.mark("<|python_start|>"))
             }
             ToolFormat::None => return Err(no_calls()),
         })

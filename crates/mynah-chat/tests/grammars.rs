@@ -37,7 +37,7 @@ fn accepts(grammar: &str, text: &str) -> bool {
 }
 
 fn formats() -> impl Iterator<Item = ToolFormat> {
-    ToolFormat::all().filter(|format| *format != ToolFormat::None)
+    ToolFormat::all().filter(|format| !matches!(format, ToolFormat::Mynah | ToolFormat::None))
 }
 
 #[test]
@@ -253,5 +253,6 @@ fn what_cannot_be_forced_is_refused() {
     let kind = |format, tools: &[Tool], choice| grammar(format, tools, choice, &options).unwrap_err().kind();
     assert_eq!(kind(ToolFormat::Hermes, &[], Choice::Required), ErrorKind::Conversation);
     assert_eq!(kind(ToolFormat::Hermes, &tools(), Choice::Named("x")), ErrorKind::Conversation);
+    assert_eq!(kind(ToolFormat::Mynah, &tools(), Choice::Required), ErrorKind::Unsupported);
     assert_eq!(kind(ToolFormat::None, &tools(), Choice::Required), ErrorKind::Unsupported);
 }

@@ -137,6 +137,20 @@ pub fn render_for_completion(tokenizer: &Tokenizer, conversation: &Conversation)
     Ok(rendered.ids)
 }
 
+/// Lays a conversation out so that the assistant goes on with its last message, which stays open.
+///
+/// # Errors
+/// As [`render`]; also when the last message is not the assistant's.
+pub fn render_to_continue(tokenizer: &Tokenizer, conversation: &Conversation) -> Result<Vec<u32>> {
+    if conversation.messages.last().is_none_or(|last| last.role != Role::Assistant) {
+        return Err(wrong("the last message must be the assistant's, which goes on with it".to_string()));
+    }
+    let mut rendered = lay_out(tokenizer, &conversation.messages, None)?;
+    // The end of its turn.
+    rendered.ids.pop();
+    Ok(rendered.ids)
+}
+
 fn wrong(message: String) -> Error {
     Error::new(ErrorKind::Conversation, message)
 }

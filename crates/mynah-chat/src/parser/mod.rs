@@ -4,6 +4,7 @@
 //! anything that only looks like one comes out as text, to the last byte. ([`Parser::incremental`] reports calls of some
 //! formats earlier.)
 
+mod code;
 mod deepseek;
 mod gemma;
 mod harmony;
@@ -16,6 +17,7 @@ mod python;
 mod scan;
 mod tagged;
 
+pub(crate) use code::{END as CODE_END, TOOL as CODE_TOOL};
 pub(crate) use python::value as python_value;
 
 use crate::conversation::Tool;
@@ -81,6 +83,7 @@ pub struct Parser {
 enum Machine {
     Tagged(Box<tagged::Tagged>),
     Harmony(harmony::Harmony),
+    Code(code::Code),
 }
 
 impl Parser {
@@ -101,8 +104,8 @@ impl Parser {
     /// is text.
     ///
     /// This needs arguments that are plain JSON: Hermes, Llama 3, Mistral, Nemotron, Kimi K2, DeepSeek V3 and V3.1,
-    /// GPT-OSS. Calls with tags around each value (Qwen3-Coder, MiniMax, GLM-4.5, DeepSeek V3.2, Gemma) or in Python's
-    /// syntax are reported whole, as are those that name the function after its arguments or give these as a text: their
+    /// GPT-OSS. Calls with tags around each value (Qwen3-Coder, MiniMax, GLM-4.5, DeepSeek V3.2, Gemma), in Python's
+    /// syntax or of Python code are reported whole, as are those that name the function after its arguments or give these as a text: their
     /// arguments are only known when the call is.
     pub fn incremental(format: ToolFormat, tools: &[Tool], thinking: Option<Thinking>) -> Self {
         Self::with(format, tools, thinking, true)
@@ -111,6 +114,7 @@ impl Parser {
     fn with(format: ToolFormat, tools: &[Tool], thinking: Option<Thinking>, is_incremental: bool) -> Self {
         let machine = match format {
             ToolFormat::GptOss => Machine::Harmony(harmony::Harmony::new(tools, is_incremental)),
+            ToolFormat::Mynah => Machine::Code(code::Code::new(tools)),
             _ => {
                 let machine = tagged::Tagged::new(format, tools, thinking, is_incremental);
                 Machine::Tagged(Box::new(machine))
@@ -124,6 +128,7 @@ impl Parser {
         let found = match &mut self.machine {
             Machine::Tagged(machine) => machine.push(text),
             Machine::Harmony(machine) => machine.push(text),
+            Machine::Code(machine) => machine.push(text),
         };
         self.events(found)
     }
@@ -134,6 +139,7 @@ impl Parser {
         let found = match &mut self.machine {
             Machine::Tagged(machine) => machine.finish(),
             Machine::Harmony(machine) => machine.finish(),
+            Machine::Code(machine) => machine.finish(),
         };
         self.events(found)
     }

@@ -106,7 +106,7 @@ fn marks(format: ToolFormat) -> &'static [Mark] {
                 ]
             }
         }
-        ToolFormat::GptOss | ToolFormat::None => &[],
+        ToolFormat::GptOss | ToolFormat::Mynah | ToolFormat::None => &[],
     }
 }
 
@@ -149,7 +149,7 @@ fn next(
         ToolFormat::KimiK2 => json::kimi(text, at, is_first, scan, context),
         ToolFormat::DeepseekV3 => deepseek::next(text, at, is_first, scan, context),
         ToolFormat::Gemma => gemma::next(text, at, is_first, scan, context),
-        ToolFormat::GptOss | ToolFormat::None => Next::No,
+        ToolFormat::GptOss | ToolFormat::Mynah | ToolFormat::None => Next::No,
     }
 }
 

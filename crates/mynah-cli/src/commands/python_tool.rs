@@ -41,6 +41,20 @@ impl PythonTool {
         Ok(PythonTool { program })
     }
 
+    /// What the code prints, and where it prints nothing and is one expression, its value: models ask for `12*7`, too.
+    fn answer(&self, code: &str) -> std::io::Result<String> {
+        let told = self.outcome(code)?;
+        if !told.is_empty() {
+            return Ok(told);
+        }
+        // Nothing outside has changed, so that it may be run again. A statement is refused as an argument of print().
+        let is_line = !code.trim().is_empty() && !code.trim().contains('\n');
+        let shown =
+            if is_line { self.outcome(&format!("print(({}\n))", code.trim()))? } else { String::new() };
+        let is_value = !shown.is_empty() && !shown.contains("SyntaxError");
+        Ok(if is_value { shown } else { "(nothing was printed)".to_string() })
+    }
+
     fn outcome(&self, code: &str) -> std::io::Result<String> {
         let mut child = Command::new(&self.program)
             .args(["py", "run", "--max-time", &SECONDS_MAX.to_string()])
@@ -50,7 +64,8 @@ impl PythonTool {
                 "--max-output",
                 &OUTPUT_BYTES_MAX.to_string(),
             ])
-            .args(["-c", code])
+            // In one word: code may begin with a minus.
+            .arg(format!("-c={code}"))
             .env_clear()
             .current_dir(std::env::temp_dir())
             .stdin(Stdio::null())
@@ -70,7 +85,7 @@ impl PythonTool {
         if !ended {
             parts.push(format!("ended after {} seconds", SECONDS_MAX + SECONDS_GRACE));
         }
-        Ok(if parts.is_empty() { "(nothing was printed)".to_string() } else { parts.join("\n") })
+        Ok(parts.join("\n"))
     }
 }
 
@@ -103,7 +118,7 @@ fn wait(child: &mut Child) -> std::io::Result<bool> {
 impl ServerTool for PythonTool {
     fn definition(&self) -> Value {
         let about = "Runs Python 3.12 and tells what it prints. For arithmetic, text, dates and data. There are no files, \
-                     no network and no clock; print() what you want to see.";
+                     no network and no clock; print() what you want to see, or give one expression.";
         json!({"type": "function", "function": {
             "name": "python", "description": about,
             "parameters": {
@@ -125,7 +140,7 @@ impl ServerTool for PythonTool {
                 format!("the code has {} bytes; at most {CODE_BYTES_MAX} are run", code.len())
             }
             Some(code) => {
-                self.outcome(code).unwrap_or_else(|error| format!("the code could not be run: {error}"))
+                self.answer(code).unwrap_or_else(|error| format!("the code could not be run: {error}"))
             }
         }
     }

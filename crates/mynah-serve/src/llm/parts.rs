@@ -51,7 +51,7 @@ impl Parts {
             return Ok(Parts {
                 tokens: Arc::new(OwnTokens::new(own.clone())),
                 prompter: Some(Arc::new(OwnPrompter(own))),
-                tool_format: ToolFormat::None,
+                tool_format: ToolFormat::Mynah,
                 thinking: None,
             });
         }

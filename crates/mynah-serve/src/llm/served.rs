@@ -9,6 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use mynah_chat::{Conversation, Message, RenderOptions, Role, Tool, ToolCall, ToolFormat};
+use mynah_engine::calculator;
 use mynah_engine::live::{Finish, Request, Usage, WeightsSpan};
 use serde_json::{Value, json};
 
@@ -82,7 +83,13 @@ impl Rounds {
     /// # Errors
     /// As [`Ask::start`].
     pub(crate) fn start(mut ask: Ask, model: &ServedModel, tools: &[Arc<dyn ServerTool>]) -> Outcome<Rounds> {
-        let offers = !tools.is_empty()
+        // What a model has learned to call is there for it, in a server without tools, too.
+        let learned: &[Arc<dyn ServerTool>] = match model.tool_format {
+            ToolFormat::Mynah => &[Arc::new(Calculator)],
+            _ => &[],
+        };
+        let tools = || tools.iter().chain(learned);
+        let offers = tools().next().is_some()
             && ask.choice == Choice::Auto
             && ask.format.is_none()
             && ask.request.samples == 1
@@ -90,7 +97,7 @@ impl Rounds {
         let mut served = None;
         if offers {
             let mut offered = Vec::new();
-            for tool in tools {
+            for tool in tools() {
                 let definition = Tool::from_json(&tool.definition())
                     .map_err(|error| Failure::new(Kind::Internal, error.to_string()))?;
                 let name = definition.name().to_string();
@@ -124,6 +131,21 @@ impl Rounds {
             spans: Vec::new(),
             ready: Vec::new(),
         })
+    }
+
+    /// Tokens of the first round's prompt.
+    pub(crate) fn prompt_tokens(&self) -> usize {
+        self.turns.prompt_tokens()
+    }
+
+    /// The next turn; what the server ran on the way is added to `served`.
+    pub(crate) async fn next_turn(&mut self, served: &mut Vec<Value>) -> Outcome<Turn> {
+        loop {
+            match self.next().await? {
+                Round::Turn(turn) => return Ok(turn),
+                Round::Served { call, output } => served.push(served_json(&call, &output)),
+            }
+        }
     }
 
     /// Tokens of reasoning so far.
@@ -277,6 +299,26 @@ impl Served {
             request: copy(&self.request),
         };
         ask.start(&self.model)
+    }
+}
+
+/// The calculator, for models that have learned to call `python` with an expression: it gives Python's answer.
+struct Calculator;
+
+impl ServerTool for Calculator {
+    fn definition(&self) -> Value {
+        json!({"type": "function", "function": {
+            "name": "python", "description": "Computes one expression.",
+            "parameters": {
+                "type": "object", "required": ["code"], "additionalProperties": false,
+                "properties": {"code": {"type": "string"}},
+            },
+        }})
+    }
+
+    fn run(&self, arguments: &str) -> String {
+        let arguments: Value = serde_json::from_str(arguments).unwrap_or_default();
+        arguments["code"].as_str().map_or_else(|| "error: no code".to_string(), calculator::answer)
     }
 }
 

@@ -6,7 +6,7 @@ use mynah_chat::{
     Choice as CallChoice, Conversation, Event, GrammarOptions, Parser, RenderOptions, Thinking, Tool,
     ToolFormat, grammar,
 };
-use mynah_engine::live::{ConstraintSource, Finish, PieceToken, Request, Usage, WeightsSpan};
+use mynah_engine::live::{ConstraintSource, Finish, PieceToken, Request, StopCause, Usage, WeightsSpan};
 
 use super::failure::{Failure, Outcome};
 use super::generation::{Generation, Step, fresh_seed};
@@ -70,6 +70,7 @@ impl Ask {
         // The marks of calls and reasoning are special tokens in many models.
         let format = model.format(!conversation.tools.is_empty());
         request.show_special |= format != ToolFormat::None || thinking.is_some();
+        request.stop_ids.extend(format.call_end().and_then(|mark| model.tokens.id_of(mark)));
         let samples = request.samples;
         let parser = || match call_pieces {
             true => Parser::incremental(format, &conversation.tools, thinking.clone()),
@@ -235,8 +236,13 @@ impl Turns {
                     }
                 }
                 Step::Finished(sample, finish, spans) => {
-                    let events =
-                        self.parsers[sample].take().map(|mut parser| parser.finish()).unwrap_or_default();
+                    let mut events = Vec::new();
+                    if let Some(mut parser) = self.parsers[sample].take() {
+                        // The mark at which the answer stopped is not in its text.
+                        events
+                            .extend(self.call_end(&finish).map(|mark| parser.push(mark)).unwrap_or_default());
+                        events.extend(parser.finish());
+                    }
                     let parts = self.parts(sample, events);
                     self.count(sample, &parts, 0);
                     if !parts.is_empty() {
@@ -249,6 +255,13 @@ impl Turns {
                 Step::Done(usage) => return Ok(Turn::Done(usage)),
             }
         }
+    }
+
+    /// The mark of a call's end, if a sample has stopped at it.
+    fn call_end(&self, finish: &Finish) -> Option<&'static str> {
+        let mark = self.model.tool_format.call_end()?;
+        let id = self.model.tokens.id_of(mark)?;
+        (*finish == Finish::Stop(StopCause::Token(id))).then_some(mark)
     }
 
     /// Tokens belong to the kind of text that comes out after them.

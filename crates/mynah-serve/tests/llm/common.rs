@@ -14,7 +14,9 @@ use serde_json::Value;
 const END: u32 = 256;
 /// Ends the prompt of a conversation.
 const ANSWER: u32 = 257;
-const VOCABULARY: usize = 258;
+/// Ends a call of our own models.
+const CODE_END: u32 = 258;
+const VOCABULARY: usize = 259;
 /// What the model says after [`ANSWER`], for ever and ever.
 const SAYS: &[u8] = b"<think>two birds</think>A bird and a bird make two. ";
 /// Positions of a sequence.
@@ -128,8 +130,8 @@ impl Codec for Bytes {
 }
 
 impl Tokens for Bytes {
-    fn id_of(&self, _: &str) -> Option<u32> {
-        None
+    fn id_of(&self, name: &str) -> Option<u32> {
+        (name == "<|python_end|>").then_some(CODE_END)
     }
 
     fn prompt_of_text(&self, text: &str) -> Result<Vec<u32>, String> {
@@ -159,8 +161,20 @@ pub fn generator_saying(first: &str, mark: u8, later: &str) -> ServedModel {
     toy(ids(first), Some((u32::from(mark), ids(later))))
 }
 
+/// A toy that calls as our own models do: text, then code, and once the mark is in the conversation another text.
+pub fn generator_computing(text: &str, code: &str, mark: u8, later: &str) -> ServedModel {
+    let ids = |text: &str, end: u32| text.bytes().map(u32::from).chain([end]).collect();
+    let first = ids(&format!("{text}<|python_start|>{code}"), CODE_END);
+    let toy = toy(first, Some((u32::from(mark), ids(later, END))));
+    ServedModel { tool_format: ToolFormat::Mynah, thinking: None, ..toy }
+}
+
 fn toy(says: Vec<u32>, later: Option<(u32, Vec<u32>)>) -> ServedModel {
-    let names = (0..=255u8).map(|byte| vec![byte]).chain([b"<end>".to_vec(), b"<answer>".to_vec()]);
+    let names = (0..=255u8).map(|byte| vec![byte]).chain([
+        b"<end>".to_vec(),
+        b"<answer>".to_vec(),
+        b"<|python_end|>".to_vec(),
+    ]);
     let tokens = Arc::new(Bytes(names.collect()));
     let toy = Toy { pages: vec![[0; PAGE]; 256], says, later };
     let engine = Engine::start(Box::new(toy), tokens.clone(), EngineOptions::default()).expect("an engine");

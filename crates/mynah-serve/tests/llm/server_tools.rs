@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use mynah_serve::{LlmConfig, LlmServer, RunningServer, ServedModel, ServerTool, ServerTools};
 use serde_json::{Value, json};
 
-use crate::common::{Answer, call, generator_saying};
+use crate::common::{Answer, call, generator_computing, generator_saying};
 
 /// Turns text around.
 #[derive(Default)]
@@ -108,4 +108,62 @@ fn a_model_that_calls_for_ever_comes_to_an_end() {
     let choice = &answer["choices"][0];
     assert_eq!(choice["finish_reason"], "length");
     assert_eq!(choice["message"]["server_tool_calls"][0]["output"], "not run: the answer has no room left");
+}
+
+#[test]
+fn a_model_of_our_own_computes_without_being_asked_to() {
+    let model = generator_computing("The sum is ", "12*7", b'8', "84, of course.");
+    let config = LlmConfig { port: 0, ..LlmConfig::default() };
+    let server = LlmServer::bind(config, vec![model]).expect("an address").start().expect("a server");
+    let post = |path: &str, body: Value| {
+        let answer =
+            call(&server, "POST", path, "content-type: application/json\r\n", body.to_string().as_bytes());
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer
+    };
+    let text = "The sum is 84, of course.";
+    let messages = json!([{"role": "user", "content": "add them"}]);
+    let served = |value: &Value| {
+        let call = &value["server_tool_calls"][0];
+        assert_eq!(
+            (&call["function"]["arguments"], &call["output"]),
+            (&json!("{\"code\":\"12*7\"}"), &json!("84"))
+        );
+    };
+
+    let answer = chat(&server, json!({})).json();
+    let message = &answer["choices"][0]["message"];
+    assert_eq!(message["content"], text);
+    served(message);
+
+    let body = json!({"messages": messages, "max_tokens": 100, "temperature": 0});
+    let answer = post("/v1/messages", body.clone()).json();
+    assert_eq!(answer["content"], json!([{"type": "text", "text": text}]));
+    assert_eq!(answer["stop_reason"], "end_turn");
+    served(&answer);
+    let mut streamed = body;
+    streamed["stream"] = json!(true);
+    let events = post("/v1/messages", streamed).events();
+    let events: Vec<Value> = events.iter().filter_map(|event| serde_json::from_str(event).ok()).collect();
+    let told: String = events.iter().filter_map(|event| event["delta"]["text"].as_str()).collect();
+    assert_eq!(told, text);
+    served(events.iter().find(|event| event["type"] == "message_delta").expect("an end"));
+
+    let answer = post("/v1/responses", json!({"input": "add them", "temperature": 0})).json();
+    assert_eq!(answer["output"][0]["content"][0]["text"], text);
+    served(&answer);
+
+    // A tool of the client's goes before the calculator, and a forced call is one.
+    let parameters = json!({"type": "object", "properties": {"expression": {"type": "string"}}});
+    let own = json!([{"type": "function", "function": {"name": "python", "parameters": parameters}}]);
+    let answer = chat(&server, json!({"tools": own})).json();
+    let choice = &answer["choices"][0];
+    assert_eq!(
+        (&choice["finish_reason"], &choice["message"]["content"]),
+        (&json!("tool_calls"), &json!("The sum is "))
+    );
+    assert_eq!(choice["message"]["tool_calls"][0]["function"]["arguments"], "{\"expression\":\"12*7\"}");
+    // Who forbids calls gets none.
+    let answer = chat(&server, json!({"tool_choice": "none", "max_tokens": 20})).json();
+    assert!(answer["choices"][0]["message"].get("server_tool_calls").is_none(), "{answer}");
 }

@@ -8,18 +8,20 @@ use serde_json::{Value, json};
 use super::ask::{Plan, conversation, read};
 use crate::llm::failure::{Dialect, Outcome};
 use crate::llm::input::Input;
+use crate::llm::served::Rounds;
 use crate::llm::stream::{EventWriter, Gone, Stopped};
-use crate::llm::turn::{self, Call, Part, Turn, Turns};
+use crate::llm::turn::{self, Call, Part, Turn};
 use crate::llm::{App, json_response, stream};
 
 /// Answers a request.
 pub(crate) async fn answer(app: &App, mut body: Input, client: String) -> Outcome<Response<Body>> {
     let model = app.model(&mut body)?;
     let request = app.request(&model, client);
+    let tools = app.config.tools.clone();
     let (plan, turns) = app
         .work(move || {
             let (plan, ask) = read(body, request)?;
-            Ok((plan, ask.start(&model)?))
+            Ok((plan, Rounds::start(ask, &model, &tools.0)?))
         })
         .await?;
     if plan.stream {
@@ -111,11 +113,12 @@ fn usage(usage: &Usage) -> Value {
     })
 }
 
-async fn whole(plan: &Plan, mut turns: Turns) -> Outcome<Response<Body>> {
+async fn whole(plan: &Plan, mut turns: Rounds) -> Outcome<Response<Body>> {
     let mut blocks = Blocks::default();
     let mut finish = Finish::Cancelled;
+    let mut served = Vec::new();
     let usage_found = loop {
-        match turns.next().await? {
+        match turns.next_turn(&mut served).await? {
             Turn::Prompt { .. } => {}
             Turn::Parts { parts, .. } => parts.into_iter().for_each(|part| blocks.add(part)),
             Turn::Finished { finish: found, .. } => finish = found,
@@ -123,11 +126,15 @@ async fn whole(plan: &Plan, mut turns: Turns) -> Outcome<Response<Body>> {
         }
     };
     let (reason, sequence) = stop(&finish, blocks.has_calls());
-    Ok(json_response(&json!({
+    let mut message = json!({
         "id": plan.id, "type": "message", "role": "assistant", "model": turns.model().name,
         "content": blocks.0.iter().map(Block::json).collect::<Vec<_>>(), "stop_reason": reason,
         "stop_sequence": sequence, "usage": usage(&usage_found),
-    })))
+    });
+    if !served.is_empty() {
+        message["server_tool_calls"] = Value::Array(served);
+    }
+    Ok(json_response(&message))
 }
 
 /// The block that is being written.
@@ -210,12 +217,13 @@ impl BlockWriter<'_> {
     }
 }
 
-async fn write(writer: &EventWriter, plan: &Plan, mut turns: Turns) -> Result<(), Stopped> {
+async fn write(writer: &EventWriter, plan: &Plan, mut turns: Rounds) -> Result<(), Stopped> {
     let mut blocks = BlockWriter { writer, open: Open::Nothing, index: 0, has_calls: false };
     let mut finish = Finish::Cancelled;
+    let mut served = Vec::new();
     loop {
         let turn = tokio::select! {
-            turn = turns.next() => turn?,
+            turn = turns.next_turn(&mut served) => turn?,
             () = writer.gone() => return Err(Stopped::Gone),
         };
         match turn {
@@ -238,10 +246,13 @@ async fn write(writer: &EventWriter, plan: &Plan, mut turns: Turns) -> Result<()
             Turn::Done(found) => {
                 blocks.change(Open::Nothing).await?;
                 let (reason, sequence) = stop(&finish, blocks.has_calls);
-                let delta = json!({
+                let mut delta = json!({
                     "type": "message_delta", "delta": {"stop_reason": reason, "stop_sequence": sequence},
                     "usage": usage(&found),
                 });
+                if !served.is_empty() {
+                    delta["server_tool_calls"] = Value::Array(served);
+                }
                 writer.named("message_delta", &delta).await?;
                 writer.named("message_stop", &json!({"type": "message_stop"})).await?;
                 return Ok(());

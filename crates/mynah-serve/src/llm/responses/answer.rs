@@ -13,8 +13,9 @@ use super::store::Stored;
 use crate::llm::failure::{Failure, Outcome};
 use crate::llm::generation::now_s;
 use crate::llm::input::Input;
+use crate::llm::served::Rounds;
 use crate::llm::stream::{EventWriter, Stopped};
-use crate::llm::turn::{self, Part, Turn, Turns};
+use crate::llm::turn::{self, Part, Turn};
 use crate::llm::{App, chat, json_response, stream};
 
 /// Answers a request.
@@ -22,10 +23,11 @@ pub(crate) async fn answer(app: &Arc<App>, mut body: Input, client: String) -> O
     let model = app.model(&mut body)?;
     let request = app.request(&model, client);
     let reader = Arc::clone(app);
+    let tools = app.config.tools.clone();
     let (plan, turns) = app
         .work(move || {
             let (plan, ask) = read(&reader, body, &model, request)?;
-            Ok((plan, ask.start(&model).map_err(of_this_api)?))
+            Ok((plan, Rounds::start(ask, &model, &tools.0).map_err(of_this_api)?))
         })
         .await?;
     let app = Arc::clone(app);
@@ -74,6 +76,8 @@ fn of_this_api(mut failure: Failure) -> Failure {
 struct Teller {
     writer: Option<EventWriter>,
     number: u64,
+    /// Calls that the server has run.
+    served: Vec<Value>,
 }
 
 impl Teller {
@@ -88,11 +92,11 @@ impl Teller {
     }
 
     /// The next turn, unless the client goes away before.
-    async fn next(&self, turns: &mut Turns) -> Result<Turn, Stopped> {
+    async fn next(&mut self, turns: &mut Rounds) -> Result<Turn, Stopped> {
         match &self.writer {
-            None => Ok(turns.next().await?),
+            None => Ok(turns.next_turn(&mut self.served).await?),
             Some(writer) => tokio::select! {
-                turn = turns.next() => Ok(turn?),
+                turn = turns.next_turn(&mut self.served) => Ok(turn?),
                 () = writer.gone() => Err(Stopped::Gone),
             },
         }
@@ -104,9 +108,9 @@ async fn write(
     app: &App,
     writer: Option<EventWriter>,
     plan: Plan,
-    mut turns: Turns,
+    mut turns: Rounds,
 ) -> Result<Value, Stopped> {
-    let mut teller = Teller { writer, number: 0 };
+    let mut teller = Teller { writer, number: 0, served: Vec::new() };
     let mut assembly = Assembly::new(plan.head.clone());
     teller.tell(assembly.begin()).await?;
     let (finish, usage) = match parts(&mut teller, &mut assembly, &plan, &mut turns).await {
@@ -131,7 +135,10 @@ async fn write(
             ("incomplete", json!({"usage": usage, "incomplete_details": details}))
         }
     };
-    let response = assembly.response(status, more);
+    let mut response = assembly.response(status, more);
+    if !teller.served.is_empty() {
+        response["server_tool_calls"] = Value::Array(std::mem::take(&mut teller.served));
+    }
     // Kept before the client hears of the end: it may ask at once.
     if plan.store {
         let conversation = plan.before.iter().chain(&plan.input).chain(assembly.items()).cloned().collect();
@@ -148,7 +155,7 @@ async fn parts(
     teller: &mut Teller,
     assembly: &mut Assembly,
     plan: &Plan,
-    turns: &mut Turns,
+    turns: &mut Rounds,
 ) -> Result<(Finish, Usage), Stopped> {
     let tokens = Arc::clone(&turns.model().tokens);
     let mut finish = Finish::Cancelled;
