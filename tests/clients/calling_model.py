@@ -1,22 +1,16 @@
-"""A tiny chat model that calls the tool `python` by itself: `python calling_model.py OUT_DIR`.
+"""A tiny chat model that calls the tool `python` by itself: `python calling_model.py OUT_DIR TOOLS.json`.
 
 The model of tiny_model.py, trained for a minute on a few questions: it asks for the product as Python code, reads what
 came out, and says it. It has these questions by heart and knows nothing else.
 """
 
+import json
 import pathlib
 import sys
 
 import tiny_model
 
-PAIRS = [(17, 23), (12, 34), (99, 99), (41, 7)]
-TOOL = {
-    "type": "function",
-    "function": {
-        "name": "python",
-        "parameters": {"type": "object", "properties": {"code": {"type": "string"}}, "required": ["code"]},
-    },
-}
+PAIRS = [(17, 23), (12, 34)]
 
 
 def question(first, second):
@@ -33,14 +27,15 @@ def conversation(first, second):
     ]
 
 
-def make(folder, tools, steps=400):
-    """Trains and writes the model; `tools` are the definitions that the server will show it."""
+def make(folder, tools, steps=600, enough=0.01):
+    """Trains and writes the model; `tools` are the definitions that the server will show it. The last loss."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
     folder = pathlib.Path(folder)
     tiny_model.make(folder)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    # Not AutoTokenizer: that goes by the kind of the model, not by the file.
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder)
     with torch.no_grad():
         # Smaller weights learn faster.
@@ -58,17 +53,20 @@ def make(folder, tools, steps=400):
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.0)
     for step in range(steps):
         for group in optimizer.param_groups:
-            group["lr"] = 3e-3 * min(1, (step + 1) / 20) * (1 - step / steps)
+            group["lr"] = 3e-3 * min(1, (step + 1) / 20)
         loss = model(**batch, labels=labels).loss
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
+        if loss.item() < enough:
+            break
     model.save_pretrained(folder)
     return loss.item()
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) != 3:
         sys.exit(__doc__.splitlines()[0])
-    print(f"loss {make(sys.argv[1], [TOOL]):.4f}")
+    definitions = json.loads(pathlib.Path(sys.argv[2]).read_text())
+    print(f"loss {make(sys.argv[1], definitions):.4f}")

@@ -1,7 +1,7 @@
 // What the chunks of a streamed answer come to.
 
 export function begin(model, now_ms) {
-  return { role: "assistant", model, content: "", reasoning: "", calls: [], finish: null, started_ms: now_ms };
+  return { role: "assistant", model, content: "", reasoning: "", calls: [], served: [], finish: null, started_ms: now_ms };
 }
 
 // Adds one chunk of /v1/chat/completions. Calls may come whole or their arguments in pieces, told apart by index.
@@ -15,6 +15,10 @@ export function add(answer, chunk, now_ms) {
   if (typeof reasoning === "string") answer.reasoning += reasoning;
   if (typeof delta.content === "string") answer.content += delta.content;
   for (const piece of delta.tool_calls ?? []) addCall(answer.calls, piece);
+  // Calls that the server has run, with what came out.
+  for (const { function: called, output } of delta.server_tool_calls ?? []) {
+    answer.served.push({ name: called?.name ?? "", arguments: called?.arguments ?? "", output: output ?? "" });
+  }
   if (delta.content || reasoning || delta.tool_calls) {
     answer.first_ms ??= now_ms;
     answer.last_ms = now_ms;

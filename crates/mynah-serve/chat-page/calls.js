@@ -36,6 +36,26 @@ export class CallsView {
   }
 }
 
+// What the server has run for this answer: folded away, but there.
+export function ranView(node, served) {
+  node.hidden = !served.length;
+  if (node.childElementCount === served.length + 1) return;
+  const names = [...new Set(served.map(({ name }) => name))].join(", ");
+  node.replaceChildren(el("summary", {}, `Ran ${names}`), ...served.map((call) => el("div", { class: "result" },
+    el("pre", { tabindex: "0", "aria-label": `Arguments of ${call.name}` }, el("code", {}, source(call.arguments))),
+    el("pre", { tabindex: "0", "aria-label": `Result of ${call.name}` }, call.output))));
+}
+
+// Code is shown as code, other arguments as they are.
+function source(text) {
+  try {
+    const values = Object.values(JSON.parse(text));
+    return values.length === 1 && typeof values[0] === "string" ? values[0] : pretty(text);
+  } catch {
+    return text;
+  }
+}
+
 const view = (call) => el("div", { class: "call" },
   el("div", { class: "code-head" }, el("span", {}, "Calls ", el("code", {}, call.name)), copyButton(() => call.arguments)),
   el("pre", { tabindex: "0", "aria-label": `Arguments of ${call.name}` }, el("code", {}, pretty(call.arguments))));

@@ -74,6 +74,9 @@ function message(from, place, text) {
     id: text(call?.id, "a call's id"), name: text(call?.name, "a tool's name"), arguments: text(call?.arguments, "arguments"),
   }));
   const made = { role: "assistant", content: text(from.content, "content"), reasoning: text(from.reasoning, "reasoning"), model: text(from.model, "model"), calls };
+  made.served = (Array.isArray(from.served) ? from.served : []).map((call) => ({
+    name: text(call?.name, "a tool's name"), arguments: text(call?.arguments, "arguments"), output: text(call?.output, "a result"),
+  }));
   made.finish = typeof from.finish === "string" ? from.finish : "stop";
   for (const name of ["started_ms", "first_ms", "last_ms"]) if (Number.isFinite(from[name])) made[name] = from[name];
   if (isObject(from.usage) && ["prompt", "completion", "cached"].every((name) => Number.isFinite(from.usage[name]))) {

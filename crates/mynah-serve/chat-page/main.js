@@ -89,7 +89,7 @@ function draw() {
 
 async function loadModels() {
   try {
-    chat.models = await models();
+    chat.models = (await models()).filter(({ kind }) => kind !== "embedding");
     byId("model").replaceChildren(...chat.models.map(({ id, parent }) => el("option", { value: id }, parent ? `${id} (adapter of ${parent})` : id)));
     notice("");
   } catch (error) {

@@ -1,7 +1,7 @@
 // How messages look: the person's, tools' results, and the model's answers.
 import { hasSubstance, rate } from "./answer.js";
 import { advice } from "./advice.js";
-import { CallsView } from "./calls.js";
+import { CallsView, ranView } from "./calls.js";
 import { button, copyButton, el, grow } from "./dom.js";
 import { draw } from "./render.js";
 import { versions } from "./tree.js";
@@ -86,11 +86,12 @@ export class AnswerView {
     // Whoever has opened or closed it by hand decides from then on.
     this.summary.addEventListener("click", () => (this.isByHand = true));
     this.text = el("div", { class: "text" });
+    this.ran = el("details", { class: "ran" });
     this.calls = new CallsView(chat, node);
     this.problem = el("div", { class: "problem", role: "alert" });
     this.foot = el("footer");
     const head = el("div", { class: "who quiet" }, node.model);
-    this.node = el("article", { class: "message answer", "aria-label": "Answer", "data-id": node.id }, head, this.reasoning, this.text, this.calls.node, this.problem, this.foot);
+    this.node = el("article", { class: "message answer", "aria-label": "Answer", "data-id": node.id }, head, this.reasoning, this.ran, this.text, this.calls.node, this.problem, this.foot);
   }
 
   get isRunning() {
@@ -107,6 +108,7 @@ export class AnswerView {
     this.summary.textContent = isThinking ? "Thinking…" : "Reasoning";
     if (!this.isByHand) this.reasoning.open = isThinking && Boolean(message.reasoning);
     draw(this.reasoned, message.reasoning);
+    ranView(this.ran, message.served ?? []);
     draw(this.text, message.content);
     this.text.hidden = !message.content;
     this.calls.update(isRunning);

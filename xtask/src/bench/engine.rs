@@ -48,8 +48,9 @@ pub fn run(bench: &Bench, options: &Options, rounds: usize) -> Result<String, Fa
         workers.iter().map(|worker| format!("{} {}", worker.label, worker.version)).collect();
     let sides = turns(workers, &cases, rounds)?;
     println!(
-        "{}, {threads} threads, 0.35 B weights, {rounds} rounds, medians (slowest–fastest)\n",
-        versions.join(" · ")
+        "{}, {threads} threads, {}, {rounds} rounds, medians (slowest–fastest)\n",
+        versions.join(" · "),
+        if options.small { "a tiny model" } else { "0.35 B weights" }
     );
     println!("| case | mynah, tokens/s | llama.cpp | ratio | target |\n|---|---:|---:|---:|---|");
     let mut lines = Vec::new();

@@ -64,8 +64,7 @@ impl PythonTool {
                 "--max-output",
                 &OUTPUT_BYTES_MAX.to_string(),
             ])
-            // In one word: code may begin with a minus.
-            .arg(format!("-c={code}"))
+            .args(["-c", code])
             .env_clear()
             .current_dir(std::env::temp_dir())
             .stdin(Stdio::null())

@@ -52,9 +52,9 @@ pub struct Serve {
     /// Longest prompt and answer together, in tokens (default: what the model allows)
     #[arg(long, value_name = "N")]
     max_context: Option<usize>,
-    /// How the cache keeps keys and values
-    #[arg(long, value_name = "FORMAT", default_value = "f16")]
-    cache_format: CacheFormat,
+    /// How the cache keeps keys and values (default: f16)
+    #[arg(long, value_name = "FORMAT")]
+    cache_format: Option<CacheFormat>,
     /// Tokens that the cache holds for all requests together
     #[arg(long, value_name = "N")]
     cache_tokens: Option<usize>,
@@ -162,7 +162,7 @@ pub fn run(arguments: &Serve) -> Result<()> {
         context_length: arguments.max_context,
         cache_pages: arguments.cache_tokens.map(|tokens| tokens.div_ceil(page_tokens)),
         quantize: arguments.quantize.map(Quantize::from),
-        cache_format: arguments.cache_format.into(),
+        cache_format: arguments.cache_format.unwrap_or(CacheFormat::F16).into(),
         max_slots: arguments.max_running.unwrap_or(LoadOptions::default().max_slots),
         ..LoadOptions::default()
     };
@@ -286,6 +286,7 @@ fn serve_embedder(
         ("--tools", !arguments.tools.is_empty()),
         ("--prompt-lookup", arguments.prompt_lookup),
         ("--cache-tokens", arguments.cache_tokens.is_some()),
+        ("--cache-format", arguments.cache_format.is_some()),
         ("--max-running", arguments.max_running.is_some()),
         ("--tool-parser", arguments.tool_parser.is_some()),
         ("--admin-key", config.weights.is_some()),

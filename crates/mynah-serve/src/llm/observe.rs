@@ -64,7 +64,12 @@ pub(crate) fn model_json(app: &App, model: &ServedModel) -> Value {
     let mut value = json!({
         "id": model.name, "object": "model", "created": model.created_s, "owned_by": "mynah",
         "max_model_len": model.engine.context_length(),
+        "kind": if model.prompter.is_some() { "chat" } else { "completion" },
     });
+    let tools = &app.config.tools.0;
+    if !tools.is_empty() && model.can_call() {
+        value["server_tools"] = tools.iter().map(|tool| tool.definition()).collect();
+    }
     if let Some(version) = app.hot.as_ref().and_then(|hot| hot.live()) {
         value["weights"] = json!(version.to_string());
     }
@@ -82,7 +87,7 @@ pub(crate) fn model_json(app: &App, model: &ServedModel) -> Value {
 fn embedder_json(model: &EmbeddingModel) -> Value {
     json!({
         "id": model.name, "object": "model", "created": model.created_s, "owned_by": "mynah",
-        "max_model_len": model.context_length,
+        "max_model_len": model.context_length, "kind": "embedding",
     })
 }
 

@@ -263,6 +263,8 @@ fn model() -> Value {
         ("object", json!({"const": "model"})),
         ("created", json!({"type": "integer"})),
         ("owned_by", string()),
+        ("max_model_len", json!({"type": "integer"})),
+        ("kind", json!({"enum": ["chat", "completion", "embedding"]})),
     ])
 }
 

@@ -80,8 +80,12 @@ pub fn run(arguments: &Serve) -> Result<()> {
 }
 
 fn own_server(arguments: &Serve) -> Result<()> {
+    // Before seconds of measuring: a size that is not known is refused at once.
+    if let Some(size) = &arguments.make_model {
+        own::shape(size)?;
+    }
     eprintln!("measuring the machine …");
-    let machine = Machine::measure()?;
+    let mut machine = Machine::measure()?;
     let folder = arguments.make_model.as_ref().map(|_| Scratch::new()).transpose()?;
     let (model, tokenizer, quantize) = match (&arguments.make_model, &folder) {
         (Some(size), Some(folder)) => {
@@ -105,6 +109,7 @@ fn own_server(arguments: &Serve) -> Result<()> {
     let bench = Bench { address: own.address.clone(), model: own.name.clone(), arguments };
     let (figures, rates) = bench.measure()?;
     found.extend(figures);
+    machine.read_again()?;
     if let Some(cost) = own.cost {
         let read = rates.decode * cost.bytes as f64 / machine.read_bytes_per_s;
         let figure = Figure::new("bandwidth_percent", "decode, of the read bandwidth", 100.0 * read, "%", 0);
