@@ -64,7 +64,8 @@ impl Console {
         Console { name, output, bar: None, last_line: None, tokenizer: tokenizer.clone(), prompts }
     }
 
-    fn say(&self, text: &str) {
+    /// A line for people, beside the bar.
+    pub fn say(&self, text: &str) {
         match &self.bar {
             Some(bar) => bar.println(text),
             None => self.output.line(text),

@@ -28,6 +28,9 @@ pub trait Observer {
     /// A step is done. When it also validated, the row has the bits per byte.
     fn step(&mut self, _progress: &Progress) {}
 
+    /// The weights after a step; the last one of the run is told apart.
+    fn weights(&mut self, _step: u64, _is_last: bool, _model: &Gpt) {}
+
     /// Time to sample from the model, if one likes.
     fn sample(&mut self, _step: u64, _model: &Gpt) {}
 

@@ -228,6 +228,7 @@ impl<'a> Run<'a> {
                 row.validation_bpb = self.state.validation_bpb;
             }
             self.report(row)?;
+            self.hooks.observer.weights(self.state.step, last, &self.model);
             if samples {
                 self.hooks.observer.sample(self.state.step, &self.model);
             }

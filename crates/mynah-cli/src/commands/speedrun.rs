@@ -239,6 +239,7 @@ impl Run {
                 peak_flops: Some(peak),
                 interrupt,
                 recording: run.recording.as_ref(),
+                push: None,
             }
             .train()?;
             Ok(format!(
@@ -272,6 +273,7 @@ impl Run {
                 peak_flops: Some(peak),
                 interrupt,
                 recording: run.recording.as_ref(),
+                push: None,
             }
             .train()?;
             Ok(format!(

@@ -17,6 +17,7 @@ use crate::progress::Output;
 use crate::recording::RecordOptions;
 use crate::stages::finetune::Finetune;
 use crate::stages::pretrain::Pretrain;
+use crate::stages::push::PushOptions;
 use crate::stages::{Resume, peak};
 use crate::{home, interrupt};
 
@@ -73,12 +74,16 @@ pub struct Base {
     #[command(flatten)]
     run: RunOptions,
     #[command(flatten)]
+    push: PushOptions,
+    #[command(flatten)]
     record: RecordOptions,
 }
 
 #[derive(Args)]
-#[command(after_help = "Example:
+#[command(after_help = "Examples:
   mynah train sft --model my-base --chat talks.jsonl --out my-chat
+
+  mynah train sft --model my-base --chat talks.jsonl --out my-chat --push-to http://127.0.0.1:8000 --push-every 5
 
 Conversations are JSON Lines with \"messages\", or question/answer and instruction/response files.
 Ctrl-C saves and ends; --resume goes on.")]
@@ -115,6 +120,8 @@ pub struct Sft {
     json: bool,
     #[command(flatten)]
     run: RunOptions,
+    #[command(flatten)]
+    push: PushOptions,
     #[command(flatten)]
     record: RecordOptions,
 }
@@ -162,6 +169,7 @@ fn base(arguments: &Base) -> Result<()> {
         peak_flops: Some(peak::flops()),
         interrupt: &interrupt,
         recording: recording.as_ref(),
+        push: Some(&arguments.push),
     }
     .train();
     keep_tokenizer(out, &tokenizer)?;
@@ -204,6 +212,7 @@ fn sft(arguments: &Sft) -> Result<()> {
         peak_flops: Some(peak::flops()),
         interrupt: &interrupt,
         recording: recording.as_ref(),
+        push: Some(&arguments.push),
     }
     .train();
     keep_tokenizer(&arguments.out, &tokenizer)?;

@@ -10,6 +10,7 @@ use mynah_train::checkpoint::CheckpointStore;
 use mynah_train::sink::RunFile;
 use mynah_train::{Outcome, Start, TrainConfig};
 
+use super::push::PushOptions;
 use super::{Job, Resume, conversations_digest, dataset, sources};
 use crate::failure::{Failure, Result};
 use crate::model;
@@ -41,6 +42,8 @@ pub struct Finetune<'a> {
     pub peak_flops: Option<f64>,
     pub interrupt: &'a AtomicBool,
     pub recording: Option<&'a Recording>,
+    /// Where the weights go while they are trained; none stay here.
+    pub push: Option<&'a PushOptions>,
 }
 
 impl Finetune<'_> {
@@ -82,7 +85,9 @@ impl Finetune<'_> {
         let validation = sources::chat_batches(&self.held_out, self.tokenizer, cols, self.validation_tokens)?;
         let fresh = Start::Pretrained { model: gpt, optimizer_dir: optimizer_folder(self.base) };
         let start = self.resume.start(fresh, self.dir);
+        let pusher = self.push.map(|push| push.start(self.dir)).transpose()?.flatten();
         Job {
+            pusher,
             watch: self.run.watch(steps, self.peak_flops),
             config,
             dir: self.dir,

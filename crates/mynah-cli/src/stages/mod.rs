@@ -5,6 +5,7 @@ pub mod grade;
 pub mod measure;
 pub mod peak;
 pub mod pretrain;
+pub mod push;
 mod sources;
 
 use std::path::Path;
@@ -20,6 +21,7 @@ use mynah_train::{
 };
 use serde_json::Value;
 
+use self::push::{Pusher, Watching};
 use crate::failure::{Failure, Result};
 use crate::progress::Console;
 use crate::recording::{RecordedRun, Recording};
@@ -42,6 +44,8 @@ pub struct Job<'a> {
     pub datasets: Vec<DatasetInput>,
     /// The folder of the model that it begins with.
     pub init: Option<&'a Path>,
+    /// Where the weights go while they are trained.
+    pub pusher: Option<Pusher>,
 }
 
 impl Job<'_> {
@@ -50,7 +54,7 @@ impl Job<'_> {
     /// # Errors
     /// Whatever stops training; an interruption too, after saving, because what should come next has not
     /// its input yet.
-    pub fn run(mut self) -> Result<Outcome> {
+    pub fn run(self) -> Result<Outcome> {
         let resume = matches!(self.start, Start::Resume(_));
         let recorded = match self.recording {
             Some(recording) => recording
@@ -60,14 +64,17 @@ impl Job<'_> {
         };
         let mut sink = Sinks { file: FileSink::new(self.dir)?, recorded };
         let token_bytes = self.tokenizer.token_bytes();
+        let mut watching = Watching { console: self.console, pusher: self.pusher };
         let outcome = mynah_train::train(
             &self.config,
             &self.watch,
             self.dir,
             self.start,
             Data { train: self.train, validation: self.validation, token_bytes: &token_bytes },
-            Hooks { observer: &mut self.console, sink: &mut sink, interrupt: self.interrupt },
-        )?;
+            Hooks { observer: &mut watching, sink: &mut sink, interrupt: self.interrupt },
+        );
+        watching.finish();
+        let outcome = outcome?;
         match outcome.end {
             End::Completed => Ok(outcome),
             End::Interrupted => {

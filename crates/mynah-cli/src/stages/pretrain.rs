@@ -8,6 +8,7 @@ use mynah_nn::derive::Plan;
 use mynah_tokenizer::Tokenizer;
 use mynah_train::{Outcome, Start, TrainConfig, validation_batches};
 
+use super::push::PushOptions;
 use super::{Job, Resume, sources, text_dataset};
 use crate::failure::Result;
 use crate::options::RunOptions;
@@ -31,6 +32,8 @@ pub struct Pretrain<'a> {
     pub peak_flops: Option<f64>,
     pub interrupt: &'a AtomicBool,
     pub recording: Option<&'a Recording>,
+    /// Where the weights go while they are trained; none stay here.
+    pub push: Option<&'a PushOptions>,
 }
 
 impl Pretrain<'_> {
@@ -48,7 +51,9 @@ impl Pretrain<'_> {
         let validation =
             validation_batches(corpus, part, self.tokenizer, rows, cols, self.validation_tokens)?;
         let start = self.resume.start(Start::Fresh, self.dir);
+        let pusher = self.push.map(|push| push.start(self.dir)).transpose()?.flatten();
         Job {
+            pusher,
             watch: self.run.watch(config.schedule.steps, self.peak_flops),
             config,
             dir: self.dir,

@@ -9,3 +9,4 @@ mod governance;
 mod interruption;
 mod runs;
 mod serve;
+mod train_push;

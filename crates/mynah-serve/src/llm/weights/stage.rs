@@ -142,7 +142,9 @@ fn copy_others(from: &Path, to: &Path) -> Result<()> {
         let is_weights = [".safetensors", ".safetensors.index.json", ".bin", ".pt", ".pth", ".gguf"]
             .iter()
             .any(|end| text.ends_with(end))
-            || text.starts_with(OPENSSF_PATH);
+            || text.starts_with(OPENSSF_PATH)
+            // Lengths and digests of the old weights; the new ones have been held against their own manifest.
+            || text == "manifest.json";
         let size = path.metadata().map_or(0, |found| found.len());
         if path.is_file() && !is_weights && size <= OTHER_BYTES_MAX {
             std::fs::copy(&path, to.join(&name)).map_err(|error| io("copy", &path, &error))?;
