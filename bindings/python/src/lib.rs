@@ -1,4 +1,4 @@
-//! The Python package `mynah`: a façade over the ledger. Nothing depends on it.
+//! The Python package `mynah`: a façade over the ledger and over versions of weights. Nothing depends on it.
 //!
 //! The key decision is where the line between the two languages runs. What happens on every training step (reading a
 //! dict of figures, queueing them, waiting for room) is here, and a call never waits for the disk. What
@@ -22,6 +22,7 @@ mod lookup;
 mod query;
 mod run;
 mod store;
+mod weights;
 
 /// The compiled half of the package; `mynah.runs` is what people use.
 #[pyo3::pymodule]
@@ -36,6 +37,8 @@ mod _native {
     use crate::run::Run;
     #[pymodule_export]
     use crate::store::close;
+    #[pymodule_export]
+    use crate::weights::Weights;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

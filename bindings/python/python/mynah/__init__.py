@@ -10,8 +10,8 @@ What is recorded lies in one SQLite file, the same that the program ``mynah`` re
 ``mynah runs serve`` show it.
 """
 
-from . import errors, runs
+from . import errors, runs, weights
 from ._native import __version__
 from .errors import MynahError
 
-__all__ = ["MynahError", "__version__", "errors", "runs"]
+__all__ = ["MynahError", "__version__", "errors", "runs", "weights"]

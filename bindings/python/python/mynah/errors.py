@@ -7,6 +7,7 @@ __all__ = [
     "EndedError",
     "ForkError",
     "InvalidError",
+    "MismatchError",
     "MynahError",
     "NewerSchemaError",
     "NotFoundError",
@@ -39,6 +40,10 @@ class InvalidError(MynahError, ValueError):
 
 class StateError(MynahError, RuntimeError):
     """Right in itself, but not in the state that the ledger is in."""
+
+
+class MismatchError(MynahError, ValueError):
+    """Content that is not what its digest says, or that belongs to another base, model or shape."""
 
 
 class EndedError(StateError):
