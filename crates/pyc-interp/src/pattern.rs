@@ -167,21 +167,20 @@ pub(crate) fn intrinsic(vm: &Vm, which: Intrinsic, args: &[Value]) -> PyResult {
     match which {
         Intrinsic::TypeVar | Intrinsic::TypeVarBound => {
             let ty = typing("TypeVar")?;
-            let infer = [vm.intern("infer_variance")];
-            let plain = vm.call(&ty, Args { all: &[args[0].clone(), Value::TRUE], names: &infer });
-            let made = match plain {
-                Ok(made) => made,
-                Err(error) if vm.is_exception(&error, &vm.exc.type_error) => vm.call_pos(&ty, &args[..1])?,
-                Err(error) => return Err(error),
-            };
+            let (mut all, mut names) = (vec![args[0].clone()], Vec::new());
             if which == Intrinsic::TypeVarBound {
                 // Evaluated here instead of on first use: forward references in bounds are rare.
                 let value = vm.call_pos(&args[1], &[])?;
-                let name = if args[2].is(&Value::TRUE) { "__constraints__" } else { "__bound__" };
-                let name = vm.intern(name);
-                vm.set_attr(&made, &name, value)?;
+                if args[2].is(&Value::TRUE) {
+                    all.extend(vm.to_vec(&value)?);
+                } else {
+                    all.push(value);
+                    names.push(vm.intern("bound"));
+                }
             }
-            Ok(made)
+            all.push(Value::TRUE);
+            names.push(vm.intern("infer_variance"));
+            vm.call(&ty, Args { all: &all, names: &names })
         }
         Intrinsic::ParamSpec => vm.call_pos(&typing("ParamSpec")?, args),
         Intrinsic::TypeVarTuple => vm.call_pos(&typing("TypeVarTuple")?, args),
@@ -217,5 +216,7 @@ pub(crate) fn intrinsic(vm: &Vm, which: Intrinsic, args: &[Value]) -> PyResult {
             }
         }
         Intrinsic::SetDefault => Ok(Value::NONE),
+        Intrinsic::Interpolation => Ok(pyc_runtime::template::interpolation(vm, args)),
+        Intrinsic::Template => pyc_runtime::template::template(vm, args),
     }
 }

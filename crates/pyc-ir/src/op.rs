@@ -89,6 +89,7 @@ words!(
         TypeVar = "typevar", TypeVarBound = "typevar_bound", ParamSpec = "paramspec",
         TypeVarTuple = "typevartuple", TypeAlias = "typealias", SubscriptGeneric = "subscript_generic",
         SetTypeParams = "set_type_params", Print = "print", SetDefault = "set_default",
+        Interpolation = "interpolation", Template = "template",
     }
 );
 

@@ -1,7 +1,7 @@
 //! Expressions.
 
 use pyc_ir::UnaryOp as IrUnary;
-use pyc_ir::{BinaryOp, CompareOp, Const, Conversion, NO_REG, Op, Reg};
+use pyc_ir::{BinaryOp, CompareOp, Const, Conversion, Intrinsic, NO_REG, Op, Reg};
 use ruff_python_ast::{
     BoolOp, CmpOp, ConversionFlag, Expr, ExprCall, FString, FStringPart, InterpolatedStringElement, Operator,
     UnaryOp,
@@ -216,7 +216,16 @@ impl<'a> Lower<'a> {
             Expr::Call(call) => self.call(call),
             Expr::FString(f) => self.f_string(f.value.as_slice(), range),
             Expr::TString(t) => {
-                self.fail(t.range, "template strings are not supported (they are of Python 3.14)")
+                let mark = self.mark();
+                let base = TEMP + mark;
+                let mut count = 0;
+                for part in &t.value {
+                    self.template_part(&part.elements, &mut count)?;
+                }
+                self.reset(mark);
+                let dst = self.temp();
+                self.emit_at(range, Op::Intrinsic { dst, which: Intrinsic::Template, base, count });
+                Ok(dst)
             }
             Expr::Attribute(a) => {
                 let obj = self.expr(&a.value)?;
@@ -691,6 +700,56 @@ impl<'a> Lower<'a> {
     fn f_elements(&mut self, f: &'a FString, literal: &mut String, count: &mut u16) -> Result {
         for element in &f.elements {
             self.f_element(element, literal, count)?;
+        }
+        Ok(())
+    }
+
+    /// The strings and interpolations of a template, each in a register of its own.
+    fn template_part(&mut self, elements: &'a [InterpolatedStringElement], count: &mut u16) -> Result {
+        for element in elements {
+            let field = match element {
+                InterpolatedStringElement::Literal(text) => {
+                    self.load_const(Const::Str((&*text.value).into()));
+                    *count += 1;
+                    continue;
+                }
+                InterpolatedStringElement::Interpolation(field) => field,
+            };
+            let mut conversion = match field.conversion {
+                ConversionFlag::None => Const::None,
+                ConversionFlag::Str => Const::Str("s".into()),
+                ConversionFlag::Repr => Const::Str("r".into()),
+                ConversionFlag::Ascii => Const::Str("a".into()),
+            };
+            let source = self.module.source.slice(field.expression.range()).to_string();
+            if let Some(debug) = &field.debug_text {
+                let text = format!("{}{source}{}", debug.leading(), debug.trailing());
+                self.load_const(Const::Str(text.into()));
+                *count += 1;
+                if matches!(conversion, Const::None) && field.format_spec.is_none() {
+                    conversion = Const::Str("r".into());
+                }
+            }
+            let base = TEMP + self.mark();
+            self.expr_temp(&field.expression)?;
+            self.load_const(Const::Str(source.into()));
+            self.load_const(conversion);
+            let inner = self.mark();
+            let first = TEMP + inner;
+            let (mut text, mut n) = (String::new(), 0);
+            if let Some(spec) = &field.format_spec {
+                for element in &spec.elements {
+                    self.f_element(element, &mut text, &mut n)?;
+                }
+            }
+            self.flush_literal(&mut text, &mut n);
+            self.reset(inner);
+            let dst = self.temp();
+            self.emit(Op::BuildString { dst, base: first, count: n });
+            self.reset(base - TEMP);
+            let dst = self.temp();
+            self.emit_at(field.range, Op::Intrinsic { dst, which: Intrinsic::Interpolation, base, count: 4 });
+            *count += 1;
         }
         Ok(())
     }

@@ -151,23 +151,25 @@ fn arity_error(vm: &Vm, native: &NativeData, given: usize) -> crate::vm::Raised 
     let p = &native.params;
     let (min, max) = (usize::from(p.min), usize::from(p.positional));
     let full = native.qualified(vm);
+    let maker = matches!(native.name, "__new__" | "__init__") && native.owner.get::<Type>().is_some();
+    let name = if maker { native.owner_name(vm) } else { native.name.to_string() };
     let plural = |n: usize| if n == 1 { "" } else { "s" };
     vm.type_error(match (min, max) {
         (0, 0) => format!("{full}() takes no arguments ({given} given)"),
         (1, 1) => format!("{full}() takes exactly one argument ({given} given)"),
-        (a, b) if a == b && native.name.starts_with("__") => {
+        (a, b) if a == b && !maker && native.name.starts_with("__") => {
             format!("expected {a} argument{}, got {given}", plural(a))
         }
-        (a, b) if a == b => format!("{} expected {a} argument{}, got {given}", native.name, plural(a)),
+        (a, b) if a == b => format!("{} expected {a} argument{}, got {given}", name, plural(a)),
         (a, _) if given < a && p.text.contains('/') => {
-            format!("{} expected at least {a} argument{}, got {given}", native.name, plural(a))
+            format!("{} expected at least {a} argument{}, got {given}", name, plural(a))
         }
         (a, _) if given < a => {
             let word = p.text.split_whitespace().filter(|w| *w != "/").nth(given).unwrap_or("");
-            format!("{}() missing required argument '{word}' (pos {})", native.name, given + 1)
+            format!("{name}() missing required argument '{word}' (pos {})", given + 1)
         }
         (_, b) if p.text.contains('/') => {
-            format!("{} expected at most {b} argument{}, got {given}", native.name, plural(b))
+            format!("{} expected at most {b} argument{}, got {given}", name, plural(b))
         }
         (a, b) if a == 0 || usize::from(p.max) > b => {
             format!(
@@ -177,7 +179,7 @@ fn arity_error(vm: &Vm, native: &NativeData, given: usize) -> crate::vm::Raised 
                 plural(b)
             )
         }
-        (_, b) => format!("{}() takes at most {b} argument{} ({given} given)", native.name, plural(b)),
+        (_, b) => format!("{}() takes at most {b} argument{} ({given} given)", name, plural(b)),
     })
 }
 

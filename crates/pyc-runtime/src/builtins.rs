@@ -545,7 +545,7 @@ const FUNCTIONS: &[Method] = &[
     ("vars", "object? /", vars),
     ("dir", "object? /", dir),
     ("exec", "source globals? locals? / * closure?", |vm, args| run(vm, args, "exec")),
-    ("eval", "source globals? locals? /", |vm, args| run(vm, args, "eval")),
+    ("eval", "source / globals? locals?", |vm, args| run(vm, args, "eval")),
     ("compile", "source filename mode flags? dont_inherit? optimize? * _feature_version?", compile),
     ("input", "prompt? /", input),
     ("__import__", "name globals? locals? fromlist? level?", import),

@@ -275,6 +275,12 @@ impl Vm {
     }
 }
 
+/// The class that last added slots to a type's instances.
+fn slots_from(class: &Type) -> Option<Value> {
+    let has_slots = |t: &&Value| t.get::<Type>().is_some_and(|t| !t.slots.borrow().is_empty());
+    class.mro.borrow().iter().find(has_slots).cloned()
+}
+
 /// The base whose layout the instances have.
 pub(crate) fn best_base(vm: &Vm, bases: &[Value]) -> PyResult {
     let mut best: Option<&Value> = None;
@@ -293,10 +299,10 @@ pub(crate) fn best_base(vm: &Vm, bases: &[Value]) -> PyResult {
                 if !plain && !other_plain && !same {
                     return Err(vm.type_error("multiple bases have instance lay-out conflict"));
                 }
-                if b.slot_count() > 0
-                    && c.slot_count() > 0
-                    && !c.derives_from(current)
-                    && !b.derives_from(base)
+                // Slots must come from one line of classes.
+                if let (Some(mine), Some(theirs)) = (slots_from(b), slots_from(c))
+                    && !vm.is_subtype(&mine, &theirs)
+                    && !vm.is_subtype(&theirs, &mine)
                 {
                     return Err(vm.type_error("multiple bases have instance lay-out conflict"));
                 }

@@ -483,6 +483,11 @@ pub(crate) fn annotations(vm: &Vm, this: &Value) -> PyResult {
     if current.kind() == Kind::Dict {
         return Ok(current);
     }
+    if !current.is_none() && current.is_object() && current.kind() != Kind::Tuple {
+        let made = vm.call_pos(&current, &[Value::from_i32(1)])?;
+        f.extras.borrow_mut().annotations = made.clone();
+        return Ok(made);
+    }
     let dict = vm.dict();
     if let Some(pairs) = current.get::<TupleData>() {
         for pair in pairs.items().chunks(2) {
@@ -491,6 +496,31 @@ pub(crate) fn annotations(vm: &Vm, this: &Value) -> PyResult {
     }
     f.extras.borrow_mut().annotations = dict.clone();
     Ok(dict)
+}
+
+/// `__annotate__`: what was set, or a function that gives the annotations as they are.
+fn annotate(vm: &Vm, this: &Value) -> PyResult {
+    let current = function(this).extras.borrow().annotations.clone();
+    if current.is_object() && !matches!(current.kind(), Kind::Dict | Kind::Tuple) {
+        return Ok(current);
+    }
+    let dict = annotations(vm, this)?;
+    Ok(if vm.dict_len(&dict) == 0 { Value::NONE } else { annotate_function(vm, dict) })
+}
+
+/// A function that gives a dict of annotations when it is asked for values (format 1).
+pub(crate) fn annotate_function(vm: &Vm, annotations: Value) -> Value {
+    let function = vm.native(
+        "__annotate__",
+        "annotations format /",
+        |vm, args| match vm.index(&args[1])? {
+            1 => Ok(args[0].clone()),
+            _ => Err(vm.raise_bare(&vm.exc.not_implemented_error)),
+        },
+        Flavor::Function,
+        vm.intern("builtins"),
+    );
+    vm.method(function, annotations)
 }
 
 fn call_slot(vm: &Vm, args: Args) -> PyResult {
@@ -675,6 +705,16 @@ pub(crate) fn init(vm: &Vm) {
     );
     vm.add_getset(
         &t.function,
+        "__annotate__",
+        annotate,
+        Some(|_, this, value| {
+            function(this).extras.borrow_mut().annotations =
+                if value.is_unbound() { Value::NONE } else { value };
+            Ok(())
+        }),
+    );
+    vm.add_getset(
+        &t.function,
         "__code__",
         |_, this| Ok(function(this).code.borrow().clone()),
         Some(|_, this, value| {
@@ -827,6 +867,15 @@ pub(crate) fn init(vm: &Vm) {
         &[
             ("__repr__", "", code_repr),
             ("replace", "...", code_replace),
+            ("co_positions", "", |vm, args| {
+                let c = args[0].get::<CodeData>().expect("the descriptor checked the type");
+                let row = |p: &pyc_ir::Position| {
+                    let all = [p.line, p.end_line, p.column, p.end_column];
+                    vm.tuple(all.iter().map(|n| Value::from_len(*n as usize)).collect())
+                };
+                let rows = vm.list(c.ir.positions.iter().map(row).collect());
+                vm.iter(&rows)
+            }),
             ("co_lines", "", |vm, args| {
                 let c = args[0].get::<CodeData>().expect("the descriptor checked the type");
                 let row = |(i, p): (usize, &pyc_ir::Position)| {

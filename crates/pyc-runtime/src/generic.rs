@@ -73,6 +73,42 @@ pub fn union(vm: &Vm, a: &Value, b: &Value) -> PyResult {
     Ok(new_object(&vm.types.union_type, AliasData { origin: Value::NONE, arguments, starred: false }))
 }
 
+/// `Union[a, b]`: what is no type by itself (a string, a special form) goes through the library's check.
+fn union_class_item(vm: &Vm, args: Args) -> PyResult {
+    let members = if args[1].kind() == Kind::Tuple { items(&args[1]) } else { vec![args[1].clone()] };
+    if members.is_empty() {
+        return Err(vm.type_error("Cannot take a Union of no types."));
+    }
+    let mut flat: Vec<Value> = Vec::new();
+    for member in members {
+        let parts = if is_union(vm, &member) {
+            items(&own(&member).arguments)
+        } else if member.is_none() {
+            vec![vm.types.none.clone()]
+        } else if member.kind() == Kind::Type || member.get::<AliasData>().is_some() {
+            vec![member]
+        } else {
+            let typing = vm.import("typing")?;
+            let message = vm.str("Union[arg, ...]: each arg must be a type.");
+            vec![vm.call_method_str(&typing, "_type_check", &[member, message])?]
+        };
+        for part in parts {
+            let mut known = false;
+            for other in &flat {
+                known |= vm.equal(other, &part)?;
+            }
+            if !known {
+                flat.push(part);
+            }
+        }
+    }
+    if flat.len() == 1 {
+        return Ok(flat.remove(0));
+    }
+    let arguments = vm.tuple(flat);
+    Ok(new_object(&vm.types.union_type, AliasData { origin: Value::NONE, arguments, starred: false }))
+}
+
 fn shown(vm: &Vm, value: &Value) -> PyResult<String> {
     if value.is(&Value::ELLIPSIS) {
         return Ok("...".into());
@@ -286,6 +322,8 @@ pub(crate) fn init(vm: &Vm) {
         vm.set_type_attr(ty, "__module__", vm.str("types"));
     }
     vm.add_methods(&t.generic_alias, ALIAS);
+    vm.add_class_methods(&t.union_type, &[("__class_getitem__", "item /", union_class_item)]);
+    vm.add_getset(&t.union_type, "__origin__", |vm, _| Ok(vm.types.union_type.clone()), None);
     vm.add_getset(&t.generic_alias, "__origin__", |_, this| Ok(own(this).origin.clone()), None);
     vm.add_getset(&t.generic_alias, "__unpacked__", |_, this| Ok(Value::from_bool(own(this).starred)), None);
     vm.add_methods(

@@ -52,6 +52,7 @@ pub mod registry;
 pub mod shape;
 pub mod str;
 mod suggest;
+pub mod template;
 pub mod traceback;
 pub mod types;
 pub mod unicode;

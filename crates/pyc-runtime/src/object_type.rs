@@ -473,6 +473,28 @@ pub(crate) fn init(vm: &Vm) {
     );
     vm.add_getset(
         &t.type_,
+        "__annotate__",
+        |vm, this| {
+            let c = class(vm, this)?;
+            if let Some(found) = c.own(&vm.names.__annotate__) {
+                return Ok(found);
+            }
+            Ok(match c.own(&vm.names.__annotations__) {
+                Some(dict) if vm.dict_len(&dict) > 0 => crate::function::annotate_function(vm, dict),
+                _ => Value::NONE,
+            })
+        },
+        Some(|vm, this, value| {
+            let c = class(vm, this)?;
+            c.dict.borrow_mut().remove_interned(&vm.names.__annotations__);
+            let value = if value.is_unbound() { Value::NONE } else { value };
+            c.dict.borrow_mut().set_interned(&vm.names.__annotate__, value);
+            vm.type_changed(this);
+            Ok(())
+        }),
+    );
+    vm.add_getset(
+        &t.type_,
         "__annotations__",
         |vm, this| {
             let c = class(vm, this)?;
@@ -482,7 +504,10 @@ pub(crate) fn init(vm: &Vm) {
             if !c.is_heap() {
                 return Err(vm.no_attribute(this, &vm.names.__annotations__));
             }
-            let dict = vm.dict();
+            let dict = match c.own(&vm.names.__annotate__).filter(|a| !a.is_none()) {
+                Some(annotate) => vm.call_pos(&annotate, &[Value::from_i32(1)])?,
+                None => vm.dict(),
+            };
             c.dict.borrow_mut().set_interned(&vm.names.__annotations__, dict.clone());
             Ok(dict)
         },

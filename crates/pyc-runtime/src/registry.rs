@@ -179,6 +179,7 @@ impl Vm {
             repr_guard: RefCell::default(),
             state: RefCell::default(),
             stack_base: Cell::new(0),
+            int_digits_max: Cell::new(4300),
             stack_bytes: Cell::new(6 << 20),
             async_hooks: RefCell::new((Value::NONE, Value::NONE)),
             types,

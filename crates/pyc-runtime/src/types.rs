@@ -310,9 +310,15 @@ impl Vm {
             Some(found) => self.object_method(name).is_some_and(|own| own.is(&found)),
             None => true,
         };
-        // Builtin types' own access rules are known by kind; only Python code needs the hook.
-        let hooked =
-            |name: &Value| lookup_slow(class, name).is_some_and(|found| found.kind() != Kind::Native);
+        // The core types' own access rules are known by kind; hooks of Python code and of other native types run.
+        let t = &self.types;
+        let core = [&t.object, &t.type_, &t.module, &t.super_, &t.method, &t.generic_alias, &t.union_type];
+        let hooked = |name: &Value| {
+            lookup_slow(class, name).is_some_and(|found| match found.get::<crate::function::NativeData>() {
+                Some(native) => native.owner.kind() == Kind::Type && !core.iter().any(|c| native.owner.is(c)),
+                None => true,
+            })
+        };
         if lookup_slow(class, &n.__del__).is_some() {
             flags |= flag::DEL;
         }

@@ -146,6 +146,8 @@ pub struct Vm {
     pub(crate) repr_guard: RefCell<Vec<u64>>,
     pub(crate) state: RefCell<HashMap<&'static str, Rc<dyn std::any::Any>>>,
     pub(crate) stack_base: Cell<usize>,
+    /// `sys.set_int_max_str_digits`; 0: unbounded.
+    pub int_digits_max: Cell<usize>,
     /// Native stack that Python code may use, in bytes.
     pub stack_bytes: Cell<usize>,
     /// Called for errors that cannot be raised (`__del__`).

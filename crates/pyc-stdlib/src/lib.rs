@@ -9,18 +9,36 @@
 //!
 //! Rejected: one module per crate (thirty crates that change together).
 
+mod array_module;
+mod ast_module;
+mod binascii_module;
+mod cmath_module;
+mod codecs_module;
 mod collections_module;
 mod contextvars_module;
+mod csv_module;
+mod finder;
 mod functools_module;
+mod hash_module;
+mod io;
 mod itertools_module;
 mod math_module;
+mod opcode_module;
 mod operator_module;
+mod posix_module;
+mod random_module;
 mod small;
 mod sre_engine;
 mod sre_module;
 mod streams;
+mod struct_module;
+mod support;
 mod sys_module;
+mod thread_module;
 mod time_module;
+mod typing_module;
+mod unicode_module;
+mod zlib_module;
 
 use pyc_runtime::{PyResult, Vm};
 
@@ -30,13 +48,35 @@ pub type Maker = fn(&Vm) -> PyResult;
 /// Name and maker of every native module.
 pub const MODULES: &[(&str, Maker)] = &[
     ("_abc", small::abc_module),
+    ("_ast", ast_module::module),
+    ("_codecs", codecs_module::module),
     ("_collections", collections_module::module),
     ("_contextvars", contextvars_module::module),
     ("_functools", functools_module::module),
+    ("_blake2", hash_module::blake2_module),
+    ("_csv", csv_module::module),
+    ("_md5", hash_module::md5_module),
+    ("_sha1", hash_module::sha1_module),
+    ("_sha2", hash_module::sha2_module),
+    ("_sha3", hash_module::sha3_module),
+    ("_tokenize", opcode_module::tokenize_module),
+    ("_warnings", small::warnings_module),
+    ("zlib", zlib_module::module),
+    ("array", array_module::module),
+    ("cmath", cmath_module::module),
+    ("_imp", opcode_module::imp_module),
+    ("_io", io::module),
+    ("_opcode", opcode_module::opcode_module),
+    ("_random", random_module::module),
+    ("_struct", struct_module::module),
+    ("_typing", typing_module::module),
+    ("binascii", binascii_module::module),
+    ("posix", posix_module::module),
+    ("unicodedata", unicode_module::module),
     ("_operator", operator_module::module),
     ("_weakref", small::weakref_module),
     ("_sre", sre_module::module),
-    ("_thread", small::thread_module),
+    ("_thread", thread_module::module),
     ("_string", small::string_module),
     ("_signal", small::signal_module),
     ("atexit", small::atexit_module),
@@ -57,4 +97,5 @@ pub fn install(vm: &Vm) {
     for (name, make) in MODULES {
         vm.register_module(name, *make);
     }
+    io::install_open(vm);
 }

@@ -1,10 +1,10 @@
-//! Small modules: `_abc`, `_weakref`, `_thread`, `_string`, `_signal`, `atexit`, `errno`, `gc`, `marshal`.
+//! Small modules: `_abc`, `_weakref`, `_warnings`, `_string`, `_signal`, `atexit`, `errno`, `gc`, `marshal`.
 
 use std::cell::RefCell;
 
 use pyc_runtime::str::Str;
 use pyc_runtime::types::{Type, flag};
-use pyc_runtime::{Args, Kind, Payload, PyResult, Value, Vm, new_object};
+use pyc_runtime::{Args, Kind, PyResult, Value, Vm};
 
 /// Registered and remembered classes of an abstract class.
 fn registry(vm: &Vm, class: &Value) -> PyResult {
@@ -157,104 +157,6 @@ pub(crate) fn weakref_module(vm: &Vm) -> PyResult {
     Ok(module)
 }
 
-/// A lock of a program with one thread.
-#[derive(Default)]
-struct Lock {
-    held: std::cell::Cell<u32>,
-    again: std::cell::Cell<bool>,
-}
-impl Payload for Lock {}
-
-fn acquire(vm: &Vm, args: Args) -> PyResult {
-    let Some(lock) = args[0].get::<Lock>() else { return Ok(Value::FALSE) };
-    if lock.held.get() > 0 && !lock.again.get() {
-        let blocking = args.opt(1).map_or(Ok(true), |b| vm.truth(b))?;
-        if blocking && args.opt(2).is_none() {
-            return Err(vm.runtime_error("deadlock: the only thread waits for a lock that it holds"));
-        }
-        return Ok(Value::FALSE);
-    }
-    lock.held.set(lock.held.get() + 1);
-    Ok(Value::TRUE)
-}
-
-fn release(vm: &Vm, args: Args) -> PyResult {
-    let Some(lock) = args.all[0].get::<Lock>() else { return Ok(Value::NONE) };
-    if lock.held.get() == 0 {
-        return Err(vm.runtime_error(if lock.again.get() {
-            "cannot release un-acquired lock"
-        } else {
-            "release unlocked lock"
-        }));
-    }
-    lock.held.set(lock.held.get() - 1);
-    Ok(Value::NONE)
-}
-
-pub(crate) fn thread_module(vm: &Vm) -> PyResult {
-    let module = vm.native_module_object(
-        "_thread",
-        &[
-            ("get_ident", "", |_, _| Ok(Value::from_i32(1))),
-            ("get_native_id", "", |_, _| Ok(Value::from_i32(1))),
-            ("allocate_lock", "", |vm, _| {
-                vm.call_pos(&vm.get_attr_str(&vm.import("_thread")?, "LockType")?, &[])
-            }),
-            ("start_new_thread", "...", |vm, _| {
-                Err(vm.runtime_error("threads are not supported: programs run in one thread"))
-            }),
-            ("_count", "", |_, _| Ok(Value::from_i32(0))),
-            ("stack_size", "size? /", |_, _| Ok(Value::from_i32(0))),
-        ],
-    );
-    for (name, again) in [("LockType", false), ("RLock", true)] {
-        let ty = vm.new_type::<Lock>(
-            "_thread",
-            if again { "RLock" } else { "lock" },
-            None,
-            flag::WEAK | flag::BASE,
-        );
-        vm.add_methods(
-            &ty,
-            &[
-                (
-                    "__new__",
-                    "...",
-                    if again {
-                        |_, args| {
-                            Ok(new_object(
-                                &args.all[0],
-                                Lock { again: std::cell::Cell::new(true), ..Lock::default() },
-                            ))
-                        }
-                    } else {
-                        |_, args| Ok(new_object(&args.all[0], Lock::default()))
-                    },
-                ),
-                ("acquire", "blocking? timeout?", acquire),
-                ("__enter__", "", acquire),
-                ("release", "", release),
-                ("__exit__", "...", release),
-                ("locked", "", |_, args| {
-                    Ok(Value::from_bool(args[0].get::<Lock>().is_some_and(|l| l.held.get() > 0)))
-                }),
-                ("_is_owned", "", |_, args| {
-                    Ok(Value::from_bool(args[0].get::<Lock>().is_some_and(|l| l.held.get() > 0)))
-                }),
-            ],
-        );
-        vm.module_set(&module, name, ty.clone());
-        if !again {
-            vm.module_set(&module, "lock", ty);
-        }
-    }
-    vm.module_set(&module, "TIMEOUT_MAX", vm.float(9e9));
-    vm.module_set(&module, "error", vm.exc.runtime_error.clone());
-    let local = vm.call_pos(&vm.types.type_, &[vm.str("_local"), vm.tuple(vec![]), vm.dict()])?;
-    vm.module_set(&module, "_local", local);
-    Ok(module)
-}
-
 pub(crate) fn string_module(vm: &Vm) -> PyResult {
     Ok(vm.native_module_object(
         "_string",
@@ -355,16 +257,97 @@ pub(crate) fn string_module(vm: &Vm) -> PyResult {
     ))
 }
 
+const SIGNALS: &[(&str, i32)] = &[
+    ("SIGHUP", 1),
+    ("SIGINT", 2),
+    ("SIGQUIT", 3),
+    ("SIGILL", 4),
+    ("SIGTRAP", 5),
+    ("SIGABRT", 6),
+    ("SIGBUS", 7),
+    ("SIGFPE", 8),
+    ("SIGKILL", 9),
+    ("SIGUSR1", 10),
+    ("SIGSEGV", 11),
+    ("SIGUSR2", 12),
+    ("SIGPIPE", 13),
+    ("SIGALRM", 14),
+    ("SIGTERM", 15),
+    ("SIGCHLD", 17),
+    ("SIGCONT", 18),
+    ("SIGSTOP", 19),
+    ("SIGTSTP", 20),
+];
+
+/// Handlers by signal; what was not set has the default.
+fn handlers(vm: &Vm) -> Value {
+    (*vm.state("signal_handlers", || vm.dict())).clone()
+}
+
+fn signal_number(vm: &Vm, value: &Value) -> PyResult<i64> {
+    let n = vm.index(value)?;
+    if (1..65).contains(&n) { Ok(n) } else { Err(vm.value_error("signal number out of range")) }
+}
+
+fn current_handler(vm: &Vm, number: i64) -> PyResult {
+    let found = vm.call_method_str(&handlers(vm), "get", &[vm.int(number)])?;
+    if !found.is_none() {
+        return Ok(found);
+    }
+    if number == 2 {
+        return vm.get_attr_str(&vm.import("_signal")?, "default_int_handler");
+    }
+    Ok(Value::from_i32(0))
+}
+
+/// A program gets no signals from outside; it can raise its own.
 pub(crate) fn signal_module(vm: &Vm) -> PyResult {
     let module = vm.native_module_object(
         "_signal",
         &[
             ("default_int_handler", "...", |vm, _| Err(vm.raise_bare(&vm.exc.keyboard_interrupt))),
-            ("getsignal", "signalnum /", |_, _| Ok(Value::NONE)),
+            ("getsignal", "signalnum /", |vm, args| {
+                let number = signal_number(vm, &args[0])?;
+                current_handler(vm, number)
+            }),
+            ("signal", "signalnum handler /", |vm, args| {
+                let number = signal_number(vm, &args[0])?;
+                let usable = vm.is_int(&args[1]) && matches!(vm.as_i64(&args[1]), Some(0 | 1))
+                    || vm.special(&args[1], &vm.names.__call__).is_some();
+                if !usable {
+                    return Err(vm.type_error(
+                        "signal handler must be signal.SIG_IGN, signal.SIG_DFL, or a callable object",
+                    ));
+                }
+                let old = current_handler(vm, number)?;
+                vm.dict_set(&handlers(vm), vm.int(number), args[1].clone())?;
+                Ok(old)
+            }),
+            ("raise_signal", "signalnum /", |vm, args| {
+                let number = signal_number(vm, &args[0])?;
+                let handler = current_handler(vm, number)?;
+                match vm.as_i64(&handler) {
+                    Some(1) => Ok(Value::NONE),
+                    Some(_) => {
+                        let made = vm.call_pos(&vm.exc.system_exit, &[vm.int(128 + number)])?;
+                        Err(pyc_runtime::Raised(made))
+                    }
+                    None => {
+                        vm.call_pos(&handler, &[vm.int(number), Value::NONE])?;
+                        Ok(Value::NONE)
+                    }
+                }
+            }),
+            ("valid_signals", "", |vm, _| vm.set((1..65).map(Value::from_i32).collect())),
+            ("strsignal", "signalnum /", |vm, args| {
+                let number = signal_number(vm, &args[0])?;
+                let name = SIGNALS.iter().find(|(_, n)| i64::from(*n) == number);
+                Ok(name.map_or(Value::NONE, |(name, _)| vm.str(name)))
+            }),
         ],
     );
-    for (name, n) in [("SIGINT", 2), ("SIGTERM", 15), ("SIG_DFL", 0), ("SIG_IGN", 1), ("NSIG", 65)] {
-        vm.module_set(&module, name, Value::from_i32(n));
+    for (name, n) in SIGNALS.iter().chain(&[("SIG_DFL", 0), ("SIG_IGN", 1), ("NSIG", 65)]) {
+        vm.module_set(&module, name, Value::from_i32(*n));
     }
     Ok(module)
 }
@@ -400,8 +383,15 @@ pub(crate) fn atexit_module(vm: &Vm) -> PyResult {
                     }
                 }
             }),
-            ("_ncallbacks", "", |_, _| Ok(Value::from_i32(0))),
-            ("_clear", "", |_, _| Ok(Value::NONE)),
+            ("_ncallbacks", "", |vm, _| {
+                let list = vm.state("atexit", || RefCell::new(Vec::<(Vec<Value>, Vec<Value>)>::new()));
+                let count = list.borrow().len();
+                Ok(Value::from_len(count))
+            }),
+            ("_clear", "", |vm, _| {
+                drop(vm.state("atexit", || RefCell::new(Vec::<(Vec<Value>, Vec<Value>)>::new())).take());
+                Ok(Value::NONE)
+            }),
         ],
     ))
 }
@@ -462,25 +452,61 @@ pub(crate) fn errno_module(vm: &Vm) -> PyResult {
     Ok(module)
 }
 
+/// What `gc` remembers of its settings.
+struct Collector {
+    on: std::cell::Cell<bool>,
+    count: std::cell::Cell<usize>,
+    older: std::cell::Cell<(i64, i64)>,
+}
+
+fn collector(vm: &Vm) -> std::rc::Rc<Collector> {
+    vm.state("gc", || Collector {
+        on: std::cell::Cell::new(true),
+        count: std::cell::Cell::new(50_000),
+        older: std::cell::Cell::new((10, 10)),
+    })
+}
+
+fn unsupported(vm: &Vm, what: &str) -> pyc_runtime::Raised {
+    vm.raise(&vm.exc.not_implemented_error, &format!("{what} is not supported"))
+}
+
 pub(crate) fn gc_module(vm: &Vm) -> PyResult {
     let module = vm.native_module_object(
         "gc",
         &[
             ("collect", "generation?", |_, _| Ok(Value::from_len(pyc_runtime::object::collect()))),
-            ("enable", "", |_, _| {
-                pyc_runtime::object::set_threshold(50_000);
+            ("enable", "", |vm, _| {
+                let gc = collector(vm);
+                gc.on.set(true);
+                pyc_runtime::object::set_threshold(gc.count.get());
                 Ok(Value::NONE)
             }),
-            ("disable", "", |_, _| {
+            ("disable", "", |vm, _| {
+                collector(vm).on.set(false);
                 pyc_runtime::object::set_threshold(0);
                 Ok(Value::NONE)
             }),
-            ("isenabled", "", |_, _| Ok(Value::TRUE)),
+            ("isenabled", "", |vm, _| Ok(Value::from_bool(collector(vm).on.get()))),
             ("get_objects", "generation?", |vm, _| Ok(vm.list(pyc_runtime::object::tracked()))),
             ("get_threshold", "", |vm, _| {
-                Ok(vm.tuple(vec![Value::from_i32(50_000), Value::from_i32(0), Value::from_i32(0)]))
+                let gc = collector(vm);
+                let (older, oldest) = gc.older.get();
+                Ok(vm.tuple(vec![Value::from_len(gc.count.get()), vm.int(older), vm.int(oldest)]))
             }),
-            ("set_threshold", "...", |_, _| Ok(Value::NONE)),
+            ("set_threshold", "threshold0 threshold1? threshold2? /", |vm, args| {
+                let gc = collector(vm);
+                let count = usize::try_from(vm.index(&args[0])?).unwrap_or(0);
+                let (older, oldest) = gc.older.get();
+                // There are no generations; the other two are only remembered.
+                gc.older.set((
+                    args.opt(1).map_or(Ok(older), |v| vm.index(v))?,
+                    args.opt(2).map_or(Ok(oldest), |v| vm.index(v))?,
+                ));
+                gc.count.set(count);
+                pyc_runtime::object::set_threshold(if gc.on.get() { count } else { 0 });
+                Ok(Value::NONE)
+            }),
             ("get_count", "", |vm, _| {
                 Ok(vm.tuple(vec![
                     Value::from_len(pyc_runtime::object::tracked_count()),
@@ -488,16 +514,28 @@ pub(crate) fn gc_module(vm: &Vm) -> PyResult {
                     Value::from_i32(0),
                 ]))
             }),
-            ("freeze", "", |_, _| Ok(Value::NONE)),
-            ("unfreeze", "", |_, _| Ok(Value::NONE)),
-            ("is_tracked", "obj /", |_, args| {
-                Ok(Value::from_bool(matches!(
-                    args[0].kind(),
-                    Kind::List | Kind::Dict | Kind::Tuple | Kind::Set | Kind::Instance
-                )))
+            ("get_referrers", "...", |vm, args| {
+                let mut found = Vec::new();
+                for object in pyc_runtime::object::tracked() {
+                    if args.all.iter().any(|a| pyc_runtime::object::refers(&object, a)) {
+                        found.push(object);
+                    }
+                }
+                Ok(vm.list(found))
             }),
+            ("get_referents", "...", |vm, args| {
+                Ok(vm.list(args.all.iter().flat_map(pyc_runtime::object::referents).collect()))
+            }),
+            ("freeze", "", |vm, _| Err(unsupported(vm, "gc.freeze"))),
+            ("unfreeze", "", |vm, _| Err(unsupported(vm, "gc.unfreeze"))),
+            ("get_freeze_count", "", |_, _| Ok(Value::from_i32(0))),
+            ("is_tracked", "obj /", |_, args| Ok(Value::from_bool(args[0].is_tracked()))),
+            ("is_finalized", "obj /", |_, args| Ok(Value::from_bool(args[0].is_finalized()))),
             ("get_debug", "", |_, _| Ok(Value::from_i32(0))),
-            ("set_debug", "flags /", |_, _| Ok(Value::NONE)),
+            ("set_debug", "flags /", |vm, args| match vm.index(&args[0])? {
+                0 => Ok(Value::NONE),
+                _ => Err(unsupported(vm, "gc.set_debug")),
+            }),
         ],
     );
     vm.module_set(&module, "garbage", vm.list(vec![]));
@@ -513,4 +551,15 @@ pub(crate) fn marshal_module(vm: &Vm) -> PyResult {
     vm.module_set(&module, "version", Value::from_i32(4));
     let _ = Str::new("");
     Ok(module)
+}
+
+/// `warn` for those who import the C module; everything else of warnings is the library's.
+pub(crate) fn warnings_module(vm: &Vm) -> PyResult {
+    Ok(vm.native_module_object(
+        "_warnings",
+        &[("warn", "...", |vm, args| {
+            let warn = vm.get_attr_str(&vm.import("warnings")?, "warn")?;
+            vm.call(&warn, args)
+        })],
+    ))
 }

@@ -95,7 +95,16 @@ const FUNCTIONS: &[Method] = &[
     ("getdefaultencoding", "", |vm, _| Ok(vm.str("utf-8"))),
     ("getfilesystemencoding", "", |vm, _| Ok(vm.str("utf-8"))),
     ("getfilesystemencodeerrors", "", |vm, _| Ok(vm.str("surrogateescape"))),
-    ("get_int_max_str_digits", "", |_, _| Ok(Value::from_i32(4300))),
+    ("get_int_max_str_digits", "", |vm, _| Ok(Value::from_len(vm.int_digits_max.get()))),
+    ("set_int_max_str_digits", "maxdigits", |vm, args| {
+        let n = vm.index(&args[0])?;
+        if n != 0 && n < 640 {
+            return Err(vm.value_error("maxdigits must be 0 or larger than 640"));
+        }
+        vm.int_digits_max.set(n as usize);
+        Ok(Value::NONE)
+    }),
+    ("call_tracing", "func args /", |vm, args| vm.call_pos(&args[0], &vm.to_vec(&args[1])?)),
     ("gettrace", "", |_, _| Ok(Value::NONE)),
     ("getprofile", "", |_, _| Ok(Value::NONE)),
     ("getswitchinterval", "", |vm, _| Ok(vm.float(0.005))),
@@ -173,7 +182,8 @@ pub(crate) fn module(vm: &Vm) -> PyResult {
     set("argv", vm.list(vec![vm.str("")]));
     set("orig_argv", vm.list(vec![]));
     set("path", vm.list(vec![]));
-    set("meta_path", vm.list(vec![]));
+    set("meta_path", vm.list(vec![crate::finder::make(vm)]));
+    set("float_repr_style", vm.str("short"));
     set("path_hooks", vm.list(vec![]));
     set("path_importer_cache", vm.dict());
     set("warnoptions", vm.list(vec![]));
@@ -234,13 +244,16 @@ pub(crate) fn module(vm: &Vm) -> PyResult {
         "warn_default_encoding",
         "safe_path",
         "int_max_str_digits",
+        "gil",
+        "thread_inherit_context",
+        "context_aware_warnings",
     ];
     let flags: Vec<Value> = flag_names
         .iter()
         .map(|name| match *name {
             "dev_mode" | "safe_path" => Value::FALSE,
             "int_max_str_digits" => Value::from_i32(4300),
-            "utf8_mode" | "dont_write_bytecode" => Value::from_i32(1),
+            "utf8_mode" | "dont_write_bytecode" | "gil" => Value::from_i32(1),
             _ => Value::from_i32(0),
         })
         .collect();

@@ -1,10 +1,10 @@
 //! The methods of bytes, bytearray and memoryview.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 
 use pyc_ir::CompareOp;
 
-use super::{ByteArrayData, BytesData, MemoryData};
+use super::{ByteArrayData, BytesData};
 use crate::args::Method;
 use crate::containers::SliceData;
 use crate::object::{Kind, Value, new_object};
@@ -541,118 +541,6 @@ const ARRAY: &[Method] = &[
     ("copy", "", |vm, args| Ok(make(vm, &args[0], own(vm, &args[0])))),
 ];
 
-fn memory(value: &Value) -> &MemoryData {
-    value.get::<MemoryData>().expect("the descriptor checked the type")
-}
-
-fn memory_item(vm: &Vm, args: Args) -> PyResult {
-    let m = memory(&args[0]);
-    let bytes = vm.bytes_of(&args[0])?;
-    if let Some(slice) = args[1].get::<SliceData>() {
-        let span = vm.span(slice, bytes.len())?;
-        if span.step != 1 {
-            let copied = vm.bytes(&span.indices().map(|i| bytes[i]).collect::<Vec<_>>());
-            return Ok(new_object(
-                &vm.types.memoryview,
-                MemoryData { object: copied, start: 0, length: span.count, released: Cell::new(false) },
-            ));
-        }
-        let part = MemoryData {
-            object: m.object.clone(),
-            start: m.start + span.start as usize,
-            length: span.count,
-            released: Cell::new(false),
-        };
-        return Ok(new_object(&vm.types.memoryview, part));
-    }
-    let i = vm.index(&args[1])?;
-    let at = if i < 0 { i + bytes.len() as i64 } else { i };
-    match bytes.get(at as usize) {
-        Some(b) if at >= 0 => Ok(Value::from_i32(i32::from(*b))),
-        _ => Err(vm.index_error("index out of bounds on dimension 1")),
-    }
-}
-
-const MEMORY: &[Method] = &[
-    ("__new__", "object", |vm, args| {
-        if !vm.is_bytes_like(&args[1]) {
-            return Err(vm.type_error(format!(
-                "memoryview: a bytes-like object is required, not '{}'",
-                vm.type_name(&args[1])
-            )));
-        }
-        let length = vm.bytes_of(&args[1])?.len();
-        let (object, start) = match args[1].get::<MemoryData>() {
-            Some(m) => (m.object.clone(), m.start),
-            None => (args[1].clone(), 0),
-        };
-        Ok(new_object(&args[0], MemoryData { object, start, length, released: Cell::new(false) }))
-    }),
-    ("__len__", "", |_, args| Ok(Value::from_len(memory(&args[0]).length))),
-    ("__getitem__", "key /", memory_item),
-    ("__setitem__", "key value /", |vm, args| {
-        let m = memory(&args[0]);
-        let Some(target) = m.object.get::<ByteArrayData>() else {
-            return Err(vm.type_error("cannot modify read-only memory"));
-        };
-        if let Some(slice) = args[1].get::<SliceData>() {
-            let span = vm.span(slice, m.length)?;
-            let new = vm.bytes_of(&args[2])?;
-            if new.len() != span.count {
-                return Err(
-                    vm.value_error("memoryview assignment: lvalue and rvalue have different structures")
-                );
-            }
-            span.indices().zip(new).for_each(|(i, b)| target.0.borrow_mut()[m.start + i] = b);
-            return Ok(Value::NONE);
-        }
-        let i = vm.index(&args[1])?;
-        let at = if i < 0 { i + m.length as i64 } else { i };
-        if at < 0 || at as usize >= m.length {
-            return Err(vm.index_error("index out of bounds on dimension 1"));
-        }
-        let b = byte(vm, &args[2])?;
-        target.0.borrow_mut()[m.start + at as usize] = b;
-        Ok(Value::NONE)
-    }),
-    ("__iter__", "", |vm, args| Ok(crate::iterators::index_iter(&vm.types.memory_iterator, &args[0]))),
-    ("__eq__", "value /", |vm, args| {
-        if vm.is_bytes_like(&args[1]) {
-            Ok(Value::from_bool(own(vm, &args[0]) == own(vm, &args[1])))
-        } else {
-            Ok(Value::NOT_IMPLEMENTED)
-        }
-    }),
-    ("__hash__", "", |vm, args| Ok(vm.int(hash_of(&own(vm, &args[0]))))),
-    ("__repr__", "", |vm, args| Ok(vm.str(&format!("<memory at {:#x}>", args[0].bits())))),
-    ("__enter__", "", |_, args| Ok(args[0].clone())),
-    ("__exit__", "...", |_, args| {
-        memory(&args.all[0]).released.set(true);
-        Ok(Value::NONE)
-    }),
-    ("release", "", |_, args| {
-        memory(&args[0]).released.set(true);
-        Ok(Value::NONE)
-    }),
-    ("tobytes", "order?", |vm, args| Ok(vm.bytes(&vm.bytes_of(&args[0])?))),
-    ("tolist", "", |vm, args| {
-        Ok(vm.list(vm.bytes_of(&args[0])?.into_iter().map(|b| Value::from_i32(i32::from(b))).collect()))
-    }),
-    ("hex", "sep? bytes_per_sep?", hex),
-    ("toreadonly", "", |vm, args| {
-        let copied = vm.bytes(&vm.bytes_of(&args[0])?);
-        let length = memory(&args[0]).length;
-        Ok(new_object(
-            &vm.types.memoryview,
-            MemoryData { object: copied, start: 0, length, released: Cell::new(false) },
-        ))
-    }),
-    ("cast", "format shape?", |vm, args| match &*vm.text(&args[1]) {
-        "B" | "b" | "c" => Ok(args[0].clone()),
-        other => Err(vm.value_error(format!("memoryview.cast to format '{other}' is not supported"))),
-    }),
-];
-
 fn hash_of(bytes: &[u8]) -> i64 {
     (crate::str::hash_bytes(bytes) & (u64::MAX >> 1)) as i64
 }
@@ -696,23 +584,4 @@ pub(crate) fn init(vm: &Vm) {
         ],
     );
     vm.add_methods(&t.bytearray, ARRAY);
-    vm.add_methods(&t.memoryview, MEMORY);
-    vm.add_getset(&t.memoryview, "obj", |_, this| Ok(memory(this).object.clone()), None);
-    vm.add_getset(&t.memoryview, "nbytes", |_, this| Ok(Value::from_len(memory(this).length)), None);
-    vm.add_getset(&t.memoryview, "itemsize", |_, _| Ok(Value::from_i32(1)), None);
-    vm.add_getset(&t.memoryview, "ndim", |_, _| Ok(Value::from_i32(1)), None);
-    vm.add_getset(&t.memoryview, "format", |vm, _| Ok(vm.str("B")), None);
-    vm.add_getset(
-        &t.memoryview,
-        "shape",
-        |vm, this| Ok(vm.tuple(vec![Value::from_len(memory(this).length)])),
-        None,
-    );
-    vm.add_getset(
-        &t.memoryview,
-        "readonly",
-        |_, this| Ok(Value::from_bool(memory(this).object.kind() == Kind::Bytes)),
-        None,
-    );
-    vm.add_getset(&t.memoryview, "contiguous", |_, _| Ok(Value::TRUE), None);
 }

@@ -1,6 +1,7 @@
 //! bytes, bytearray, memoryview, and text encodings.
 
-mod codecs;
+pub mod codecs;
+mod memory;
 mod methods;
 
 use std::cell::RefCell;
@@ -8,7 +9,10 @@ use std::cell::RefCell;
 use crate::object::{Kind, Payload, Value, new_object};
 use crate::vm::{PyResult, Vm};
 
-pub(crate) use methods::init;
+pub(crate) fn init(vm: &Vm) {
+    methods::init(vm);
+    memory::init(vm);
+}
 
 /// The payload of bytes.
 pub struct BytesData(pub Box<[u8]>);
@@ -31,6 +35,8 @@ pub struct MemoryData {
     pub start: usize,
     /// How many bytes.
     pub length: usize,
+    /// How its items are read, as in `struct`.
+    pub format: u8,
     /// It was released.
     pub released: std::cell::Cell<bool>,
 }

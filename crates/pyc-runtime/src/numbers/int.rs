@@ -42,9 +42,6 @@ pub fn hash_big(n: &BigInt) -> i64 {
     if h == -1 { -2 } else { h }
 }
 
-/// Digits that `int(text)` and `str(n)` convert at most.
-const DIGITS_MAX: usize = 4300;
-
 /// An int from text as `int(text, base)` reads it; base 0 takes the prefix.
 pub fn parse_int(text: &str, base: u32) -> Option<BigInt> {
     let text = text.trim_matches(|c: char| c.is_whitespace());
@@ -253,11 +250,12 @@ pub(crate) fn to_decimal(vm: &Vm, value: &Value) -> PyResult<String> {
         return Ok(n.to_string());
     }
     let n = own(vm, value);
-    if n.bits() > (DIGITS_MAX as u64) * 10 / 3 {
+    let most = vm.int_digits_max.get();
+    if most > 0 && n.bits() > (most as u64) * 10 / 3 {
         let text_digits = (n.bits() as f64 * std::f64::consts::LOG10_2) as usize;
-        if text_digits >= DIGITS_MAX {
+        if text_digits >= most {
             return Err(vm.value_error(format!(
-                "Exceeds the limit ({DIGITS_MAX} digits) for integer string conversion; use sys.set_int_max_str_digits() to increase the limit"
+                "Exceeds the limit ({most} digits) for integer string conversion; use sys.set_int_max_str_digits() to increase the limit"
             )));
         }
     }
@@ -301,9 +299,10 @@ fn convert(vm: &Vm, x: Option<&Value>, base: Option<&Value>) -> PyResult {
             return Err(vm.value_error("int() base must be >= 2 and <= 36, or 0"));
         }
         let digits = text.trim().trim_start_matches(['-', '+']).chars().filter(|c| *c != '_').count();
-        if digits > DIGITS_MAX && !(base as u64).is_power_of_two() {
+        let most = vm.int_digits_max.get();
+        if most > 0 && digits > most && !(base as u64).is_power_of_two() {
             return Err(vm.value_error(format!(
-                "Exceeds the limit ({DIGITS_MAX} digits) for integer string conversion: value has {digits} digits; use sys.set_int_max_str_digits() to increase the limit"
+                "Exceeds the limit ({most} digits) for integer string conversion: value has {digits} digits; use sys.set_int_max_str_digits() to increase the limit"
             )));
         }
         return match parse_int(&text, base as u32) {

@@ -61,6 +61,26 @@ pub fn set_threshold(count: usize) {
     NEXT.with(|next| next.set(tracked_count() + count));
 }
 
+/// Whether a container holds a value directly.
+pub fn refers(holder: &Value, value: &Value) -> bool {
+    let mut found = false;
+    if let Some(header) = holder.header() {
+        value::visit_object(header, &mut |held| found |= held.is(value));
+    }
+    found
+}
+
+/// What a container holds directly.
+pub fn referents(holder: &Value) -> Vec<Value> {
+    let mut all = Vec::new();
+    if holder.is_tracked()
+        && let Some(header) = holder.header()
+    {
+        value::visit_object(header, &mut |held| all.push(held.clone()));
+    }
+    all
+}
+
 /// All containers, for `gc.get_objects`.
 pub fn tracked() -> Vec<Value> {
     // SAFETY: listed objects are alive.

@@ -16,7 +16,7 @@ mod gc;
 mod memory;
 mod value;
 
-pub use gc::{collect, set_threshold, threshold, tracked, tracked_count};
+pub use gc::{collect, referents, refers, set_threshold, threshold, tracked, tracked_count};
 pub use memory::{Counting, used_bytes};
 pub(crate) use value::resize_hint;
 pub use value::{Attrs, Kind, Payload, VTable, Value, new_object};

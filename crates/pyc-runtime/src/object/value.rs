@@ -324,6 +324,16 @@ impl Value {
         self.header().is_some_and(|h| h.flags.get() & INTERNED != 0)
     }
 
+    /// Whether the collector knows it.
+    pub fn is_tracked(&self) -> bool {
+        self.header().is_some_and(|h| h.flags.get() & TRACKED != 0)
+    }
+
+    /// Whether its `__del__` has run.
+    pub fn is_finalized(&self) -> bool {
+        self.header().is_some_and(Header::finalized)
+    }
+
     /// Marks a string of the intern table.
     pub(crate) fn mark_interned(&self) {
         self.set_flag(INTERNED);
@@ -653,7 +663,8 @@ pub(super) fn clear_object(value: &Value) {
         let values = attrs.values.take();
         let shape = attrs.shape.take();
         let dict = attrs.dict.take();
-        for slot in 0..attrs.slots.borrow().len() {
+        let count = attrs.slots.borrow().len();
+        for slot in 0..count {
             let old = std::mem::replace(&mut attrs.slots.borrow_mut()[slot], Value::UNBOUND);
             drop(old);
         }
