@@ -17,6 +17,7 @@ pub mod delta;
 mod dtype;
 mod error;
 mod hash;
+pub mod host;
 pub mod manifest;
 pub mod plan;
 pub mod protocol;

@@ -15,6 +15,8 @@ pub enum Kind {
     Figures,
     /// Rates against one peer, where each case has a ratio of its own to reach: see `engine.rs`.
     Cases,
+    /// No peer: each case against a floor or ceiling that is measured in the same call: see `swap.rs`.
+    Bounds,
 }
 
 /// One benchmark.
@@ -135,6 +137,20 @@ pub const BENCHES: &[Bench] = &[
         kind: Kind::Figures,
         target: 1.0,
         single_thread: true,
+        case: None,
+        takes_files: false,
+    },
+    Bench {
+        name: "swap",
+        about: "hot weights against entropy, copying, hashing and the transport alone",
+        krate: "mynah-swap",
+        example: "bench_swap",
+        peer: "none",
+        script: "",
+        packages: "",
+        kind: Kind::Bounds,
+        target: 1.0,
+        single_thread: false,
         case: None,
         takes_files: false,
     },

@@ -9,6 +9,7 @@ mod engine;
 mod ledger;
 mod machine;
 mod report;
+mod swap;
 mod text;
 mod worker;
 
@@ -173,6 +174,9 @@ fn one(bench: &Bench, options: &Options) -> Result<String, Failure> {
     if bench.kind == Kind::Cases {
         return engine::run(bench, options, rounds);
     }
+    if bench.kind == Kind::Bounds {
+        return swap::run(bench, options, rounds);
+    }
     let executable = worker::build(bench)?;
     let files = if bench.takes_files { text::files(options)? } else { Vec::new() };
     println!("\n{}: {}", bench.name, bench.about);
@@ -210,7 +214,7 @@ fn one(bench: &Bench, options: &Options) -> Result<String, Failure> {
             let sides = turns(workers, &cases, rounds)?;
             Ok(report::scaling(bench, &sides, options, top, rounds))
         }
-        Kind::Figures | Kind::Cases => Err(Failure::Broken("it is run elsewhere".to_string())),
+        Kind::Figures | Kind::Cases | Kind::Bounds => Err(Failure::Broken("it is run elsewhere".to_string())),
     }
 }
 

@@ -14,7 +14,7 @@ const LAYERS: &[(&str, u32)] = &[
     ("mynah-tensor", 2),
     ("mynah-data", 2),
     ("mynah-ledger", 2),
-    ("mynah-mpi", 2),
+    ("mynah-mpi", 3),
     ("mynah-nn", 3),
     ("mynah-govern", 3),
     ("mynah-flow", 3),

@@ -10,3 +10,5 @@ mod interruption;
 mod runs;
 mod serve;
 mod train_push;
+mod weights_agents;
+mod weights_simulate;

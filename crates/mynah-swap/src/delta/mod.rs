@@ -15,6 +15,7 @@
 //! the base by digest before and every chunk after. A [`Chain`] says which stream to take from where, and
 //! [`compose`] makes one stream of two without the weights.
 
+mod apply;
 mod bits;
 mod chain;
 mod codec;
@@ -24,11 +25,12 @@ mod sinks;
 #[cfg(test)]
 mod tests;
 
+pub use apply::{ApplyOptions, apply, apply_with};
 pub use chain::{Chain, Link};
 pub use codec::{UNITS_A_BLOCK, encode, patch, patch_size_max};
 pub use compose::{compose, compose_patches};
-pub use package::{DeltaHead, DeltaStats, apply, make, make_chunks, read_head};
-pub use sinks::{ChunkSink, MemorySink, SafetensorsSink};
+pub use package::{DeltaHead, DeltaStats, make, make_chunks, read_head};
+pub use sinks::{ChunkSink, MemorySink, SafetensorsSink, ShadowSink};
 
 /// The fewest bits that `changes` random values of `unit_bytes` bytes at random places of `units` take:
 /// units·H₂(d) + changes·8·unit_bytes (Shannon, 1948).

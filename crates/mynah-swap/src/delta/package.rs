@@ -13,8 +13,7 @@
 use std::borrow::Cow;
 use std::io::{Read, Write};
 
-use super::codec::{encode, patch, patch_size_max};
-use super::sinks::ChunkSink;
+use super::codec::{encode, patch_size_max};
 use crate::manifest::Tensor;
 use crate::plan::{Plan, PlanOptions};
 use crate::source::{MemorySource, TensorSource};
@@ -157,15 +156,47 @@ fn make_with(
 }
 
 /// A version with its bytes.
-struct Side<'a> {
-    manifest: &'a Manifest,
-    source: &'a dyn TensorSource,
-    places: &'a [Option<usize>],
+pub(super) struct Side<'a> {
+    pub(super) manifest: &'a Manifest,
+    pub(super) source: &'a dyn TensorSource,
+    /// See [`places`].
+    pub(super) places: &'a [Option<usize>],
 }
 
 impl Side<'_> {
-    fn read(&self, tensor: u32, chunk: u32, into: &mut Vec<u8>) -> Result<()> {
-        read_chunk(self.manifest, tensor, chunk, self.source, self.places, into)
+    pub(super) fn size_bytes(&self, tensor: u32, chunk: u32) -> usize {
+        let entry = &self.manifest.tensors()[tensor as usize];
+        let range = self.manifest.chunk_bytes_range(entry, chunk as usize);
+        (range.end - range.start) as usize
+    }
+
+    /// Reads a chunk into room of its size.
+    pub(super) fn read(&self, tensor: u32, chunk: u32, into: &mut [u8]) -> Result<()> {
+        let entry = &self.manifest.tensors()[tensor as usize];
+        let at = self.places[tensor as usize].ok_or_else(|| {
+            Error::mismatch(format!(
+                "the weights at hand have no {}, which their manifest lists",
+                entry.label()
+            ))
+        })?;
+        let info = &self.source.tensors()[at];
+        if info.dtype != entry.dtype || info.shape != entry.shape {
+            return Err(Error::mismatch(format!(
+                "{} is {} {:?} at hand, {} {:?} in its manifest",
+                entry.label(),
+                info.dtype,
+                info.shape,
+                entry.dtype,
+                entry.shape
+            )));
+        }
+        let start = self.manifest.chunk_bytes_range(entry, chunk as usize).start;
+        self.source.read(at, start, into)
+    }
+
+    fn read_new(&self, tensor: u32, chunk: u32) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; self.size_bytes(tensor, chunk)];
+        self.read(tensor, chunk, &mut bytes).map(|()| bytes)
     }
 }
 
@@ -186,16 +217,14 @@ fn build_record(old: &Side, new: &Side, record: (u32, u32, Option<Origin>), buil
         return Ok(());
     }
     let entry = &new.manifest.tensors()[tensor as usize];
-    let mut after = Vec::new();
-    new.read(tensor, chunk, &mut after)?;
+    let after = new.read_new(tensor, chunk)?;
     new.manifest.check_chunk(tensor as usize, chunk as usize, &after)?;
     if !old.source.tensors().is_empty()
         && let Some(partner) = old.manifest.find(&entry.name, entry.part)
         && is_same_form(&old.manifest.tensors()[partner], entry)
         && old.manifest.head().chunk_bytes == new.manifest.head().chunk_bytes
     {
-        let mut before = Vec::new();
-        old.read(partner as u32, chunk, &mut before)?;
+        let before = old.read_new(partner as u32, chunk)?;
         old.manifest.check_chunk(partner, chunk as usize, &before)?;
         let changes = encode(&before, &after, entry.dtype.unit_bytes(), &mut built.payload);
         if built.payload.len() < after.len() {
@@ -278,111 +307,7 @@ pub fn read_head(input: &mut dyn Read) -> Result<DeltaHead> {
     Ok(DeltaHead { base, manifest, records })
 }
 
-/// Makes the new version of the base and a stream: every chunk is built, checked against the new manifest, and
-/// given to the sink. Nothing is given to anybody before [`ChunkSink::finish`]; after an error the sink is to be
-/// dropped.
-///
-/// # Errors
-/// `Mismatch` when the stream is for another base, the base is damaged, or a chunk is not what the manifest says;
-/// `Format` when the stream is malformed; `Io`; whatever the sink answers.
-pub fn apply(
-    base: (&Manifest, &dyn TensorSource),
-    input: &mut dyn Read,
-    sink: &mut dyn ChunkSink,
-) -> Result<Manifest> {
-    let (base_manifest, base_source) = base;
-    let head = read_head(input)?;
-    if head.base != base_manifest.digest() {
-        return Err(Error::mismatch(format!(
-            "the delta starts at version {}, here is {}; fetch one that starts here, or the whole version",
-            head.base.short(),
-            base_manifest.digest().short()
-        )));
-    }
-    let manifest = head.manifest;
-    let base_places = places(base_manifest, base_source);
-    sink.begin(&manifest)?;
-    let old = Side { manifest: base_manifest, source: base_source, places: &base_places };
-    let mut left = head.records;
-    let mut next = next_record(input, &mut left, base_manifest, &manifest, None)?;
-    let chunks = manifest.tensors().iter().enumerate();
-    let mut chunks =
-        chunks.flat_map(|(tensor, entry)| (0..entry.chunk_range().len()).map(move |chunk| (tensor, chunk)));
-    let mut jobs: Vec<Job> = Vec::new();
-    let mut built: Vec<Vec<u8>> = Vec::new();
-    loop {
-        jobs.clear();
-        for (tensor, chunk) in chunks.by_ref().take(window_chunks(&manifest)) {
-            let is_next =
-                next.as_ref().is_some_and(|r| (r.tensor as usize, r.chunk as usize) == (tensor, chunk));
-            let record = if is_next { next.take() } else { None };
-            if let Some(record) = &record {
-                let last = Some((record.tensor, record.chunk));
-                next = next_record(input, &mut left, base_manifest, &manifest, last)?;
-            }
-            jobs.push(Job { tensor, chunk, record });
-        }
-        if jobs.is_empty() {
-            break;
-        }
-        built.resize_with(jobs.len().max(built.len()), Vec::new);
-        in_parallel(&jobs, &mut built[..jobs.len()], &|job, bytes| build_chunk(&old, &manifest, job, bytes))?;
-        for (job, bytes) in jobs.iter().zip(&built) {
-            let range = manifest.chunk_bytes_range(&manifest.tensors()[job.tensor], job.chunk);
-            let whole = job.record.as_ref().filter(|record| record.origin.is_none());
-            sink.write(job.tensor, range.start, whole.map_or(bytes, |record| &record.payload))?;
-        }
-    }
-    if input.read(&mut [0]).map_err(|e| stream_error("read", &e))? != 0 {
-        return Err(Error::format("the delta goes on after its last chunk"));
-    }
-    sink.finish()?;
-    Ok(manifest)
-}
-
-/// A chunk to be built on the receiving side.
-struct Job {
-    tensor: usize,
-    chunk: usize,
-    /// What the stream says of it; nothing when it is as in the base.
-    record: Option<Record<'static>>,
-}
-
-/// Builds a chunk in `bytes` and checks it; one that is sent whole is only checked.
-fn build_chunk(old: &Side, manifest: &Manifest, job: &Job, bytes: &mut Vec<u8>) -> Result<()> {
-    let entry = &manifest.tensors()[job.tensor];
-    let origin = match &job.record {
-        Some(record) => record.origin,
-        None => {
-            let partner = old.manifest.find(&entry.name, entry.part);
-            let partner = partner.filter(|&at| is_same_form(&old.manifest.tensors()[at], entry));
-            // A grid of other chunks has none at this place.
-            let partner = partner.filter(|_| old.manifest.head().chunk_bytes == manifest.head().chunk_bytes);
-            partner.map(|tensor| Origin { tensor: tensor as u32, chunk: job.chunk as u32 })
-        }
-    };
-    match (origin, &job.record) {
-        (Some(origin), _) => old.read(origin.tensor, origin.chunk, bytes)?,
-        // The payload is the chunk, and is given to the sink as it is.
-        (None, Some(record)) => return manifest.check_chunk(job.tensor, job.chunk, &record.payload),
-        (None, None) => {
-            return Err(Error::format(format!(
-                "the delta lacks chunk {} of {}, which the base has not",
-                job.chunk,
-                entry.label()
-            )));
-        }
-    }
-    if let Some(record) = &job.record
-        && origin.is_some()
-        && !record.payload.is_empty()
-    {
-        patch(bytes, &record.payload, entry.dtype.unit_bytes())?;
-    }
-    manifest.check_chunk(job.tensor, job.chunk, bytes)
-}
-
-fn stream_error(action: &str, error: &std::io::Error) -> Error {
+pub(super) fn stream_error(action: &str, error: &std::io::Error) -> Error {
     let kind = match error.kind() {
         std::io::ErrorKind::UnexpectedEof => return Error::format("the delta is cut short"),
         _ => crate::ErrorKind::Io,
@@ -390,12 +315,12 @@ fn stream_error(action: &str, error: &std::io::Error) -> Error {
     Error::new(kind, format!("cannot {action} the delta: {error}"))
 }
 
-fn is_same_form(a: &Tensor, b: &Tensor) -> bool {
+pub(super) fn is_same_form(a: &Tensor, b: &Tensor) -> bool {
     a.dtype == b.dtype && a.shape == b.shape && a.part == b.part
 }
 
 /// The number in the source of each tensor of the manifest.
-fn places(manifest: &Manifest, source: &dyn TensorSource) -> Vec<Option<usize>> {
+pub(super) fn places(manifest: &Manifest, source: &dyn TensorSource) -> Vec<Option<usize>> {
     let mut found = vec![None; manifest.tensors().len()];
     for (index, info) in source.tensors().iter().enumerate() {
         if let Some(at) = manifest.find(&info.name, info.part) {
@@ -403,34 +328,6 @@ fn places(manifest: &Manifest, source: &dyn TensorSource) -> Vec<Option<usize>> 
         }
     }
     found
-}
-
-fn read_chunk(
-    manifest: &Manifest,
-    tensor: u32,
-    chunk: u32,
-    source: &dyn TensorSource,
-    places: &[Option<usize>],
-    into: &mut Vec<u8>,
-) -> Result<()> {
-    let entry = &manifest.tensors()[tensor as usize];
-    let at = places[tensor as usize].ok_or_else(|| {
-        Error::mismatch(format!("the weights at hand have no {}, which their manifest lists", entry.label()))
-    })?;
-    let info = &source.tensors()[at];
-    if info.dtype != entry.dtype || info.shape != entry.shape {
-        return Err(Error::mismatch(format!(
-            "{} is {} {:?} at hand, {} {:?} in its manifest",
-            entry.label(),
-            info.dtype,
-            info.shape,
-            entry.dtype,
-            entry.shape
-        )));
-    }
-    let range = manifest.chunk_bytes_range(entry, chunk as usize);
-    into.resize((range.end - range.start) as usize, 0);
-    source.read(at, range.start, into)
 }
 
 pub(super) fn write_head(out: &mut Vec<u8>, base: &Hash, manifest: &Manifest, records: usize) {
@@ -464,14 +361,24 @@ pub(super) fn write_record(out: &mut Vec<u8>, record: &Record, base: &Manifest, 
     *out = writer.0;
 }
 
-/// Reads one record and checks that it may stand there: in order, inside the manifests, of a sensible size.
-fn next_record(
+/// What stands before a record's payload.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RecordHead {
+    pub(super) tensor: u32,
+    pub(super) chunk: u32,
+    pub(super) origin: Option<Origin>,
+    pub(super) payload_bytes: u64,
+}
+
+/// Reads a record up to its payload and checks that it may stand there: in order, inside the manifests, of a
+/// sensible size.
+pub(super) fn next_head(
     input: &mut dyn Read,
     left: &mut u32,
     base: &Manifest,
     target: &Manifest,
     last: Option<(u32, u32)>,
-) -> Result<Option<Record<'static>>> {
+) -> Result<Option<RecordHead>> {
     if *left == 0 {
         return Ok(None);
     }
@@ -526,12 +433,14 @@ fn next_record(
             place()
         )));
     }
-    let mut payload = Vec::new();
-    input.take(payload_bytes).read_to_end(&mut payload).map_err(|e| stream_error("read", &e))?;
-    if payload.len() as u64 != payload_bytes {
-        return Err(Error::format("the delta is cut short"));
-    }
-    Ok(Some(Record { tensor, chunk, origin, payload: Cow::Owned(payload) }))
+    Ok(Some(RecordHead { tensor, chunk, origin, payload_bytes }))
+}
+
+/// Reads as much as comes, not as much as is announced.
+pub(super) fn read_payload(input: &mut dyn Read, payload_bytes: u64, into: &mut Vec<u8>) -> Result<()> {
+    into.clear();
+    input.take(payload_bytes).read_to_end(into).map_err(|e| stream_error("read", &e))?;
+    if into.len() as u64 == payload_bytes { Ok(()) } else { Err(Error::format("the delta is cut short")) }
 }
 
 /// A stream in memory, record by record.
@@ -551,14 +460,18 @@ impl<'a> Stream<'a> {
     }
 
     pub(super) fn next(&mut self, base: &Manifest, target: &Manifest) -> Result<Option<Record<'static>>> {
-        let record = next_record(&mut self.rest, &mut self.left, base, target, self.last)?;
-        match &record {
-            Some(record) => self.last = Some((record.tensor, record.chunk)),
-            None if !self.rest.is_empty() => {
-                return Err(Error::format("the delta goes on after its last chunk"));
-            }
-            None => {}
-        }
-        Ok(record)
+        let Some(head) = next_head(&mut self.rest, &mut self.left, base, target, self.last)? else {
+            let is_end = self.rest.is_empty();
+            return if is_end {
+                Ok(None)
+            } else {
+                Err(Error::format("the delta goes on after its last chunk"))
+            };
+        };
+        let mut payload = Vec::new();
+        read_payload(&mut self.rest, head.payload_bytes, &mut payload)?;
+        let RecordHead { tensor, chunk, origin, .. } = head;
+        self.last = Some((tensor, chunk));
+        Ok(Some(Record { tensor, chunk, origin, payload: Cow::Owned(payload) }))
     }
 }

@@ -17,6 +17,13 @@ pub trait ChunkSink {
     /// When there is none, or the version cannot be kept in this form.
     fn begin(&mut self, manifest: &Manifest) -> Result<()>;
 
+    /// Where the version is to lie, when the sink holds it in memory: one slice of its size for each tensor of the
+    /// manifest, in the manifest's order. Chunks are then built there and [`ChunkSink::write`] is never called. Until
+    /// [`ChunkSink::finish`] the memory holds anything. Asked once, after [`ChunkSink::begin`].
+    fn memory(&mut self) -> Option<Vec<&mut [u8]>> {
+        None
+    }
+
     /// Takes checked bytes of tensor number `tensor` of the manifest. They come in order, without gaps.
     ///
     /// # Errors
@@ -61,15 +68,8 @@ impl MemorySink {
 
 impl ChunkSink for MemorySink {
     fn begin(&mut self, manifest: &Manifest) -> Result<()> {
-        let info = |tensor: &crate::manifest::Tensor| TensorInfo {
-            name: tensor.name.clone(),
-            dtype: tensor.dtype,
-            shape: tensor.shape.clone(),
-            part: tensor.part,
-            group: tensor.group.clone(),
-        };
         // Filled as chunks come: a manifest may announce more than ever does.
-        self.tensors = manifest.tensors().iter().map(|tensor| (info(tensor), Vec::new())).collect();
+        self.tensors = manifest.tensors().iter().map(|tensor| (info_of(tensor), Vec::new())).collect();
         self.is_finished = false;
         Ok(())
     }
@@ -82,6 +82,94 @@ impl ChunkSink for MemorySink {
     fn finish(&mut self) -> Result<()> {
         self.is_finished = true;
         Ok(())
+    }
+}
+
+/// Memory that the new version is built in, chunk by chunk in its place; most often that of the version before the
+/// one that is served, whose pages are there already.
+#[derive(Debug)]
+pub struct ShadowSink {
+    bytes_max: u64,
+    infos: Vec<TensorInfo>,
+    memory: Vec<Vec<u8>>,
+    is_finished: bool,
+}
+
+impl ShadowSink {
+    /// Room for a version of at most so many bytes.
+    pub fn new(bytes_max: u64) -> Self {
+        Self { bytes_max, infos: Vec::new(), memory: Vec::new(), is_finished: false }
+    }
+
+    /// The same in the memory of a version that nobody needs any more.
+    pub fn reuse(old: MemorySource, bytes_max: u64) -> Self {
+        Self { memory: old.into_bytes(), ..Self::new(bytes_max) }
+    }
+
+    /// The version.
+    ///
+    /// # Errors
+    /// `State` when it was not finished.
+    pub fn into_source(self) -> Result<MemorySource> {
+        if !self.is_finished {
+            return Err(Error::state("the version was not staged to its end"));
+        }
+        let mut source = MemorySource::new();
+        for (info, bytes) in self.infos.into_iter().zip(self.memory) {
+            source.add(info, bytes)?;
+        }
+        Ok(source)
+    }
+}
+
+impl ChunkSink for ShadowSink {
+    fn begin(&mut self, manifest: &Manifest) -> Result<()> {
+        if manifest.size_bytes() > self.bytes_max {
+            return Err(Error::new(
+                crate::ErrorKind::Capacity,
+                format!(
+                    "the version has {} bytes, there is room for {}",
+                    manifest.size_bytes(),
+                    self.bytes_max
+                ),
+            ));
+        }
+        self.is_finished = false;
+        self.infos = manifest.tensors().iter().map(info_of).collect();
+        let mut old = std::mem::take(&mut self.memory).into_iter();
+        for tensor in manifest.tensors() {
+            let size = usize::try_from(tensor.size_bytes());
+            let size = size.map_err(|_| Error::argument(format!("{} is too large here", tensor.label())))?;
+            // The same tensor of an earlier version is of the same size; pages of fresh memory come as they are touched.
+            let fitting = old.next().filter(|memory| memory.len() == size);
+            self.memory.push(fitting.unwrap_or_else(|| vec![0; size]));
+        }
+        Ok(())
+    }
+
+    fn memory(&mut self) -> Option<Vec<&mut [u8]>> {
+        Some(self.memory.iter_mut().map(Vec::as_mut_slice).collect())
+    }
+
+    fn write(&mut self, tensor: usize, offset_bytes: u64, bytes: &[u8]) -> Result<()> {
+        let start = offset_bytes as usize;
+        self.memory[tensor][start..start + bytes.len()].copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        self.is_finished = true;
+        Ok(())
+    }
+}
+
+fn info_of(tensor: &crate::manifest::Tensor) -> TensorInfo {
+    TensorInfo {
+        name: tensor.name.clone(),
+        dtype: tensor.dtype,
+        shape: tensor.shape.clone(),
+        part: tensor.part,
+        group: tensor.group.clone(),
     }
 }
 

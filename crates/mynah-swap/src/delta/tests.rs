@@ -224,9 +224,32 @@ fn delta(from: &Version, to: &Version) -> (Vec<u8>, DeltaStats) {
 }
 
 fn applied(from: &Version, stream: &[u8]) -> crate::Result<Version> {
+    // In a sink's own memory, which held something else before, it is the same, also with several threads.
+    let mut shadow = ShadowSink::reuse(from.1.clone(), 1 << 30);
+    let options = ApplyOptions { threads: 3 };
+    let in_place = apply_with((&from.0, &from.1), &mut &stream[..], &mut shadow, &options);
     let mut sink = MemorySink::new();
-    let manifest = apply((&from.0, &from.1), &mut &stream[..], &mut sink)?;
-    Ok((manifest, sink.into_source()?))
+    let manifest = match apply((&from.0, &from.1), &mut &stream[..], &mut sink) {
+        Ok(manifest) => manifest,
+        Err(error) => {
+            assert_eq!(in_place.unwrap_err(), error);
+            assert_eq!(shadow.into_source().unwrap_err().kind(), ErrorKind::State);
+            return Err(error);
+        }
+    };
+    let version = (manifest, sink.into_source()?);
+    check_same(&(in_place.unwrap(), shadow.into_source().unwrap()), &version);
+    Ok(version)
+}
+
+#[test]
+fn a_version_without_room_is_refused() {
+    let mut rng = Rng::new(12);
+    let (from, to) = (version(&toy(&mut rng), 1, None), version(&toy(&mut rng), 2, None));
+    let (stream, _) = delta(&from, &to);
+    let mut shadow = ShadowSink::new(to.0.size_bytes() - 1);
+    let refused = apply((&from.0, &from.1), &mut &stream[..], &mut shadow).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Capacity);
 }
 
 fn check_same(found: &Version, expect: &Version) {

@@ -51,6 +51,22 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    /// All times as parts of the lease: how long a replica that takes part in an update serves without hearing from
+    /// the coordinator. One that is gone is left out after twice this time.
+    pub fn for_lease(lease_ms: u64) -> Self {
+        Self {
+            tick_ms: (lease_ms / 20).max(1),
+            heartbeat_ms: (lease_ms / 5).max(1),
+            lease_ms,
+            resend_ms: (lease_ms / 10).max(1),
+            enroll_ms_max: lease_ms,
+            hold_ms_max: lease_ms,
+            ..Self::default()
+        }
+    }
+}
+
 /// Mistakes that the simulator builds in to show that it would find them. A real run has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutation {
@@ -98,4 +114,28 @@ impl Mutation {
         Mutation::SkipVerification,
         Mutation::ForgetDecision,
     ];
+
+    /// What it is called on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mutation::None => "none",
+            Mutation::FlipAtPrecommit => "flip-at-precommit",
+            Mutation::DecideEarly => "decide-early",
+            Mutation::GuessWhenBlocked => "guess-when-blocked",
+            Mutation::ServeAfterRestart => "serve-after-restart",
+            Mutation::LeaveOutWithoutLease => "leave-out-without-lease",
+            Mutation::LeaseFromArrival => "lease-from-arrival",
+            Mutation::LeaseEndsAtFlip => "lease-ends-at-flip",
+            Mutation::SettleEarly => "settle-early",
+            Mutation::UnfencedLog => "unfenced-log",
+            Mutation::JoinDuringUpdate => "join-during-update",
+            Mutation::SkipVerification => "skip-verification",
+            Mutation::ForgetDecision => "forget-decision",
+        }
+    }
+
+    /// The mistake of that name.
+    pub fn named(name: &str) -> Option<Mutation> {
+        Self::ALL.into_iter().find(|mutation| mutation.name() == name)
+    }
 }

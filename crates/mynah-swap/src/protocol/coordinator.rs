@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::canary::{CanarySpec, CanaryStats, CanaryVerdict, judge};
 use super::config::{CommitMode, Config, Mutation};
-use super::log::Log;
+use super::log::{FileLog, Log};
 use super::message::{ReplicaId, ToCoordinator, ToReplica};
 use super::records::CoordinatorRecord;
 use super::state::State;
@@ -169,7 +169,7 @@ impl Coordinator {
         let mut coordinator = Self {
             config: config.clone(),
             state,
-            count: records.len() as u64,
+            count: log.count()?,
             is_leading: true,
             steady_ms: 0,
             last_tick_ms: now_ms,
@@ -209,6 +209,23 @@ impl Coordinator {
             }
         }
         Ok((coordinator, actions))
+    }
+
+    /// Makes a log shorter that has more than so many records: one then says what all of them add up to. Not while an
+    /// update is open. Returns whether it did.
+    ///
+    /// # Errors
+    /// Whatever the log answers.
+    pub fn compact(log: &mut FileLog, records_max: usize) -> Result<bool> {
+        let records = log.read()?;
+        let mut state = State::default();
+        for record in &records {
+            state.replay(CoordinatorRecord::parse(record)?)?;
+        }
+        let Some(snapshot) = state.snapshot().filter(|_| records.len() > records_max.max(1)) else {
+            return Ok(false);
+        };
+        log.compact(&[snapshot.to_bytes()]).map(|()| true)
     }
 
     /// Its term.

@@ -1,10 +1,13 @@
 //! Logs that survive.
 //!
 //! ```text
-//! file   = "MYNAHLG1", frames
+//! file   = "MYNAHLG1", frames | "MYNAHLG2", count of records that went before (u64), frames
 //! frame  = payload size (u32), its complement, checksum (16 bytes), payload
-//! checksum = the first half of BLAKE3(checksum before, payload); 16 zeros before the first
+//! checksum = the first half of BLAKE3(checksum before, payload); before the first 16 zeros, or that of the count
 //! ```
+//!
+//! The second form is a log that was [compacted](FileLog::compact). Counts go on where they were, so who was passed
+//! before is refused after as well.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -71,6 +74,7 @@ impl Log for MemoryLog {
 }
 
 pub(crate) const MAGIC: &[u8; 8] = b"MYNAHLG1";
+const MAGIC_COMPACTED: &[u8; 8] = b"MYNAHLG2";
 const FRAME_HEAD_BYTES: usize = 24;
 const RECORD_BYTES_MAX: usize = 1 << 20;
 const LOG_BYTES_MAX: u64 = 1 << 30;
@@ -124,7 +128,7 @@ impl FileLog {
         }
         let scanned = scan(&bytes).map_err(|e| e.in_file(path))?;
         (log.count, log.end, log.checksum) =
-            (scanned.records.len() as u64, scanned.end as u64, scanned.checksum);
+            (scanned.before + scanned.records.len() as u64, scanned.end as u64, scanned.checksum);
         if log.end < bytes.len() as u64 {
             log.file
                 .set_len(log.end)
@@ -145,6 +149,42 @@ impl FileLog {
         Ok(bytes)
     }
 
+    /// Puts these records, which add up to the same state, in the place of all that are there. Whole or not at all;
+    /// the count of records stays.
+    ///
+    /// # Errors
+    /// `Argument` when they are not fewer; `Io`.
+    pub fn compact(&mut self, records: &[Vec<u8>]) -> Result<()> {
+        let io = |action: &'static str| {
+            let path = self.path.clone();
+            move |e: std::io::Error| Error::io(action, &path, &e)
+        };
+        let Some(before) = self.count.checked_sub(records.len() as u64).filter(|_| !self.is_broken) else {
+            return Err(Error::argument("a compaction has fewer records than the log").in_file(&self.path));
+        };
+        let mut bytes = MAGIC_COMPACTED.to_vec();
+        bytes.extend(before.to_le_bytes());
+        let mut checksum = frame_checksum(&[0; 16], &bytes);
+        for record in records {
+            let framed;
+            (framed, checksum) = frame(&checksum, record);
+            bytes.extend(framed);
+        }
+        let mut name = self.path.clone().into_os_string();
+        name.push(".tmp");
+        let neighbour = PathBuf::from(name);
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create(true).truncate(true).open(&neighbour);
+        let mut file = file.map_err(io("write the shorter log"))?;
+        // Ours before it has the name that others open.
+        file.try_lock().map_err(|e| io("lock the shorter log")(e.into()))?;
+        file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(io("write the shorter log"))?;
+        std::fs::rename(&neighbour, &self.path).map_err(io("name the shorter log"))?;
+        (self.file, self.end, self.checksum) = (file, bytes.len() as u64, checksum);
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        mynah_base::sync_dir(folder.unwrap_or(Path::new("."))).map_err(io("sync the folder"))
+    }
+
     fn write_at(&mut self, at: u64, bytes: &[u8]) -> Result<()> {
         let written = self.file.seek(SeekFrom::Start(at)).and_then(|_| self.file.write_all(bytes));
         written.and_then(|()| self.file.sync_data()).map_err(|e| {
@@ -155,6 +195,8 @@ impl FileLog {
 }
 
 pub(crate) struct Scanned {
+    /// Records that a compaction took away.
+    before: u64,
     pub(crate) records: Vec<Vec<u8>>,
     /// Bytes up to the end of the last whole record.
     pub(crate) end: usize,
@@ -163,10 +205,16 @@ pub(crate) struct Scanned {
 
 /// Reads frames up to the end or to a torn one at the very end.
 pub(crate) fn scan(bytes: &[u8]) -> Result<Scanned> {
-    if !bytes.starts_with(MAGIC) {
-        return Err(Error::format("no log of updates: it does not begin with MYNAHLG1"));
-    }
-    let mut scanned = Scanned { records: Vec::new(), end: MAGIC.len(), checksum: [0; 16] };
+    let (before, end, checksum) = match bytes.split_at_checked(16) {
+        Some((head, _)) if head.starts_with(MAGIC_COMPACTED) => {
+            let mut word = [0; 8];
+            word.copy_from_slice(&head[8..]);
+            (u64::from_le_bytes(word), 16, frame_checksum(&[0; 16], head))
+        }
+        _ if bytes.starts_with(MAGIC) => (0, MAGIC.len(), [0; 16]),
+        _ => return Err(Error::format("no log of updates: it does not begin with MYNAHLG1")),
+    };
+    let mut scanned = Scanned { before, records: Vec::new(), end, checksum };
     while let Some(rest) = bytes.get(scanned.end..).filter(|rest| !rest.is_empty()) {
         // A file that grew before its content came is zeros from some byte on.
         let written = rest.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
@@ -249,6 +297,34 @@ mod tests {
 
     use super::*;
     use crate::ErrorKind;
+
+    #[test]
+    fn a_compacted_log_counts_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let mut log = FileLog::open(&path).unwrap();
+        (0..10u8).for_each(|i| log.append(u64::from(i), &[i; 50]).unwrap());
+        let long = std::fs::metadata(&path).unwrap().len();
+        assert_eq!(log.compact(&vec![Vec::new(); 11]).unwrap_err().kind(), ErrorKind::Argument);
+        log.compact(&[b"all".to_vec(), b"of it".to_vec()]).unwrap();
+        assert!(std::fs::metadata(&path).unwrap().len() < long / 2);
+        assert_eq!(FileLog::open(&path).unwrap_err().kind(), ErrorKind::State, "still locked");
+        // Who has not seen everything is passed, as before.
+        assert_eq!(log.append(2, b"late").unwrap_err().kind(), ErrorKind::Stale);
+        log.append(10, b"next").unwrap();
+        drop(log);
+        let good = std::fs::read(&path).unwrap();
+        let mut log = FileLog::open(&path).unwrap();
+        assert_eq!(log.read().unwrap(), [&b"all"[..], b"of it", b"next"]);
+        assert_eq!(log.count().unwrap(), 11);
+        drop(log);
+        for at in 8..good.len() - 60 {
+            let mut bad = good.clone();
+            bad[at] ^= 1;
+            std::fs::write(&path, &bad).unwrap();
+            assert_eq!(FileLog::open(&path).unwrap_err().kind(), ErrorKind::Format, "byte {at}");
+        }
+    }
 
     #[test]
     fn a_torn_tail_is_cut_off_and_damage_is_told() {

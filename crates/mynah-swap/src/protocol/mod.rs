@@ -79,4 +79,4 @@ pub use fetch::{Fetch, FetchLimits, Request};
 pub use log::{FileLog, Log, MemoryLog};
 pub use message::{ReplicaId, ToCoordinator, ToReplica};
 pub use receiver::{Receiver, ReceiverAction};
-pub use records::{CoordinatorRecord, ReceiverRecord};
+pub use records::{CoordinatorRecord, ReceiverRecord, Snapshot};

@@ -2,7 +2,7 @@
 
 use super::canary::CanaryStats;
 use super::config::{CommitMode, Config, Mutation};
-use super::log::Log;
+use super::log::{FileLog, Log};
 use super::message::{ReplicaId, ToCoordinator, ToReplica};
 use super::records::ReceiverRecord;
 use crate::{Error, Hash, Result};
@@ -116,6 +116,31 @@ impl Receiver {
         Ok(live)
     }
 
+    /// Makes a log shorter that has more than so many records: what is live, what was promised, and how often it has
+    /// started are kept. Returns whether it did.
+    ///
+    /// # Errors
+    /// Whatever the log answers.
+    pub fn compact(log: &mut FileLog, records_max: usize) -> Result<bool> {
+        let records = log.read()?;
+        if records.len() <= records_max.max(4) {
+            return Ok(false);
+        }
+        let (mut incarnation, mut term, mut live, mut promise) = (None, None, None, None);
+        for record in &records {
+            let parsed = ReceiverRecord::parse(record)?;
+            match parsed {
+                ReceiverRecord::Incarnation { .. } => incarnation = Some(parsed),
+                ReceiverRecord::Term { .. } => term = Some(parsed),
+                ReceiverRecord::Live { .. } => (live, promise) = (Some(parsed), None),
+                ReceiverRecord::Promise { .. } => promise = Some(parsed),
+                ReceiverRecord::Release { .. } => promise = None,
+            }
+        }
+        let kept = [incarnation, term, live, promise].into_iter().flatten();
+        log.compact(&kept.map(|record| record.to_bytes()).collect::<Vec<_>>()).map(|()| true)
+    }
+
     /// Starts, as a new incarnation that serves nothing until a coordinator has welcomed it. `live` are the weights
     /// that are loaded and verified.
     ///
@@ -151,8 +176,8 @@ impl Receiver {
             was_serving: (None, None),
         };
         let mut promised = None;
+        receiver.count = log.count()?;
         for record in log.read()? {
-            receiver.count += 1;
             match ReceiverRecord::parse(&record)? {
                 ReceiverRecord::Incarnation { incarnation } => receiver.incarnation = incarnation,
                 ReceiverRecord::Term { term } => receiver.term = term,

@@ -22,6 +22,25 @@ pub enum CoordinatorRecord {
     Decide { epoch: u64, is_commit: bool, reason: String },
     /// All participants have carried the decision out.
     Close { epoch: u64 },
+    /// What all records before add up to, when no update is open.
+    Snapshot(Box<Snapshot>),
+}
+
+/// See [`CoordinatorRecord::Snapshot`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Snapshot {
+    pub term: u64,
+    pub version: Option<Hash>,
+    pub previous: Option<Hash>,
+    pub epoch_highest: u64,
+    pub epoch_closed: u64,
+    /// Members with their incarnations.
+    pub members: Vec<(ReplicaId, u64)>,
+    /// The last incarnations of those that were left out.
+    pub left: Vec<(ReplicaId, u64)>,
+    /// Epochs, and whether they were committed.
+    pub outcomes: Vec<(u64, bool)>,
 }
 
 /// A line of a receiver's log.
@@ -83,6 +102,26 @@ impl CoordinatorRecord {
                 w.u8(6);
                 w.u64(*epoch);
             }
+            Self::Snapshot(snapshot) => {
+                w.u8(7);
+                w.u64(snapshot.term);
+                w.option(snapshot.version.as_ref(), Writer::hash);
+                w.option(snapshot.previous.as_ref(), Writer::hash);
+                w.u64(snapshot.epoch_highest);
+                w.u64(snapshot.epoch_closed);
+                for replicas in [&snapshot.members, &snapshot.left] {
+                    w.u32(replicas.len() as u32);
+                    for (replica, incarnation) in replicas {
+                        w.u32(replica.0);
+                        w.u64(*incarnation);
+                    }
+                }
+                w.u32(snapshot.outcomes.len() as u32);
+                for (epoch, is_commit) in &snapshot.outcomes {
+                    w.u64(*epoch);
+                    w.u8(u8::from(*is_commit));
+                }
+            }
         }
         w.0
     }
@@ -116,6 +155,25 @@ impl CoordinatorRecord {
                 reason: r.text(TEXT_BYTES_MAX, "the reason")?,
             },
             6 => Self::Close { epoch: r.u64("the epoch")? },
+            7 => {
+                let mut snapshot = Snapshot {
+                    term: r.u64("the term")?,
+                    version: r.option("the version", Reader::hash)?,
+                    previous: r.option("the version before", Reader::hash)?,
+                    epoch_highest: r.u64("the highest epoch")?,
+                    epoch_closed: r.u64("the last epoch")?,
+                    ..Snapshot::default()
+                };
+                for replicas in [&mut snapshot.members, &mut snapshot.left] {
+                    for _ in 0..r.u32("a count")? {
+                        replicas.push((ReplicaId(r.u32("a replica")?), r.u64("an incarnation")?));
+                    }
+                }
+                for _ in 0..r.u32("a count")? {
+                    snapshot.outcomes.push((r.u64("an epoch")?, r.flag("a decision")?));
+                }
+                Self::Snapshot(Box::new(snapshot))
+            }
             other => {
                 return Err(Error::format(format!("a record of kind {other}; it is of a newer release")));
             }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::message::ReplicaId;
-use super::records::CoordinatorRecord;
+use super::records::{CoordinatorRecord, Snapshot};
 use crate::{Error, Hash, Result};
 
 /// Outcomes that are remembered for replicas that missed them.
@@ -85,7 +85,47 @@ impl State {
                 self.open = None;
                 self.epoch_closed = epoch;
             }
+            CoordinatorRecord::Snapshot(snapshot) => {
+                let Snapshot {
+                    term,
+                    version,
+                    previous,
+                    epoch_highest,
+                    epoch_closed,
+                    members,
+                    left,
+                    outcomes,
+                } = *snapshot;
+                *self = Self {
+                    term: term.max(self.term),
+                    version,
+                    previous,
+                    epoch_highest,
+                    epoch_closed,
+                    members: members.into_iter().collect(),
+                    left: left.into_iter().collect(),
+                    open: None,
+                    outcomes: outcomes.into_iter().collect(),
+                };
+            }
         }
         Ok(())
+    }
+
+    /// The record that says all of it; nothing while an update is open.
+    pub(super) fn snapshot(&self) -> Option<CoordinatorRecord> {
+        let pairs = |map: &BTreeMap<ReplicaId, u64>| map.iter().map(|(&id, &number)| (id, number)).collect();
+        self.open.is_none().then(|| {
+            CoordinatorRecord::Snapshot(Box::new(Snapshot {
+                term: self.term,
+                version: self.version,
+                previous: self.previous,
+                epoch_highest: self.epoch_highest,
+                epoch_closed: self.epoch_closed,
+                members: pairs(&self.members),
+                left: pairs(&self.left),
+                outcomes: self.outcomes.iter().map(|(&epoch, &is_commit)| (epoch, is_commit)).collect(),
+            }))
+        })
     }
 }

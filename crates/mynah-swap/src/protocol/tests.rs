@@ -284,8 +284,24 @@ fn bytes_from_outside_are_bounded() {
     let record =
         CoordinatorRecord::Leave { replica: ReplicaId(1), incarnation: 2, reason: "why".to_string() };
     let own = ReceiverRecord::Promise { epoch: 3, target: hash("b") };
-    let samples =
-        [stage.to_bytes(3), catch_up.to_bytes(3), veto.to_bytes(), record.to_bytes(), own.to_bytes()];
+    let all = CoordinatorRecord::Snapshot(Box::new(Snapshot {
+        term: 4,
+        version: Some(hash("b")),
+        previous: None,
+        epoch_highest: 9,
+        epoch_closed: 8,
+        members: vec![(ReplicaId(0), 1), (ReplicaId(1), 7)],
+        left: vec![(ReplicaId(2), 3)],
+        outcomes: vec![(7, true), (8, false)],
+    }));
+    let samples = [
+        stage.to_bytes(3),
+        catch_up.to_bytes(3),
+        veto.to_bytes(),
+        record.to_bytes(),
+        own.to_bytes(),
+        all.to_bytes(),
+    ];
     for sample in &samples {
         for _ in 0..3_000 {
             let mut bytes = sample.clone();
@@ -308,4 +324,66 @@ fn bytes_from_outside_are_bounded() {
     }
     let huge = [&3u64.to_le_bytes()[..], &[7], &[0; 8], &[0; 32], &u32::MAX.to_le_bytes()].concat();
     assert!(ToReplica::parse(&huge).unwrap_err().to_string().contains("peers"));
+}
+
+#[test]
+fn compacted_logs_say_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = FileLog::open(&folder.path().join("coordinator")).unwrap();
+    let mut append = |record: CoordinatorRecord| {
+        let count = log.count().unwrap();
+        log.append(count, &record.to_bytes()).unwrap();
+    };
+    append(CoordinatorRecord::Term { term: 1, coordinator: 0 });
+    append(CoordinatorRecord::Adopt { version: hash("a") });
+    append(CoordinatorRecord::Join { replica: ReplicaId(0), incarnation: 1 });
+    append(CoordinatorRecord::Join { replica: ReplicaId(1), incarnation: 5 });
+    append(CoordinatorRecord::Leave { replica: ReplicaId(1), incarnation: 5, reason: "gone".to_string() });
+    for (epoch, target, is_commit) in [(2, "b", true), (3, "c", false), (4, "d", true)] {
+        append(CoordinatorRecord::Begin { epoch, target: hash(target), is_rollback: false });
+        append(CoordinatorRecord::Decide { epoch, is_commit, reason: String::new() });
+        if is_commit {
+            append(CoordinatorRecord::Close { epoch });
+        }
+    }
+    let count = log.count().unwrap();
+    assert!(!Coordinator::compact(&mut log, count as usize).unwrap());
+    assert!(Coordinator::compact(&mut log, 5).unwrap());
+    assert_eq!((log.count().unwrap(), log.read().unwrap().len()), (count, 1));
+    let (leader, _) = Coordinator::lead(7, &Config::default(), 0, &mut log).unwrap();
+    assert_eq!((leader.version(), leader.previous()), (Some(hash("d")), Some(hash("b"))));
+    assert_eq!((leader.term(), leader.epoch_highest()), (2, 4));
+    assert_eq!([2, 3, 4].map(|epoch| leader.outcome(epoch)), [Some(true), Some(false), Some(true)]);
+    // With an update open, it stays as it is.
+    let count = log.count().unwrap();
+    let begin = CoordinatorRecord::Begin { epoch: 5, target: hash("e"), is_rollback: false };
+    log.append(count, &begin.to_bytes()).unwrap();
+    assert!(!Coordinator::compact(&mut log, 1).unwrap());
+
+    let mut log = FileLog::open(&folder.path().join("receiver")).unwrap();
+    for start in 0..6 {
+        let (mut receiver, _) =
+            Receiver::open(ReplicaId(3), &Config::default(), Some(hash("a")), 0, &mut log).unwrap();
+        let incarnation = start + 1;
+        let reject = ToReplica::Reject { incarnation: 99, reason: String::new() };
+        receiver.handle(start + 1, reject, &mut log).unwrap();
+        let lease = ToReplica::Lease { incarnation, sequence: 1 };
+        receiver.handle(start + 2, lease, &mut log).unwrap();
+    }
+    let count = log.count().unwrap();
+    for record in [
+        ReceiverRecord::Live { version: hash("d"), epoch: 4 },
+        ReceiverRecord::Promise { epoch: 5, target: hash("e") },
+    ] {
+        let count = log.count().unwrap();
+        log.append(count, &record.to_bytes()).unwrap();
+    }
+    assert!(Receiver::compact(&mut log, 5).unwrap());
+    assert_eq!((log.count().unwrap(), log.read().unwrap().len()), (count + 2, 4));
+    assert_eq!(Receiver::last_live(&mut log).unwrap(), Some(hash("d")));
+    let (receiver, actions) =
+        Receiver::open(ReplicaId(3), &Config::default(), Some(hash("d")), 0, &mut log).unwrap();
+    assert!(receiver.readiness().unwrap_err().contains("had promised update 5"));
+    let register = ToCoordinator::Register { incarnation: 7, live: Some(hash("d")) };
+    assert!(actions.contains(&ReceiverAction::Send(register)), "{actions:?}");
 }

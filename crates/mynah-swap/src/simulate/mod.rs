@@ -99,7 +99,8 @@ pub struct SimulationReport {
 }
 
 impl SimulationStats {
-    fn fields(&self) -> [(&'static str, u64); 21] {
+    /// Names and values, in the order of reports.
+    pub fn fields(&self) -> [(&'static str, u64); 21] {
         [
             ("simulated_seconds", self.simulated_seconds),
             ("events", self.events),
@@ -157,7 +158,8 @@ impl SimulationReport {
             self.stats.fields().into_iter().map(|(name, value)| (name.to_string(), json!(value))).collect();
         json!({
             "seeds": self.seeds,
-            "mutation": format!("{:?}", self.mutation),
+            "mistake": self.mutation.name(),
+            "promises": PROMISES,
             "held": self.failure.is_none(),
             "stats": stats,
             "failure": self.failure.as_ref().map(|failure| json!({
@@ -176,7 +178,10 @@ impl SimulationReport {
             text.push_str(&format!("  {name:28} {value}\n"));
         }
         match &self.failure {
-            None => text.push_str("every promise held\n"),
+            None => {
+                text.push_str("every promise held:\n");
+                PROMISES.iter().for_each(|promise| text.push_str(&format!("  {promise}\n")));
+            }
             Some(failure) => {
                 text.push_str(&format!(
                     "BROKEN in seed {} at {} ms: {}\n",
@@ -189,8 +194,24 @@ impl SimulationReport {
     }
 }
 
+/// What a run holds, as [`run`] checks it: in every seed, after every event.
+pub const PROMISES: [&str; 4] = [
+    "all replicas that serve, serve the version of the log: everywhere or nowhere",
+    "no byte is served that was not verified",
+    "no two coordinators lead in one term",
+    "when nothing breaks any more, all replicas serve one version and the next update commits",
+];
+
 /// Runs seeds until one fails. The failure reported is that of the lowest seed among those that ran.
 pub fn run(options: &SimulateOptions) -> SimulationReport {
+    run_watched(options, &|_, _| {})
+}
+
+/// The same, and tells after every seed how many have run and what has happened in all of them.
+pub fn run_watched(
+    options: &SimulateOptions,
+    watch: &(dyn Fn(u64, &SimulationStats) + Sync),
+) -> SimulationReport {
     let next = AtomicU64::new(options.seeds.start);
     let result = Mutex::new((0u64, SimulationStats::default(), None::<Failure>));
     let work = || {
@@ -203,7 +224,10 @@ pub fn run(options: &SimulateOptions) -> SimulationReport {
             let mut result = result.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             result.0 += 1;
             match outcome {
-                Ok(stats) => result.1.add(&stats),
+                Ok(stats) => {
+                    result.1.add(&stats);
+                    watch(result.0, &result.1);
+                }
                 Err(failure) => {
                     // Seeds below this one still run to their end; none above begins.
                     next.fetch_max(options.seeds.end, Ordering::Relaxed);

@@ -659,7 +659,9 @@ impl World {
                     self.truth.open = None;
                     self.truth.is_committing = false;
                 }
-                CoordinatorRecord::Join { .. } | CoordinatorRecord::Leave { .. } => {}
+                CoordinatorRecord::Join { .. }
+                | CoordinatorRecord::Leave { .. }
+                | CoordinatorRecord::Snapshot(_) => {}
             }
             for index in 0..self.replicas.len() {
                 self.check_served(index);

@@ -43,6 +43,11 @@ impl MemorySource {
         &self.data[tensor]
     }
 
+    /// The bytes of all tensors, in their order.
+    pub fn into_bytes(self) -> Vec<Vec<u8>> {
+        self.data
+    }
+
     /// The bytes, to change them.
     ///
     /// # Panics

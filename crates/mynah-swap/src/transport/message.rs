@@ -30,9 +30,39 @@ pub enum Message {
     AskChunk(ChunkId),
     /// The bytes; to be checked against the manifest.
     Chunk(ChunkId, Vec<u8>),
-    /// Neither that manifest nor that chunk is here.
+    /// Neither that manifest nor that chunk is here, nor a stream to that version.
     Absent(Hash),
+    /// The caller leads: on this connection it says what replicas are to do.
+    Lead {
+        /// How long a replica serves without hearing from it; the same for all.
+        lease_ms: u32,
+    },
+    /// The caller leads: on this connection it is told what replicas have to say.
+    Hear {
+        /// As in [`Message::Lead`].
+        lease_ms: u32,
+    },
+    /// The caller has versions: on this connection it answers questions.
+    Versions,
+    /// The answer to [`Message::Hear`]: who this is.
+    Agent(ReplicaId),
+    /// Not like this, and why.
+    Refused(String),
+    /// Where replicas answer questions for versions.
+    Peers(Vec<(ReplicaId, String)>),
+    /// Send me the stream from one version to another, in pieces.
+    AskStream {
+        /// The version that is here.
+        base: Hash,
+        /// The version that is wanted.
+        target: Hash,
+    },
+    /// A piece of a stream; an empty one ends it.
+    Piece(Vec<u8>),
 }
+
+const TEXT_BYTES_MAX: usize = 4_096;
+const PEERS_MAX: usize = 100_000;
 
 impl Message {
     /// The bytes of a frame.
@@ -74,6 +104,40 @@ impl Message {
                 w.u8(6);
                 w.hash(version);
             }
+            Self::Lead { lease_ms } => {
+                w.u8(7);
+                w.u32(*lease_ms);
+            }
+            Self::Hear { lease_ms } => {
+                w.u8(8);
+                w.u32(*lease_ms);
+            }
+            Self::Versions => w.u8(9),
+            Self::Agent(id) => {
+                w.u8(10);
+                w.u32(id.0);
+            }
+            Self::Refused(why) => {
+                w.u8(11);
+                w.text(why);
+            }
+            Self::Peers(peers) => {
+                w.u8(12);
+                w.u32(peers.len() as u32);
+                for (id, address) in peers {
+                    w.u32(id.0);
+                    w.text(address);
+                }
+            }
+            Self::AskStream { base, target } => {
+                w.u8(13);
+                w.hash(base);
+                w.hash(target);
+            }
+            Self::Piece(bytes) => {
+                w.u8(14);
+                w.0.extend(bytes);
+            }
         }
         w.0
     }
@@ -114,6 +178,28 @@ impl Message {
                 return Ok(Self::Chunk(id, frame));
             }
             6 => Self::Absent(r.hash("the version")?),
+            7 => Self::Lead { lease_ms: r.u32("the lease")? },
+            8 => Self::Hear { lease_ms: r.u32("the lease")? },
+            9 => Self::Versions,
+            10 => Self::Agent(ReplicaId(r.u32("the replica")?)),
+            11 => Self::Refused(r.text(TEXT_BYTES_MAX, "the reason")?),
+            12 => {
+                let count = r.u32("the count of peers")? as usize;
+                // Six bytes is the shortest of them.
+                if count > PEERS_MAX || count > r.left() / 6 {
+                    return Err(Error::format(format!("a message announces {count} peers")));
+                }
+                let mut peers = Vec::with_capacity(count);
+                for _ in 0..count {
+                    peers.push((ReplicaId(r.u32("a peer")?), r.text(TEXT_BYTES_MAX, "an address")?));
+                }
+                Self::Peers(peers)
+            }
+            13 => Self::AskStream { base: r.hash("the base")?, target: r.hash("the target")? },
+            14 => {
+                frame.drain(..1);
+                return Ok(Self::Piece(frame));
+            }
             other => return Err(Error::format(format!("a message of kind {other}, which is unknown"))),
         };
         r.end()?;

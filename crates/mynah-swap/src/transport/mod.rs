@@ -23,7 +23,7 @@ use crate::Result;
 
 pub use in_process::InProcess;
 pub use message::{ChunkId, Message};
-pub use peers::{ChunkStore, FetchReport, fetch_chunks, serve_chunks};
+pub use peers::{ChunkStore, FetchReport, answer_chunks, fetch_chunks, serve_chunks};
 pub use tcp::{Tcp, Token};
 pub use tls::{TlsClient, TlsServer};
 
@@ -90,6 +90,15 @@ pub trait Listener: Send {
 
     /// Where it listens, for [`Transport::connect`].
     fn address(&self) -> String;
+
+    /// Another one for the same address, for a second thread: a peer that stalls while it proves who it is then
+    /// holds up only one of them.
+    ///
+    /// # Errors
+    /// `Unsupported` when the transport has only one, `Io`.
+    fn another(&self) -> Result<Box<dyn Listener>> {
+        Err(crate::Error::unsupported("this transport waits for peers in one place only"))
+    }
 }
 
 /// Makes connections.

@@ -21,20 +21,27 @@ pub trait ChunkStore: Sync {
 /// `Format` when the peer asks for something else, and as [`Connection`].
 pub fn serve_chunks(connection: &mut dyn Connection, store: &dyn ChunkStore) -> Result<()> {
     while let Some(question) = receive(connection)? {
-        let answer = match question {
-            Message::AskManifest(version) => match store.manifest(&version) {
-                Some(bytes) => Message::Manifest(bytes),
-                None => Message::Absent(version),
-            },
-            Message::AskChunk(id) => match store.chunk(&id) {
-                Some(bytes) => Message::Chunk(id, bytes),
-                None => Message::Absent(id.version),
-            },
-            _ => return Err(Error::format("the peer speaks of updates where chunks are asked for")),
-        };
-        send(connection, &answer)?;
+        send(connection, &answer_chunks(question, store)?)?;
     }
     Ok(())
+}
+
+/// The answer to a question for a manifest or a chunk.
+///
+/// # Errors
+/// `Format` when the message is something else.
+pub fn answer_chunks(question: Message, store: &dyn ChunkStore) -> Result<Message> {
+    Ok(match question {
+        Message::AskManifest(version) => match store.manifest(&version) {
+            Some(bytes) => Message::Manifest(bytes),
+            None => Message::Absent(version),
+        },
+        Message::AskChunk(id) => match store.chunk(&id) {
+            Some(bytes) => Message::Chunk(id, bytes),
+            None => Message::Absent(id.version),
+        },
+        _ => return Err(Error::format("the peer speaks of something else where versions are asked for")),
+    })
 }
 
 /// What a fetch took.

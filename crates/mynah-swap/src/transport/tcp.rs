@@ -378,4 +378,10 @@ impl Listener for Listening {
     fn address(&self) -> String {
         self.address.clone()
     }
+
+    fn another(&self) -> Result<Box<dyn Listener>> {
+        let failed = |e: io::Error| io_error("listen a second time", &e);
+        let listener = self.listener.try_clone().map_err(failed)?;
+        Ok(Box::new(Listening { listener, address: self.address.clone(), tcp: self.tcp.clone() }))
+    }
 }

@@ -229,6 +229,15 @@ fn messages_survive_and_noise_does_not() {
         Message::Chunk(id, vec![4; 100]),
         Message::Chunk(id, Vec::new()),
         Message::Absent(Hash::of(b"v")),
+        Message::Lead { lease_ms: 5_000 },
+        Message::Hear { lease_ms: 5_000 },
+        Message::Versions,
+        Message::Agent(ReplicaId(2)),
+        Message::Refused("other times".to_string()),
+        Message::Peers(vec![(ReplicaId(1), "10.0.0.5:7000".to_string()), (ReplicaId(2), "b".to_string())]),
+        Message::AskStream { base: Hash::of(b"v"), target: Hash::of(b"w") },
+        Message::Piece(vec![5; 50]),
+        Message::Piece(Vec::new()),
     ];
     let mut rng = Rng::new(2);
     for message in messages {
@@ -245,6 +254,8 @@ fn messages_survive_and_noise_does_not() {
         }
     }
     assert!(Message::parse(Vec::new()).is_err());
+    let huge = [&[12][..], &u32::MAX.to_le_bytes(), &[0; 100]].concat();
+    assert!(Message::parse(huge).unwrap_err().to_string().contains("announces 4294967295 peers"));
 }
 
 /// A peer with a version, or with something like it.

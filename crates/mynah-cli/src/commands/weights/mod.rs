@@ -1,11 +1,16 @@
 //! `mynah weights`: versions of a model's weights, what changed between them, and how they get to servers.
 
+mod agent;
+mod coordinator;
 mod delta;
 mod link;
 mod manifest;
+mod mpi;
 mod plan;
 mod push;
+mod shared;
 mod sign;
+mod simulate;
 
 use std::path::{Path, PathBuf};
 
@@ -39,6 +44,14 @@ pub enum Command {
     Rollback(push::Rollback),
     /// What servers have, and what is under way
     Status(push::Status),
+    /// Keep versions of a checkpoint in a folder, and follow a coordinator
+    Agent(agent::Agent),
+    /// Map the version that an agent of this machine shares, and check it
+    Attach(shared::Attach),
+    /// Bring a version to agents: all of them or none
+    Coordinator(coordinator::Coordinator),
+    /// Try the update protocol in worlds that lose messages, stop processes and tear writes
+    Simulate(simulate::Simulate),
 }
 
 pub fn run(command: &Command) -> Result<()> {
@@ -53,6 +66,10 @@ pub fn run(command: &Command) -> Result<()> {
         Command::Push(arguments) => push::push(arguments),
         Command::Rollback(arguments) => push::rollback(arguments),
         Command::Status(arguments) => push::status(arguments),
+        Command::Agent(arguments) => agent::run(arguments),
+        Command::Attach(arguments) => shared::attach(arguments),
+        Command::Coordinator(arguments) => coordinator::run(arguments),
+        Command::Simulate(arguments) => simulate::run(arguments),
     }
 }
 
