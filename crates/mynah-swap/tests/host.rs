@@ -227,6 +227,30 @@ fn an_agent_with_damaged_weights_vetoes_and_says_what() {
 }
 
 #[test]
+fn damaged_weights_are_put_aside_at_the_start_and_come_anew() {
+    let mut town = Town::new(1, 0);
+    let dir = town.path("agent-1");
+    write_weights(&dir, 1..=1);
+    town.make_manifest("agent-1");
+    let store = Store::open(&dir).unwrap();
+    store.point(&store.adopt().unwrap()).unwrap();
+    drop(store);
+    let weights = dir.join("live").join(WEIGHTS);
+    let mut bytes = std::fs::read(&weights).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    std::fs::write(&weights, bytes).unwrap();
+    town.start(1);
+    town.await_event(
+        1,
+        |event| matches!(event, AgentEvent::Refused(why) if why.contains("chunk 15 of head")),
+    );
+    town.await_event(1, |event| matches!(event, AgentEvent::Listening(_, None)));
+    let now = town.lead(&Goal::Recover).unwrap();
+    town.check(now.version, "v1");
+}
+
+#[test]
 fn a_late_one_catches_up_from_the_others() {
     let mut town = Town::new(2, 1);
     // The empty one is no member and gets the version from those that are.
