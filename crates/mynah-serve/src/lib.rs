@@ -48,5 +48,8 @@ pub use server::Server;
 
 /// The side that brings new weights to servers.
 pub mod weights {
-    pub use crate::llm::{Fleet, Link, Policy, PushOptions, PushReport, Recovered, recover};
+    pub use crate::llm::{
+        Canary, CaughtUp, Fleet, Link, Policy, Probe, Probes, PushOptions, PushReport, Recovered, catch_up,
+        expect, recover, resume,
+    };
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use mynah_engine::live::{EngineHandle, EngineOptions, PromptLookup};
 use mynah_models::{KvFormat, LoadOptions, Quantize};
+use mynah_serve::weights::resume;
 use mynah_serve::{LlmConfig, LlmServer, ModelSource, Models, ServerTools, WeightsConfig};
 use serde_json::{Value, json};
 
@@ -91,6 +92,9 @@ pub struct Serve {
     /// Take only weights that this Ed25519 key has signed (the public half: MYNAH_HOME/keys/weights.pub.pem)
     #[arg(long, value_name = "FILE")]
     weights_key: Option<PathBuf>,
+    /// Keep the versions that come in here, so that the last one is served again after a restart
+    #[arg(long, value_name = "DIR")]
+    weights_dir: Option<PathBuf>,
     /// Tools that the server runs itself when the model calls them
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     tools: Vec<OwnTool>,
@@ -190,11 +194,22 @@ pub fn run(arguments: &Serve) -> Result<()> {
     };
     // Before minutes of loading: a port that is taken is known at once.
     config.check()?;
+    let resumed = config.weights.as_ref().map(resume).transpose()?.flatten();
+    let name = arguments.name.clone().or_else(|| resumed.is_some().then(|| name_of(&model)));
+    let model = match &resumed {
+        None => model,
+        Some(folder) => {
+            eprintln!("weights: goes on with the version that was committed last, in {}", folder.display());
+            let path =
+                folder.to_str().ok_or_else(|| Failure::new("the path is not valid UTF-8").at_path(folder))?;
+            path.to_string()
+        }
+    };
     eprintln!("loading {model} …");
     let started = std::time::Instant::now();
     let source = ModelSource {
         model,
-        name: arguments.name.clone(),
+        name,
         tokenizer,
         tool_parser: arguments.tool_parser.clone(),
         draft_model: arguments.draft_model.clone(),
@@ -239,6 +254,13 @@ fn own_tools(named: &[OwnTool]) -> Result<ServerTools> {
         tools.0.push(Arc::new(PythonTool::new()?));
     }
     Ok(tools)
+}
+
+/// What a model is called that nobody named: the last part of its path or id.
+fn name_of(model: &str) -> String {
+    let last =
+        Path::new(model).components().next_back().map(|part| part.as_os_str().to_string_lossy().into_owned());
+    last.unwrap_or_else(|| model.to_string())
 }
 
 /// Answers until the end, and records that as a run.
@@ -324,6 +346,9 @@ fn weights_config(arguments: &Serve, model: &str, load: &LoadOptions) -> Result<
         if arguments.weights_key.is_some() {
             return Err(Failure::new("--weights-key goes with --admin-key"));
         }
+        if arguments.weights_dir.is_some() {
+            return Err(Failure::new("--weights-dir goes with --admin-key"));
+        }
         return Ok(None);
     };
     let folder = mynah_models::resolve(model).map_err(|error| Failure::new(error.to_string()))?;
@@ -337,6 +362,19 @@ fn weights_config(arguments: &Serve, model: &str, load: &LoadOptions) -> Result<
             "weights: whoever has the admin key may bring any; --weights-key FILE takes only signed ones"
         );
     }
+    if let Some(state) = &arguments.weights_dir {
+        return Ok(Some(WeightsConfig {
+            admin_key,
+            folder,
+            load: load.clone(),
+            state: state.clone(),
+            keeps: true,
+            signer: arguments.weights_key.clone(),
+        }));
+    }
+    eprintln!(
+        "weights: versions are held in memory only, a restart serves the model's own folder; --weights-dir DIR keeps them"
+    );
     // One of its own for each server: the port tells them apart, and without one the process does.
     let port = match arguments.port {
         0 => format!("0-{}", std::process::id()),
@@ -349,6 +387,7 @@ fn weights_config(arguments: &Serve, model: &str, load: &LoadOptions) -> Result<
         folder,
         load: load.clone(),
         state,
+        keeps: false,
         signer: arguments.weights_key.clone(),
     }))
 }

@@ -10,5 +10,6 @@ mod interruption;
 mod runs;
 mod serve;
 mod train_push;
+mod weights;
 mod weights_agents;
 mod weights_simulate;

@@ -324,6 +324,13 @@ impl Core {
         self.queue.take(|sequence| sequence.request == request);
         if let Some(mut live) = self.requests.remove(&request) {
             self.metrics.failures += 1;
+            if let Some(weights) = live.weights
+                && error.kind() != ErrorKind::Replaced
+            {
+                let ends = self.metrics.weights_ends.entry(weights).or_default();
+                ends.failed += 1;
+                ends.broken += u64::from(error.kind() == ErrorKind::Logits);
+            }
             live.tell(Event::Failed(Failed(error.clone())));
         }
     }
@@ -368,9 +375,20 @@ impl Core {
                 let error = Error::new(ErrorKind::Replaced, message);
                 self.fail_those(|live| live.weights == Some(weights), &error);
                 self.tree.remove_weights(weights, &mut self.pool);
+                self.metrics.weights_ends.remove(&weights);
             }
             Change::Held => self.is_held = true,
             Change::Released => self.is_held = false,
+            Change::PutBack => {
+                for mut sequence in std::mem::take(&mut self.running) {
+                    self.give_back(&mut sequence);
+                    self.queue.push_front(sequence);
+                }
+            }
+            Change::Aborted => {
+                let message = "the request was ended by an admin, who replaces the weights; send it again";
+                self.fail_all(&Error::new(ErrorKind::Replaced, message));
+            }
             Change::CacheFlushed => {
                 for weights in self.weights.installed() {
                     self.tree.remove_weights(weights, &mut self.pool);

@@ -52,6 +52,10 @@ pub enum Change {
     Released,
     /// No page of an earlier request is found any more.
     CacheFlushed,
+    /// What runs is put back into the queue; its tokens are read again.
+    PutBack,
+    /// All requests fail with [`ErrorKind::Replaced`](crate::ErrorKind::Replaced).
+    Aborted,
 }
 
 /// Something to do to the model between two steps.

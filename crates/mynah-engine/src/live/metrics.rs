@@ -6,6 +6,17 @@ use std::time::Duration;
 /// Upper bounds of the step time buckets in milliseconds; one more bucket takes the rest.
 pub const STEP_BUCKETS_MS: [u64; 12] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000];
 
+/// How requests with some weights ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WeightsEnds {
+    /// All samples were completed.
+    pub completed: u64,
+    /// Those that failed in the engine, but for those that were told that their weights were replaced.
+    pub failed: u64,
+    /// Those of them whose logits were no numbers.
+    pub broken: u64,
+}
+
 /// Counters since the start, and the state after the last step.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Metrics {
@@ -53,6 +64,8 @@ pub struct Metrics {
     pub weights: u32,
     /// How many requests under way have been given which weights.
     pub weights_requests: BTreeMap<u32, usize>,
+    /// How requests ended, by the weights that they were given last; of weights that are still there.
+    pub weights_ends: BTreeMap<u32, WeightsEnds>,
 }
 
 impl Metrics {

@@ -91,7 +91,7 @@ mod writer;
 
 pub use constraint::{Constraint, ConstraintSource, GrammarCompiler, TokenMask, bounded_schema};
 pub use handle::{Change, Engine, EngineHandle, Events, Health, State};
-pub use metrics::{Metrics, STEP_BUCKETS_MS};
+pub use metrics::{Metrics, STEP_BUCKETS_MS, WeightsEnds};
 pub use options::EngineOptions;
 pub use request::{
     Cancel, Event, Failed, Finish, LOGPROBS_MAX, Piece, PieceToken, PromptRead, Request, SAMPLES_MAX,

@@ -195,6 +195,9 @@ impl Core {
             if live.unfinished == 0 {
                 let usage = live.usage;
                 live.tell(Event::Done(usage));
+                if let Some(weights) = live.weights {
+                    self.metrics.weights_ends.entry(weights).or_default().completed += 1;
+                }
                 self.requests.remove(&sequence.request);
                 self.metrics.completed += 1;
             }

@@ -13,10 +13,10 @@ use axum::http::{HeaderMap, HeaderValue, Method};
 use super::config::LlmConfig;
 use super::failure::{Failure, Kind, Outcome};
 use crate::guard;
-use crate::llm::page;
+use crate::llm::{page, weights};
 
 /// Paths that monitors call without a key.
-const OPEN_PATHS: [&str; 2] = ["/health", "/v1/health"];
+const OPEN_PATHS: [&str; 4] = ["/health", "/v1/health", "/live", "/ready"];
 /// Clients whose rate is remembered; more are forgotten, the longest silent first.
 const CLIENTS_MAX: usize = 10_000;
 
@@ -54,7 +54,7 @@ impl Access {
         }
         self.check_origin(method, headers)?;
         let given = key(headers);
-        if path.starts_with("/admin/")
+        if (path.starts_with("/admin/") || weights::has_verb(path))
             && let Some(admin_key) = &self.admin_key
         {
             let fits = given.is_some_and(|given| guard::same(admin_key.as_bytes(), given.as_bytes()));

@@ -64,7 +64,10 @@ pub use meter::Meter;
 pub use model::{Models, Prompt, Prompter, ServedModel, Tokens};
 pub use served::{ServerTool, ServerTools};
 pub use server::LlmServer;
-pub use weights::{Fleet, Link, Policy, PushOptions, PushReport, Recovered, WeightsConfig, recover};
+pub use weights::{
+    Canary, CaughtUp, Fleet, Link, Policy, Probe, Probes, PushOptions, PushReport, Recovered, WeightsConfig,
+    catch_up, expect, recover, resume,
+};
 
 use crate::config::ServerConfig;
 use access::Access;

@@ -15,7 +15,56 @@ use crate::llm::catalogue::Entry;
 
 pub(crate) use metrics::metrics;
 
-/// 200 while requests are answered, 503 when the engine is dead, stuck or draining.
+/// 200 while the process is worth keeping, 503 when an engine is dead or stuck: for whoever starts it anew. A server that
+/// holds, pauses or drains lives.
+pub(crate) fn live(app: &App) -> Response<Body> {
+    let is_lost = |state: State| matches!(state, State::Dead | State::Stuck);
+    let mut lost: Vec<String> = Vec::new();
+    for model in app.models.engines() {
+        let state = model.engine.health().state;
+        if is_lost(state) {
+            lost.push(format!(
+                "the engine of {} is {}",
+                model.name,
+                if state == State::Dead { "dead" } else { "stuck" }
+            ));
+        }
+    }
+    for model in app.models.embedders().iter().filter(|model| model.state() == "stuck") {
+        lost.push(format!("{} is stuck", model.name));
+    }
+    told(lost)
+}
+
+/// 200 while requests may be routed here, 503 with the reasons otherwise: for load balancers.
+pub(crate) fn ready(app: &App) -> Response<Body> {
+    let mut why: Vec<String> = Vec::new();
+    if app.traffic.is_draining() {
+        why.push("is being shut down".to_string());
+    }
+    for model in app.models.engines() {
+        let health = model.engine.health();
+        if !health.is_well() || !health.accepts {
+            why.push(format!("the engine of {} takes no requests", model.name));
+        }
+    }
+    for model in app.models.embedders().iter().filter(|model| model.state() == "stuck") {
+        why.push(format!("{} is stuck", model.name));
+    }
+    why.extend(app.hot.as_ref().and_then(|hot| hot.not_ready()));
+    told(why)
+}
+
+fn told(why: Vec<String>) -> Response<Body> {
+    if why.is_empty() {
+        return json_response(&json!({"status": "ok"}));
+    }
+    let mut response = json_response(&json!({"status": "unavailable", "reason": why.join("; ")}));
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    response
+}
+
+/// 200 while requests are answered, 503 when the engine is dead, stuck or draining, or the weights hold.
 pub(crate) fn health(app: &App) -> Response<Body> {
     let is_draining = app.traffic.is_draining();
     let mut is_well = !is_draining;

@@ -67,13 +67,13 @@ impl Operation {
             Kind::Text => json!({"text/plain": {"schema": self.answer}}),
         };
         responses.insert("200".to_string(), json!({"description": "The answer.", "content": found}));
-        let always: &[u16] = if self.path == "/health" { &[] } else { &[401, 403, 429] };
+        let always: &[u16] = if is_of_monitors(self.path) { &[] } else { &[401, 403, 429] };
         let with_body: &[u16] = if self.request.is_some() { &[400, 404, 413, 500, 503, 504] } else { &[] };
         let anthropic = self.path.starts_with("/v1/messages");
         let name = if anthropic { "AnthropicError" } else { "Error" };
         let schema = json!({"$ref": format!("#/components/schemas/{name}")});
         for status in always.iter().chain(with_body).chain(self.statuses) {
-            let schema = if self.path == "/health" { &self.answer } else { &schema };
+            let schema = if is_of_monitors(self.path) { &self.answer } else { &schema };
             let content = json!({"application/json": {"schema": schema}});
             responses
                 .insert(status.to_string(), json!({"description": meaning(*status), "content": content}));
@@ -95,11 +95,16 @@ impl Operation {
         if !parameters.is_empty() {
             operation["parameters"] = json!(parameters);
         }
-        if self.path == "/health" {
+        if is_of_monitors(self.path) {
             operation["security"] = json!([]);
         }
         operation
     }
+}
+
+/// Calls that need no key, whose refusals are answers.
+fn is_of_monitors(path: &str) -> bool {
+    ["/health", "/live", "/ready"].contains(&path)
 }
 
 fn meaning(status: u16) -> &'static str {
@@ -187,6 +192,18 @@ fn operations() -> Vec<Operation> {
                 ("status", json!({"enum": ["ok", "unavailable"]})),
                 ("engines", json!({"type": "array"})),
             ]),
+        )
+        .also(&[503]),
+        Operation::get(
+            "/live",
+            "Whether the process is worth keeping; asked without a key.",
+            body(vec![("status", json!({"enum": ["ok", "unavailable"]})), ("reason", string())]),
+        )
+        .also(&[503]),
+        Operation::get(
+            "/ready",
+            "Whether requests may be routed here, and why not; asked without a key.",
+            body(vec![("status", json!({"enum": ["ok", "unavailable"]})), ("reason", string())]),
         )
         .also(&[503]),
         Operation {

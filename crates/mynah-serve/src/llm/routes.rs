@@ -51,6 +51,8 @@ pub(super) fn calls() -> Vec<Call> {
         post_("/tokenize", post(tokenize)),
         post_("/detokenize", post(detokenize)),
         get_("/health", get(async |State(app): State<Arc<App>>| observe::health(&app))),
+        get_("/live", get(async |State(app): State<Arc<App>>| observe::live(&app))),
+        get_("/ready", get(async |State(app): State<Arc<App>>| observe::ready(&app))),
         get_("/metrics", get(async |State(app): State<Arc<App>>| observe::metrics(&app))),
         get_("/openapi.json", get(async || openapi::answer())),
     ]

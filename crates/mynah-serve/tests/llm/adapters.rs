@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mynah_chat::ToolFormat;
-use mynah_engine::live::{Codec, Engine, EngineOptions};
+use mynah_engine::live::{Codec, Engine, EngineOptions, StepModel};
 use mynah_models::{Decoder, LoadOptions};
 use mynah_serve::{LlmConfig, LlmServer, Meter, RunningServer, ServedModel, Tokens};
 use serde_json::{Value, json};
@@ -55,16 +55,30 @@ fn base() -> ServedModel {
 
 /// A small model as a model of a server, under the name `base`.
 pub fn base_of(folder: &Path) -> ServedModel {
-    let options = LoadOptions { page_tokens: 16, ..LoadOptions::default() };
-    let decoder = Decoder::open(folder.to_str().expect("a path"), &options).expect("a model");
+    model_of(
+        folder,
+        &LoadOptions { page_tokens: 16, ..LoadOptions::default() },
+        EngineOptions::default(),
+        None,
+    )
+}
+
+/// The same with all options, and a small model that guesses.
+pub fn model_of(
+    folder: &Path,
+    load: &LoadOptions,
+    options: EngineOptions,
+    draft: Option<&Path>,
+) -> ServedModel {
+    let open = |folder: &Path| Decoder::open(folder.to_str().expect("a path"), load).expect("a model");
+    let draft = draft.map(|folder| Box::new(open(folder)) as Box<dyn StepModel>);
     let names = (0..VOCABULARY as u8).map(|id| vec![b'a' + id / 10, b'a' + id % 10]);
     let tokens = Arc::new(Pairs(names.collect()));
-    let engine =
-        Engine::start(Box::new(decoder), tokens.clone(), EngineOptions::default()).expect("an engine");
+    let engine = Engine::start_with_draft(Box::new(open(folder)), draft, tokens.clone(), options);
     ServedModel {
         name: "base".to_string(),
         created_s: 0,
-        engine,
+        engine: engine.expect("an engine"),
         tokens,
         prompter: None,
         tool_format: ToolFormat::None,

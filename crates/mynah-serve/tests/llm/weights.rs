@@ -2,190 +2,22 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use mynah_models::LoadOptions;
-use mynah_serve::weights::{Fleet, Link, Policy, PushOptions, PushReport};
-use mynah_serve::{LlmConfig, LlmServer, RunningServer, ServedModel, WeightsConfig};
-use mynah_swap::Manifest;
+use mynah_serve::weights::{Fleet, Link, Policy, PushReport};
+use mynah_serve::{LlmConfig, LlmServer, RunningServer};
 use mynah_swap::manifest::{BuildOptions, Identity, Rollback, build};
 use mynah_swap::protocol::MemoryLog;
 use mynah_swap::source::SafetensorsSource;
 use mynah_trust::keys::Ed25519SigningKey;
 use serde_json::{Value, json};
 
-use crate::adapters::base_of;
-use crate::common::{Answer, call};
-use crate::embeddings::testdata;
-
-const ADMIN: &str = "the-admin-key-of-the-tests";
-const KEY: &str = "authorization: Bearer the-admin-key-of-the-tests\r\n";
-
-/// Folders of versions: number 0 is the model's own, the others have other numbers in their tensors.
-fn checkpoint(home: &Path, number: u8) -> PathBuf {
-    let (from, folder) = (testdata().join("families/qwen3"), home.join(format!("v{number}")));
-    std::fs::create_dir_all(&folder).unwrap();
-    std::fs::copy(from.join("config.json"), folder.join("config.json")).unwrap();
-    let mut bytes = std::fs::read(from.join("model.safetensors")).unwrap();
-    let head = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
-    if number > 0 {
-        // A bit of some mantissas: other values of the same size.
-        for at in (head..bytes.len()).step_by(2 * 7) {
-            bytes[at] ^= number << 4;
-        }
-    }
-    std::fs::write(folder.join("model.safetensors"), bytes).unwrap();
-    folder
-}
-
-struct Running {
-    server: RunningServer,
-    name: String,
-}
-
-fn model(folder: &Path) -> ServedModel {
-    base_of(folder)
-}
-
-fn serve(home: &Path, folder: &Path, signer: Option<PathBuf>) -> Running {
-    static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-    let state = home.join(format!("state-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
-    serve_at(state, folder, signer)
-}
-
-fn serve_at(state: PathBuf, folder: &Path, signer: Option<PathBuf>) -> Running {
-    let weights = WeightsConfig {
-        admin_key: ADMIN.to_string(),
-        folder: folder.to_path_buf(),
-        load: LoadOptions { page_tokens: 16, ..LoadOptions::default() },
-        state,
-        signer,
-    };
-    let config = LlmConfig { port: 0, weights: Some(weights), ..LlmConfig::default() };
-    let server = LlmServer::bind(config, vec![model(folder)]).unwrap().start().unwrap();
-    let name = format!("http://{}", server.address());
-    Running { server, name }
-}
-
-fn said(answer: &Answer) -> Result<Value, String> {
-    let value: Value = serde_json::from_str(&answer.body).map_err(|error| error.to_string())?;
-    match answer.status {
-        200 => Ok(value),
-        _ => Err(value["error"]["message"].as_str().unwrap_or("no message").to_string()),
-    }
-}
-
-impl Running {
-    fn admin(&self, path: &str, body: &Value) -> Answer {
-        call(&self.server, "POST", path, KEY, body.to_string().as_bytes())
-    }
-
-    fn status(&self) -> Value {
-        call(&self.server, "GET", "/admin/weights/status", KEY, b"").json()
-    }
-
-    fn version(&self) -> String {
-        self.status()["live"]["version"].as_str().unwrap_or_default().to_string()
-    }
-
-    /// Text of a greedy answer and its spans.
-    fn text(&self, prompt: &[u32], tokens: usize) -> (String, Value) {
-        let body = json!({"prompt": prompt, "max_tokens": tokens, "temperature": 0, "return_weights": true});
-        let answer = call(&self.server, "POST", "/v1/completions", "", body.to_string().as_bytes());
-        assert_eq!(answer.status, 200, "{}", answer.body);
-        let choice = answer.json()["choices"][0].clone();
-        (choice["text"].as_str().unwrap().to_string(), choice["weights"].clone())
-    }
-}
-
-impl Link for Running {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn post(&self, path: &str, body: &Value) -> Result<Value, String> {
-        said(&self.admin(path, body))
-    }
-
-    fn get(&self, path: &str) -> Result<Vec<u8>, String> {
-        let mut stream = TcpStream::connect(self.server.address()).unwrap();
-        let head = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{KEY}\r\n");
-        stream.write_all(head.as_bytes()).unwrap();
-        let mut bytes = Vec::new();
-        stream.read_to_end(&mut bytes).unwrap();
-        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
-        assert!(bytes.starts_with(b"HTTP/1.1 200"));
-        Ok(bytes[end + 4..].to_vec())
-    }
-
-    fn upload(&self, path: &str, file: &Path) -> Result<Value, String> {
-        said(&call(&self.server, "POST", path, KEY, &std::fs::read(file).unwrap()))
-    }
-}
-
-/// A server whose uploads are damaged on the way.
-struct Damaged<'a>(&'a Running);
-
-impl Link for Damaged<'_> {
-    fn name(&self) -> &str {
-        self.0.name()
-    }
-
-    fn post(&self, path: &str, body: &Value) -> Result<Value, String> {
-        self.0.post(path, body)
-    }
-
-    fn get(&self, path: &str) -> Result<Vec<u8>, String> {
-        self.0.get(path)
-    }
-
-    fn upload(&self, path: &str, file: &Path) -> Result<Value, String> {
-        let mut bytes = std::fs::read(file).unwrap();
-        let last = bytes.len() - 1;
-        bytes[last] ^= 1;
-        said(&call(&self.0.server, "POST", path, KEY, &bytes))
-    }
-}
-
-fn options(home: &Path, policy: Policy) -> PushOptions {
-    static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-    let name = format!("push-{}", COUNT.fetch_add(1, Ordering::Relaxed));
-    PushOptions { policy, name, scratch: home.to_path_buf() }
-}
-
-fn manifest(folder: &Path, like: &Manifest, epoch: u64) -> (Manifest, SafetensorsSource) {
-    let source = SafetensorsSource::open(folder).unwrap();
-    let identity = Identity::of_folder(&like.head().model, folder).unwrap();
-    let build_options = BuildOptions { epoch, parent: Some(like.digest()), ..BuildOptions::default() };
-    (build(&source, &identity, &build_options).unwrap(), source)
-}
-
-/// Pushes a folder with what changed against another.
-fn push(
-    links: &[&dyn Link],
-    home: &Path,
-    folder: &Path,
-    base: Option<&Path>,
-    policy: Policy,
-) -> Result<PushReport, String> {
-    let fleet = Fleet::open(links.to_vec()).map_err(|error| error.to_string())?;
-    let (manifest, source) = manifest(folder, fleet.manifest(), fleet.epoch_next());
-    let base = base.map(|base| SafetensorsSource::open(base).unwrap());
-    let base = base.as_ref().map(|base| base as &dyn mynah_swap::source::TensorSource);
-    fleet
-        .push((&manifest, &source), base, None, &options(home, policy), &mut MemoryLog::new())
-        .map_err(|error| error.to_string())
-}
-
-fn roll_back(links: &[&dyn Link], home: &Path) -> Result<PushReport, String> {
-    let fleet = Fleet::open(links.to_vec()).map_err(|error| error.to_string())?;
-    let options = options(home, Policy::Finish);
-    fleet
-        .rollback(fleet.epoch_next(), None, &options, &mut MemoryLog::new())
-        .map_err(|error| error.to_string())
-}
+use crate::common::call;
+use crate::fleet::{
+    Damaged, KEY, Running, checkpoint, manifest, model, options, push, roll_back, serve, serve_at,
+};
 
 #[test]
 fn versions_come_and_go_while_streams_run() {

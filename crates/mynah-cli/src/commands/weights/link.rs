@@ -108,4 +108,17 @@ impl Link for HttpLink {
         let call = self.agent.post(format!("{}{path}", self.url)).header("Authorization", self.bearer());
         json_of(call.content_type("application/octet-stream").send(file))
     }
+
+    fn download(&self, path: &str, body: &[u8], file: &Path) -> std::result::Result<u64, String> {
+        let call = self.agent.post(format!("{}{path}", self.url)).header("Authorization", self.bearer());
+        let answer = call.content_type("application/octet-stream").send(body);
+        let answer = answer.map_err(|error| error.to_string())?;
+        if !answer.status().is_success() {
+            return Err(json_of(Ok(answer)).err().unwrap_or_default());
+        }
+        let io = |error: std::io::Error| format!("{}: cannot be written: {error}", file.display());
+        let mut out = File::create(file).map_err(io)?;
+        let mut reader = answer.into_body().into_reader();
+        std::io::copy(&mut reader, &mut out).map_err(|error| format!("the answer broke off: {error}"))
+    }
 }

@@ -8,9 +8,11 @@ mod manifest;
 mod mpi;
 mod plan;
 mod push;
+mod session;
 mod shared;
 mod sign;
 mod simulate;
+mod watch;
 
 use std::path::{Path, PathBuf};
 
@@ -42,8 +44,10 @@ pub enum Command {
     Push(push::Push),
     /// Go back to the version before; no byte moves
     Rollback(push::Rollback),
+    /// Bring servers that lag behind to the version of the others
+    CatchUp(push::CatchUp),
     /// What servers have, and what is under way
-    Status(push::Status),
+    Status(watch::Status),
     /// Keep versions of a checkpoint in a folder, and follow a coordinator
     Agent(agent::Agent),
     /// Map the version that an agent of this machine shares, and check it
@@ -65,7 +69,8 @@ pub fn run(command: &Command) -> Result<()> {
         Command::Delta(command) => delta::run(command),
         Command::Push(arguments) => push::push(arguments),
         Command::Rollback(arguments) => push::rollback(arguments),
-        Command::Status(arguments) => push::status(arguments),
+        Command::CatchUp(arguments) => push::catch_up_all(arguments),
+        Command::Status(arguments) => watch::status(arguments),
         Command::Agent(arguments) => agent::run(arguments),
         Command::Attach(arguments) => shared::attach(arguments),
         Command::Coordinator(arguments) => coordinator::run(arguments),

@@ -1,32 +1,33 @@
-//! `mynah weights push | rollback | status`.
+//! `mynah weights push | rollback | catch-up`.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use mynah_base::units;
-use mynah_serve::weights::{Fleet, Link, Policy, PushOptions, PushReport, Recovered, recover};
+use mynah_models::{KvFormat, LoadOptions, Quantize};
+use mynah_serve::weights::{Canary, CaughtUp, Fleet, Link, Policy, Probes, PushReport, catch_up, expect};
 use mynah_swap::Manifest;
 use mynah_swap::manifest::{BuildOptions, Identity, Rollback as Order, build};
-use mynah_swap::protocol::{CoordinatorRecord, FileLog, Log};
+use mynah_swap::protocol::{CanarySpec, Log};
 use mynah_swap::source::{SafetensorsSource, TensorSource};
 use mynah_trust::keys::Ed25519SigningKey;
 use serde_json::{Value, json};
 
 use super::link::HttpLink;
 use super::manifest_path;
+use super::session::{Session, recover_all};
 use crate::failure::{Failure, Result};
-use crate::home;
+use crate::recording::RecordOptions;
 
 /// Which servers.
 #[derive(Args)]
 pub struct Servers {
     /// A server's address (may be given several times)
     #[arg(long, value_name = "URL", required = true, num_args = 1..)]
-    to: Vec<String>,
+    pub to: Vec<String>,
     /// The servers' admin key (also MYNAH_ADMIN_KEY)
     #[arg(long, value_name = "K")]
-    admin_key: Option<String>,
+    pub admin_key: Option<String>,
 }
 
 #[derive(Args)]
@@ -34,10 +35,16 @@ pub struct Servers {
   mynah serve --model old --admin-key K              a server that takes weights
   mynah weights push new --base old --to http://127.0.0.1:8000 --admin-key K
   mynah weights push new --to http://a:8000 http://b:8000 --key weights.pem
+  mynah weights push new --to http://a:8000 --canary 10% --canary-seconds 60 --probe prompts.jsonl
 
 With --base only what changed inside chunks is sent, without it changed chunks whole. A folder with a weights.manifest
 is pushed under that; else it is made, one epoch after the highest that the servers have seen. When one server refuses, no
-server takes it. A push that was broken off is ended by the next one from the same MYNAH_HOME.")]
+server takes it. A push that was broken off is ended by the next one from the same MYNAH_HOME. Servers that lag behind the
+others are first brought to their version.
+
+--canary tries the version on a share of the requests before all take it, and goes back by itself when requests fail more
+often than before, when logits are no numbers, or when an answer to a probe is not the one that the checkpoint gives here.
+A line of probes is {\"prompt\": TEXT_OR_IDS}, with \"tokens\" and \"logprobs\" where the answer is known.")]
 pub struct Push {
     /// A folder of safetensors
     #[arg(value_name = "CHECKPOINT")]
@@ -53,9 +60,116 @@ pub struct Push {
     /// Sign with this Ed25519 key (default: the signature beside the manifest, where there is one)
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
+    /// What to call the version
+    #[arg(long, value_name = "NAME")]
+    label: Option<String>,
+    #[command(flatten)]
+    canary: CanaryOptions,
     /// Print as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    record: RecordOptions,
+}
+
+/// A trial before the commit.
+#[derive(Args)]
+#[command(next_help_heading = "Canary")]
+pub struct CanaryOptions {
+    /// Try the version on this share of the requests first
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    canary: Option<f64>,
+    /// For at least so long
+    #[arg(long, value_name = "S", default_value_t = 30.0, requires = "canary")]
+    canary_seconds: f64,
+    /// And until it has answered so many requests and probes
+    #[arg(long, value_name = "N", default_value_t = 10, requires = "canary")]
+    canary_requests: u64,
+    /// Share of requests that may fail beyond what fails on the version before
+    #[arg(long, value_name = "SHARE", default_value = "1%", value_parser = share, requires = "canary")]
+    canary_errors: f64,
+    /// File of prompts, a JSON object a line, whose answers must be those of the checkpoint
+    #[arg(long, value_name = "FILE", requires = "canary")]
+    probe: Option<PathBuf>,
+    /// How far log probabilities may be from the checkpoint's
+    #[arg(long, value_name = "X", default_value_t = 0.01, requires = "probe")]
+    probe_tolerance: f32,
+}
+
+/// `10%` or `0.1`.
+fn share(text: &str) -> std::result::Result<f64, String> {
+    let number = |text: &str| text.parse::<f64>().ok();
+    let found = match text.strip_suffix('%') {
+        Some(percent) => number(percent).map(|percent| percent / 100.0),
+        None => number(text),
+    };
+    found
+        .filter(|share| (0.0..=1.0).contains(share))
+        .ok_or_else(|| "write it as 10% or 0.1, between 0 and 1".to_string())
+}
+
+/// Probes are prompts, not books.
+const PROBE_BYTES_MAX: u64 = 16 << 20;
+
+impl CanaryOptions {
+    /// What the servers are told; `None` without a trial. The probes' answers are computed here, as the servers load it.
+    fn canary(&self, checkpoint: &Path, first: &HttpLink) -> Result<Option<Canary>> {
+        let Some(share) = self.canary else { return Ok(None) };
+        if share < 0.001 {
+            return Err(Failure::new("a canary gets at least 0.1% of the requests").at("--canary"));
+        }
+        if !(0.0..=604_800.0).contains(&self.canary_seconds) {
+            return Err(Failure::new("a canary lasts 0 to 604800 seconds").at("--canary-seconds"));
+        }
+        let probes = match &self.probe {
+            None => Probes::default(),
+            Some(path) => {
+                let size = path.metadata().map_err(|error| Failure::io("cannot read", path, &error))?.len();
+                if size > PROBE_BYTES_MAX {
+                    return Err(Failure::new("too large for a file of probes").at_path(path));
+                }
+                let lines = std::fs::read_to_string(path)
+                    .map_err(|error| Failure::io("cannot read", path, &error))?;
+                let load = loading(first)?;
+                Probes { list: expect(checkpoint, &load, &lines)?, tolerance: self.probe_tolerance }
+            }
+        };
+        let ppm = |share: f64| (share * 1e6).round() as u32;
+        Ok(Some(Canary {
+            spec: CanarySpec {
+                share_ppm: ppm(share),
+                duration_ms_min: (self.canary_seconds * 1e3) as u64,
+                requests_min: self.canary_requests,
+                errors_ppm_max: ppm(self.canary_errors),
+                mismatches_ppm_max: 0,
+            },
+            probes,
+        }))
+    }
+}
+
+/// How a server loads versions.
+fn loading(link: &HttpLink) -> Result<LoadOptions> {
+    let at = |why: String| Failure::new(why).at(link.name());
+    let bytes = link.get("/admin/weights/status").map_err(at)?;
+    let status: Value =
+        serde_json::from_slice(&bytes).map_err(|error| at(format!("the answer is no JSON: {error}")))?;
+    let quantize = match status["load"]["quantize"].as_str() {
+        None => None,
+        Some("q8") => Some(Quantize::Q8),
+        Some("q4") => Some(Quantize::Q4),
+        Some(other) => {
+            return Err(at(format!("it rounds weights to {other}, which this program does not know")));
+        }
+    };
+    let cache_format = match status["load"]["cache_format"].as_str() {
+        Some("f32") => KvFormat::F32,
+        Some("f16") => KvFormat::F16,
+        Some("q8") => KvFormat::Q8,
+        other => return Err(at(format!("its cache is {other:?}, which this program does not know"))),
+    };
+    let context_length = status["load"]["context_length"].as_u64().map(|length| length as usize);
+    Ok(LoadOptions { quantize, cache_format, context_length, ..LoadOptions::default() })
 }
 
 /// What `--policy` names.
@@ -82,104 +196,50 @@ impl From<Answers> for Policy {
     }
 }
 
-/// Where pushes keep their logs of decisions.
-fn pushes() -> Result<PathBuf> {
-    let folder = home::home()?.join("weights/pushes");
-    std::fs::create_dir_all(&folder)
-        .map_err(|error| Failure::io("cannot create the folder", &folder, &error))?;
-    Ok(folder)
-}
-
-/// A push's files: the log of its decisions, and who takes part. They go when it has ended.
-struct Session {
-    folder: PathBuf,
-    name: String,
-    log: FileLog,
-}
-
-impl Session {
-    fn begin(links: &[HttpLink]) -> Result<Session> {
-        let folder = pushes()?;
-        let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        let nanoseconds = time.map_or(0, |time| time.as_nanos());
-        // A name that no other push has; it is no secret.
-        let name = format!("{nanoseconds:x}-{:x}", std::process::id());
-        let urls: Vec<&str> = links.iter().map(Link::name).collect();
-        let text = json!({"push": name, "to": urls}).to_string();
-        let path = folder.join(format!("{name}.json"));
-        mynah_base::write_atomic(&path, |file| std::io::Write::write_all(file, text.as_bytes()))
-            .map_err(|error| Failure::io("cannot write", &path, &error))?;
-        let log = FileLog::open(&folder.join(format!("{name}.log")))?;
-        Ok(Session { folder, name, log })
-    }
-
-    fn options(&self, policy: Policy) -> PushOptions {
-        PushOptions { policy, name: self.name.clone(), scratch: self.folder.clone() }
-    }
-
-    /// Removes the files, unless a decision was made that not all are known to have heard: then the next push goes on
-    /// with it.
-    fn end(mut self) {
-        let records = self.log.read().unwrap_or_default();
-        let mut is_open = false;
-        for record in records.iter().filter_map(|record| CoordinatorRecord::parse(record).ok()) {
-            match record {
-                CoordinatorRecord::Decide { is_commit, .. } => is_open = is_commit,
-                CoordinatorRecord::Close { .. } => is_open = false,
-                _ => {}
-            }
-        }
-        if is_open {
-            return;
-        }
-        drop(self.log);
-        for end in ["log", "json", "stream"] {
-            // What cannot be removed is found to be over by the next push.
-            let _ = std::fs::remove_file(self.folder.join(format!("{}.{end}", self.name)));
-        }
-    }
-}
-
-/// Ends what pushes to these servers left that were broken off.
-fn recover_all(key: Option<&str>) -> Result<()> {
-    let folder = pushes()?;
-    let entries = std::fs::read_dir(&folder).map_err(|error| Failure::io("cannot read", &folder, &error))?;
-    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-        if path.extension().is_none_or(|end| end != "json") {
-            continue;
-        }
-        let text =
-            std::fs::read_to_string(&path).map_err(|error| Failure::io("cannot read", &path, &error))?;
-        let value: Value = serde_json::from_str(&text).unwrap_or_default();
-        let urls =
-            value["to"].as_array().map(|urls| urls.iter().filter_map(Value::as_str).map(str::to_string));
-        let (Some(name), Some(urls)) = (value["push"].as_str(), urls) else { continue };
-        // Another process has it: that one is not broken off.
-        let Ok(mut log) = FileLog::open(&path.with_extension("log")) else { continue };
-        let links = HttpLink::all(&urls.collect::<Vec<_>>(), key)?;
-        let links: Vec<&dyn Link> = links.iter().map(|link| link as &dyn Link).collect();
-        match recover(&links, name, &mut log)? {
-            Recovered::Committed => {
-                eprintln!("push {name} was broken off after its decision; it is carried through")
-            }
-            Recovered::Aborted => eprintln!("push {name} was broken off before a decision; it is undone"),
-            Recovered::Nothing => {}
-        }
-        drop(log);
-        for end in ["log", "json", "stream"] {
-            let _ = std::fs::remove_file(path.with_extension(end));
-        }
-    }
-    Ok(())
-}
-
 pub fn push(arguments: &Push) -> Result<()> {
+    let recording = arguments.record.open("weights")?;
+    let mut run = recording.map(|recording| recording.begin(None, "push", false, Vec::new()));
+    if let Some(run) = &mut run {
+        run.params(&json!({
+            "checkpoint": arguments.checkpoint, "to": arguments.servers.to,
+            "policy": Policy::from(arguments.policy).name(), "canary": arguments.canary.canary,
+            "label": arguments.label,
+        }));
+    }
+    let outcome = push_now(arguments);
+    if let Some(mut run) = run {
+        if let Ok(report) = &outcome {
+            run.params(&json!({"version": report.version.to_string(), "epoch": report.epoch}));
+            run.metrics(0, &figures(report, arguments.servers.to.len()));
+        }
+        run.end(&outcome, false);
+    }
+    tell(&outcome?, arguments.servers.to.len(), arguments.json)
+}
+
+/// What is recorded of a push.
+fn figures(report: &PushReport, servers: usize) -> Vec<(&'static str, f64)> {
+    vec![
+        ("servers", servers as f64),
+        ("servers_left", report.left.len() as f64),
+        ("wire_bytes", report.sent_bytes as f64),
+        ("stream_bytes", report.stream.wire_bytes as f64),
+        ("chunks_whole", report.stream.whole_chunks as f64),
+        ("chunks_patched", report.stream.patched_chunks as f64),
+        ("send_seconds", report.send_seconds),
+        ("update_seconds", report.update_seconds),
+    ]
+}
+
+fn push_now(arguments: &Push) -> Result<PushReport> {
     let key = arguments.servers.admin_key.as_deref();
     let links = HttpLink::all(&arguments.servers.to, key)?;
     let source = SafetensorsSource::open(&arguments.checkpoint)?;
     let base = arguments.base.as_deref().map(SafetensorsSource::open).transpose()?;
     recover_all(key)?;
+    bring_together(&links)?;
     let fleet = Fleet::open(links.iter().map(|link| link as &dyn Link).collect())?;
+    let canary = arguments.canary.canary(&arguments.checkpoint, &links[0])?;
     let (manifest, found) = manifest(&arguments.checkpoint, &source, &fleet)?;
     let signature = match &arguments.key {
         // What is signed is what is served: the whole version.
@@ -190,11 +250,63 @@ pub fn push(arguments: &Push) -> Result<()> {
         return Err(Failure::new("the servers take only signed weights").advice("push with --key FILE"));
     }
     let mut session = Session::begin(&links)?;
-    let options = session.options(arguments.policy.into());
+    let mut options = session.options(arguments.policy.into());
+    (options.canary, options.label) = (canary, arguments.label.clone());
     let base = base.as_ref().map(|base| base as &dyn TensorSource);
     let outcome = fleet.push((&manifest, &source), base, signature.as_deref(), &options, &mut session.log);
-    session.end();
-    tell(&outcome?, links.len(), arguments.json)
+    session.end(outcome.as_ref().ok());
+    Ok(outcome?)
+}
+
+/// Brings servers that lag behind to the version of the others.
+fn bring_together(links: &[HttpLink]) -> Result<Vec<CaughtUp>> {
+    let all: Vec<&dyn Link> = links.iter().map(|link| link as &dyn Link).collect();
+    let options = Session::scratch()?;
+    let done = catch_up(&all, &options, |url| {
+        let session = Session::for_one(url).map_err(|failure| failure.to_string())?;
+        let (name, log) = session.into_parts();
+        Ok((name, Box::new(log) as Box<dyn Log>))
+    })?;
+    for late in &done {
+        eprintln!(
+            "{} lagged behind; it serves version {} now ({} sent)",
+            late.server,
+            late.report.version.short(),
+            units::bytes(late.report.sent_bytes)
+        );
+    }
+    Ok(done)
+}
+
+#[derive(Args)]
+#[command(after_help = "Example:\n  mynah weights catch-up --to http://a:8000 http://late:8000 --admin-key K
+
+The others' version is the one that is served by those that have seen the highest epoch. One of them makes the stream.")]
+pub struct CatchUp {
+    #[command(flatten)]
+    servers: Servers,
+    /// Print as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn catch_up_all(arguments: &CatchUp) -> Result<()> {
+    let key = arguments.servers.admin_key.as_deref();
+    let links = HttpLink::all(&arguments.servers.to, key)?;
+    recover_all(key)?;
+    let done = bring_together(&links)?;
+    if arguments.json {
+        let one = |late: &CaughtUp| {
+            json!({
+                "server": late.server, "version": late.report.version.to_string(), "epoch": late.report.epoch,
+                "sent_bytes": late.report.sent_bytes, "update_seconds": late.report.update_seconds,
+            })
+        };
+        println!("{}", Value::Array(done.iter().map(one).collect()));
+    } else if done.is_empty() {
+        println!("all serve the same version");
+    }
+    Ok(())
 }
 
 /// The manifest of a folder and its signature; one is made where there is none.
@@ -254,7 +366,7 @@ pub fn rollback(arguments: &Rollback) -> Result<()> {
     let mut session = Session::begin(&links)?;
     let options = session.options(arguments.policy.into());
     let outcome = fleet.rollback(epoch, order.as_deref(), &options, &mut session.log);
-    session.end();
+    session.end(outcome.as_ref().ok());
     tell(&outcome?, links.len(), arguments.json)
 }
 
@@ -270,7 +382,8 @@ fn tell(report: &PushReport, servers: usize, as_json: bool) -> Result<()> {
                 "stream_bytes": stream.wire_bytes, "sent_bytes": report.sent_bytes,
                 "size_bytes": stream.size_bytes, "whole_chunks": stream.whole_chunks,
                 "patched_chunks": stream.patched_chunks, "copied_chunks": stream.copied_chunks,
-                "send_seconds": report.send_seconds, "update_seconds": report.update_seconds, "left": left,
+                "send_seconds": report.send_seconds, "update_seconds": report.update_seconds,
+                "canary": report.canary, "left": left,
             })
         );
     } else {
@@ -291,85 +404,4 @@ fn tell(report: &PushReport, servers: usize, as_json: bool) -> Result<()> {
                 .advice("start that server anew, and push to it by itself"))
         }
     }
-}
-
-#[derive(Args)]
-#[command(
-    after_help = "Example:\n  mynah weights status --to http://a:8000 http://b:8000 --admin-key K --watch"
-)]
-pub struct Status {
-    #[command(flatten)]
-    servers: Servers,
-    /// Again every second, until Ctrl-C
-    #[arg(long)]
-    watch: bool,
-    /// Print as JSON, one line a look
-    #[arg(long)]
-    json: bool,
-}
-
-pub fn status(arguments: &Status) -> Result<()> {
-    let links = HttpLink::all(&arguments.servers.to, arguments.servers.admin_key.as_deref())?;
-    loop {
-        let found: Vec<_> = links.iter().map(|link| (link.name(), look(link))).collect();
-        if arguments.json {
-            let value: Vec<Value> = found
-                .iter()
-                .map(|(name, status)| match status {
-                    Ok(status) => json!({"server": name, "status": status}),
-                    Err(why) => json!({"server": name, "error": why}),
-                })
-                .collect();
-            println!("{}", Value::Array(value));
-        } else {
-            found.iter().for_each(|(name, status)| println!("{}", line(name, status)));
-        }
-        if !arguments.watch {
-            return match found.into_iter().find_map(|(name, status)| Some((name, status.err()?))) {
-                Some((name, why)) => Err(Failure::new(why).at(name)),
-                None => Ok(()),
-            };
-        }
-        std::thread::sleep(Duration::from_secs(1));
-    }
-}
-
-fn look(link: &HttpLink) -> std::result::Result<Value, String> {
-    let bytes = link.get("/admin/weights/status")?;
-    serde_json::from_slice(&bytes).map_err(|error| format!("the answer is no JSON: {error}"))
-}
-
-fn line(name: &str, status: &std::result::Result<Value, String>) -> String {
-    let status = match status {
-        Ok(status) => status,
-        Err(why) => return format!("{name}: {why}"),
-    };
-    let short = |value: &Value| -> String {
-        let text = value["version"].as_str().unwrap_or_default();
-        let digits = text.trim_start_matches("blake3:");
-        if digits.is_empty() { "-".to_string() } else { digits.chars().take(12).collect() }
-    };
-    let figures = &status["figures"];
-    let push = match &status["push"] {
-        Value::Null => String::new(),
-        push => format!(", push of {} (epoch {}) under way", short(push), push["epoch"]),
-    };
-    let ready = match status["reason"].as_str() {
-        None => "ready".to_string(),
-        Some(why) => format!("NOT READY: {why}"),
-    };
-    format!(
-        "{name}: {} {} (epoch {}), before {}; {ready}{push}; {} requests; {} received, {} taken, {} given up, last stage \
-         {:.2} s, last pause {:.1} ms",
-        status["model"].as_str().unwrap_or("-"),
-        short(&status["live"]),
-        status["live"]["epoch"].as_u64().unwrap_or(0),
-        short(&status["previous"]),
-        status["requests"],
-        units::bytes(figures["received_bytes"].as_u64().unwrap_or(0)),
-        figures["committed"],
-        figures["aborted"],
-        figures["stage_seconds"].as_f64().unwrap_or(0.0),
-        figures["pause_seconds"].as_f64().unwrap_or(0.0) * 1e3,
-    )
 }

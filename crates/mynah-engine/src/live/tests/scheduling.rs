@@ -203,6 +203,45 @@ fn a_share_of_the_requests_tries_other_weights() {
 }
 
 #[test]
+fn ends_are_counted_by_weights() {
+    let toy = Toy { fails_at: Some(3), ..Toy::new(64, 4) };
+    let mut core = core(toy, EngineOptions::default());
+    core.changed(Change::WeightsInstalled(1));
+    let before = submit(&mut core, request("before", 2));
+    finish(&mut core);
+    core.changed(Change::WeightsTried { weights: 1, permille: 1000 });
+    // Its step fails.
+    let on_trial = submit(&mut core, request("on trial", 4));
+    finish(&mut core);
+    assert!(before.seen().error.is_none() && on_trial.seen().error.is_some());
+    let again = submit(&mut core, request("again", 4));
+    finish(&mut core);
+    assert!(again.seen().error.is_none());
+    let ends = |completed, failed| crate::live::WeightsEnds { completed, failed, broken: 0 };
+    let counted: Vec<_> = core.metrics.weights_ends.clone().into_iter().collect();
+    assert_eq!(counted, [(0, ends(1, 0)), (1, ends(1, 1))]);
+    core.changed(Change::WeightsRemoved(1));
+    assert!(!core.metrics.weights_ends.contains_key(&1));
+}
+
+#[test]
+fn what_runs_is_put_back_or_ended() {
+    let (mut core, ticket) = under_way();
+    core.changed(Change::PutBack);
+    assert!(core.running.is_empty());
+    finish(&mut core);
+    assert_eq!(ticket.seen().ids, alone_with(0, request("a request", 20)).ids);
+    let (mut core, ticket) = under_way();
+    let waits = submit(&mut core, request("another", 4));
+    core.changed(Change::Aborted);
+    finish(&mut core);
+    for ticket in [ticket, waits] {
+        assert!(ticket.seen().error.unwrap().contains("send it again"));
+    }
+    check_pages(&mut core);
+}
+
+#[test]
 fn an_adapter_that_is_unloaded_takes_its_requests_along() {
     let mut core = core(Toy::new(64, 4), EngineOptions::default());
     let with = submit(&mut core, Request { adapter: Some(1), ..request("with", 20) });

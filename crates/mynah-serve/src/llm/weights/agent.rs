@@ -1,35 +1,33 @@
-//! The agent of one server: it keeps the versions, follows a pusher's coordinator, and turns what the protocol decides
-//! into changes of the engine.
+//! The agent of one server: it keeps the versions, and follows a pusher's coordinator. What the protocol decides is
+//! carried out in [`carry`](super::carry).
 
-use std::any::Any;
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use mynah_base::time::now_ms;
-use mynah_engine::live::{Change, EngineHandle, InFlight, StepModel};
-use mynah_models::{Decoder, Model};
-use mynah_swap::manifest::{EpochGuard, Rollback};
+use mynah_engine::live::EngineHandle;
+use mynah_swap::manifest::EpochGuard;
 use mynah_swap::protocol::{
-    Config, Log, MemoryLog, Receiver, ReceiverAction, ReceiverRecord, ReplicaId, ToCoordinator, ToReplica,
+    Config, Log, MemoryLog, Receiver, ReceiverRecord, ReplicaId, ToCoordinator, ToReplica,
 };
 use mynah_swap::{Error, ErrorKind, Hash, Manifest, Result};
 use mynah_trust::keys::Ed25519VerifyingKey;
 
+use super::durable::{self, Found, Kept};
 use super::stage::{self, manifest_of};
 use super::status::Figures;
+use super::trial::{Probes, Trial};
 use super::versions::{Folder, Version, Versions};
-use super::{Policy, WeightsConfig};
+use super::{Policy, WeightsConfig, carry};
 
-/// Messages that wait for a pusher; it asks again for what is lost.
-const OUTBOX_MAX: usize = 64;
-/// A push without a word from its pusher is given up after this time, unless it has been promised.
-const SILENCE: Duration = Duration::from_secs(30);
+/// How the refusal begins of a server that knows of no such push: pushers read it.
+pub(super) const UNKNOWN_PUSH: &str = "no push of this name is under way";
 /// Bytes beyond twice the weights that an upload may have: its manifest.
 const UPLOAD_SLACK_BYTES: u64 = 64 << 20;
 /// The receiver's own clock.
-const TICK: Duration = Duration::from_millis(100);
+pub(super) const TICK: Duration = Duration::from_millis(100);
 
 /// The protocol's times: the pusher asks many times a second.
 pub(super) fn config() -> Config {
@@ -48,39 +46,40 @@ pub(super) fn config() -> Config {
 /// Everything about the weights of one model.
 pub(crate) struct Hot {
     /// For threads of its own.
-    me: Weak<Hot>,
+    pub(super) me: Weak<Hot>,
     pub(super) model: String,
-    config: WeightsConfig,
-    signer: Option<Ed25519VerifyingKey>,
-    engine: EngineHandle,
+    pub(super) config: WeightsConfig,
+    pub(super) signer: Option<Ed25519VerifyingKey>,
+    pub(super) engine: EngineHandle,
     pub(crate) versions: Versions,
     /// Held while the manifest of the first version is computed.
     first: Mutex<()>,
-    inner: Mutex<Inner>,
+    pub(super) inner: Mutex<Inner>,
     /// For monitors, which must not wait for a step of the engine.
     seen: Mutex<Seen>,
-    told: Condvar,
+    pub(super) told: Condvar,
 }
 
 /// What changes. The lock is never held while files are read or a model is loaded.
-struct Inner {
-    live: Option<Arc<Version>>,
-    previous: Option<Arc<Version>>,
-    staged: Option<Arc<Version>>,
+pub(super) struct Inner {
+    pub(super) live: Option<Arc<Version>>,
+    pub(super) previous: Option<Arc<Version>>,
+    pub(super) staged: Option<Arc<Version>>,
     /// No longer chosen; they go when the last answer with them is written.
-    retired: Vec<Arc<Version>>,
-    receiver: Option<Receiver>,
+    pub(super) retired: Vec<Arc<Version>>,
+    pub(super) receiver: Option<Receiver>,
     /// The receiver's, from what it said last.
-    incarnation: u64,
-    log: MemoryLog,
-    term: u64,
-    guard: Option<EpochGuard>,
-    outbox: VecDeque<ToCoordinator>,
-    push: Option<Push>,
-    numbers: u32,
-    held_since: Option<Instant>,
-    is_paused: bool,
-    figures: Figures,
+    pub(super) incarnation: u64,
+    pub(super) log: Box<dyn Log + Send>,
+    pub(super) term: u64,
+    pub(super) guard: Option<EpochGuard>,
+    pub(super) outbox: VecDeque<ToCoordinator>,
+    pub(super) push: Option<Push>,
+    pub(super) numbers: u32,
+    pub(super) held_since: Option<Instant>,
+    pub(super) is_paused: bool,
+    pub(super) trial: Option<Trial>,
+    pub(super) figures: Figures,
 }
 
 /// What monitors see.
@@ -93,7 +92,23 @@ struct Seen {
 }
 
 impl Inner {
+    /// Versions in memory.
+    fn loaded(&self) -> usize {
+        let known = [&self.live, &self.previous, &self.staged].into_iter().flatten().chain(&self.retired);
+        known.filter(|version| version.number.is_some()).count()
+    }
+
     fn not_ready(&self) -> Option<String> {
+        if let (Some(_), Some(push)) = (self.held_since, &self.push)
+            && push.in_doubt
+        {
+            return Some(format!(
+                "was cut off after it had promised weights of epoch {} and before it heard what was decided; push or \
+                 roll back once more from where push {} was run, or abort it with {{\"force\": true}} when no server \
+                 has taken it",
+                push.epoch, push.name
+            ));
+        }
         if self.held_since.is_some() {
             let epoch = self.push.as_ref().map_or(0, |push| push.epoch);
             return Some(format!("has promised weights of epoch {epoch} and waits for the decision"));
@@ -103,21 +118,28 @@ impl Inner {
 }
 
 /// A push under way.
-struct Push {
-    name: String,
-    target: Hash,
-    epoch: u64,
-    policy: Policy,
-    is_rollback: bool,
+pub(super) struct Push {
+    pub(super) name: String,
+    pub(super) target: Hash,
+    pub(super) epoch: u64,
+    pub(super) policy: Policy,
+    pub(super) is_rollback: bool,
     /// The signature of the manifest, or the signed order to go back.
-    signature: Option<String>,
-    upload: Option<PathBuf>,
-    heard: Instant,
-    has_promised: bool,
-    is_over: bool,
+    pub(super) signature: Option<String>,
+    pub(super) label: Option<String>,
+    pub(super) probes: Option<Probes>,
+    pub(super) upload: Option<PathBuf>,
+    /// When its upload began.
+    pub(super) upload_began: Option<Instant>,
+    pub(super) heard: Instant,
+    pub(super) has_promised: bool,
+    /// Promised, and cut off from who decides: only that one, or an admin, ends it.
+    pub(super) in_doubt: bool,
+    pub(super) is_over: bool,
 }
 
 /// What a pusher announces.
+#[derive(Debug, Default)]
 pub(super) struct Announcement {
     pub(super) push: String,
     pub(super) target: Hash,
@@ -125,35 +147,48 @@ pub(super) struct Announcement {
     pub(super) policy: Policy,
     pub(super) is_rollback: bool,
     pub(super) signature: Option<String>,
+    pub(super) label: Option<String>,
+    pub(super) probes: Option<Probes>,
 }
 
-fn state_error(message: impl Into<String>) -> Error {
+impl From<Announcement> for Push {
+    fn from(announced: Announcement) -> Push {
+        Push {
+            name: announced.push,
+            target: announced.target,
+            epoch: announced.epoch,
+            policy: announced.policy,
+            is_rollback: announced.is_rollback,
+            signature: announced.signature,
+            label: announced.label,
+            probes: announced.probes,
+            upload: None,
+            upload_began: None,
+            heard: Instant::now(),
+            has_promised: false,
+            in_doubt: false,
+            is_over: false,
+        }
+    }
+}
+
+pub(super) fn state_error(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::State, message)
 }
 
-fn engine_error(error: &mynah_engine::Error) -> Error {
+pub(super) fn engine_error(error: &mynah_engine::Error) -> Error {
     state_error(error.to_string())
 }
 
 impl Hot {
-    /// An agent for the model that an engine runs. Nothing of the weights is read yet.
+    /// An agent for the model that an engine runs. Where the state's folder has a version that was committed, the model
+    /// must be that one ([`resume`](super::resume)).
     ///
     /// # Errors
-    /// When the key file cannot be read, or the state's folder cannot be written.
+    /// When the key file cannot be read, or the state's folder cannot be used.
     pub(crate) fn new(model: &str, engine: EngineHandle, config: WeightsConfig) -> Result<Arc<Hot>> {
         let signer = config.signer.as_deref().map(Ed25519VerifyingKey::load).transpose()?;
-        let staging = config.state.join("versions");
-        let io = |error: std::io::Error| {
-            Error::new(
-                ErrorKind::Io,
-                format!("{}: cannot be used for weights: {error}", config.state.display()),
-            )
-        };
-        // What a server that was killed left.
-        if staging.exists() {
-            std::fs::remove_dir_all(&staging).map_err(io)?;
-        }
-        std::fs::create_dir_all(&staging).map_err(io)?;
+        let (log, found) = open_state(&config)?;
         let inner = Inner {
             live: None,
             previous: None,
@@ -161,14 +196,15 @@ impl Hot {
             retired: Vec::new(),
             receiver: None,
             incarnation: 0,
-            log: MemoryLog::new(),
-            term: 0,
+            log,
+            term: found.term,
             guard: None,
             outbox: VecDeque::new(),
             push: None,
             numbers: 0,
             held_since: None,
             is_paused: false,
+            trial: None,
             figures: Figures::default(),
         };
         let hot = Arc::new_cyclic(|me| Hot {
@@ -183,15 +219,53 @@ impl Hot {
             seen: Mutex::default(),
             told: Condvar::new(),
         });
+        hot.take_up(found)?;
         let of_thread = Arc::downgrade(&hot);
         std::thread::Builder::new()
             .name("mynah-weights".to_string())
-            .spawn(move || tick_while_alive(&of_thread))
+            .spawn(move || carry::tick_while_alive(&of_thread))
             .map_err(|error| Error::new(ErrorKind::Io, format!("no thread for the weights: {error}")))?;
         Ok(hot)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    /// Goes on with what an earlier server left.
+    fn take_up(&self, found: Found) -> Result<()> {
+        let version = |kept: Kept, number: Option<u32>| {
+            let folder =
+                if kept.is_users { Folder::of_user(&kept.folder) } else { Folder::kept(&kept.folder) };
+            Arc::new(Version {
+                digest: kept.manifest.digest(),
+                manifest: kept.manifest,
+                folder: Arc::new(folder),
+                number,
+                signature: kept.signature,
+                label: None,
+            })
+        };
+        match found.live {
+            Some(live) => self.begin(version(live, Some(0)))?,
+            None if found.doubt.is_some() => self.init()?,
+            None => {}
+        }
+        let mut inner = self.lock();
+        inner.previous = found.previous.map(|kept| version(kept, None));
+        let Some(doubt) = found.doubt else { return Ok(()) };
+        inner.staged = doubt.kept.map(|kept| version(kept, None));
+        let announced = Announcement {
+            push: doubt.push,
+            target: doubt.target,
+            epoch: doubt.epoch,
+            policy: doubt.policy,
+            is_rollback: doubt.is_rollback,
+            signature: doubt.signature,
+            ..Announcement::default()
+        };
+        inner.push = Some(Push { has_promised: true, in_doubt: true, ..Push::from(announced) });
+        inner.held_since = Some(Instant::now());
+        self.apply_hold(&inner)
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
         // A panic inside leaves plain data that is right all the same.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -207,23 +281,33 @@ impl Hot {
             return Ok(());
         }
         let manifest = manifest_of(&self.config.folder, &self.model)?;
-        let head = manifest.head();
+        if self.config.keeps {
+            durable::keep_base(&self.config.state, &manifest)?;
+        }
+        let signature = std::fs::read_to_string(stage::signature_path(&self.config.folder)).ok();
+        let folder = Arc::new(Folder::of_user(&self.config.folder));
+        let digest = manifest.digest();
+        self.begin(Arc::new(Version { digest, manifest, folder, number: Some(0), signature, label: None }))
+    }
+
+    /// The version that the engine has is known from here on.
+    fn begin(&self, live: Arc<Version>) -> Result<()> {
+        let head = live.manifest.head();
         let mut guard =
             EpochGuard { model: head.model.clone(), tokenizer: head.tokenizer, highest: head.epoch };
         guard.highest = guard.highest.max(self.read_epoch()?);
-        let digest = manifest.digest();
-        let live =
-            Arc::new(Version { digest, manifest, folder: Folder::of_user(&self.config.folder), number: 0 });
         let mut inner = self.lock();
-        // Incarnations grow across restarts, although the log is in memory.
-        let incarnation = now_ms().max(1) as u64;
-        inner.log.append(0, &ReceiverRecord::Incarnation { incarnation }.to_bytes())?;
+        if !self.config.keeps {
+            // Incarnations grow across restarts, although the log is in memory.
+            let incarnation = now_ms().max(1) as u64;
+            inner.log.append(0, &ReceiverRecord::Incarnation { incarnation }.to_bytes())?;
+        }
         let (receiver, actions) =
-            Receiver::open(ReplicaId(0), &config(), Some(digest), now_ms() as u64, &mut inner.log)?;
+            Receiver::open(ReplicaId(0), &config(), Some(live.digest), now_ms() as u64, inner.log.as_mut())?;
         inner.receiver = Some(receiver);
         inner.guard = Some(guard);
+        self.versions.name(0, live.digest);
         inner.live = Some(live);
-        self.versions.name(0, digest);
         self.carry_out(&mut inner, actions);
         Ok(())
     }
@@ -242,7 +326,7 @@ impl Hot {
         }
     }
 
-    fn write_epoch(&self, highest: u64) -> Result<()> {
+    pub(super) fn write_epoch(&self, highest: u64) -> Result<()> {
         let path = self.epoch_file();
         mynah_base::write_atomic(&path, |file| {
             std::io::Write::write_all(file, highest.to_string().as_bytes())
@@ -301,27 +385,16 @@ impl Hot {
         // A new coordinator: what an earlier one was told does not count any more.
         inner.outbox.clear();
         self.start_anew(&mut inner, "a new push begins");
-        inner.push = Some(Push {
-            name: announced.push,
-            target: announced.target,
-            epoch: announced.epoch,
-            policy: announced.policy,
-            is_rollback: announced.is_rollback,
-            signature: announced.signature,
-            upload: None,
-            heard: Instant::now(),
-            has_promised: false,
-            is_over: false,
-        });
+        inner.push = Some(Push::from(announced));
         Ok(())
     }
 
     /// The receiver forgets what is not promised and registers as a new incarnation.
-    fn start_anew(&self, inner: &mut Inner, reason: &str) {
+    pub(super) fn start_anew(&self, inner: &mut Inner, reason: &str) {
         let (term, incarnation) = (inner.term, inner.incarnation);
         let Inner { receiver: Some(receiver), log, .. } = inner else { return };
         let reject = ToReplica::Reject { incarnation, reason: reason.to_string() };
-        let actions = receiver.handle(term, reject, log).unwrap_or_default();
+        let actions = receiver.handle(term, reject, log.as_mut()).unwrap_or_default();
         self.carry_out(inner, actions);
     }
 
@@ -339,6 +412,7 @@ impl Hot {
         }
         let path = staging.join(format!("upload-{}", found.epoch));
         found.upload = Some(path.clone());
+        found.upload_began = Some(Instant::now());
         Ok((path, size_bytes.saturating_mul(2).saturating_add(UPLOAD_SLACK_BYTES)))
     }
 
@@ -365,9 +439,12 @@ impl Hot {
             let mut inner = self.lock();
             let live = inner.live.clone().ok_or_else(|| state_error("no version is known"))?;
             let found = named(&mut inner, push)?;
+            let seconds = found.upload_began.take().map_or(0.0, |began| began.elapsed().as_secs_f64());
             let path =
                 found.upload.clone().ok_or_else(|| state_error("nothing was uploaded for this push"))?;
-            (path, found.target, live)
+            let target = found.target;
+            inner.figures.receive_seconds_total += seconds;
+            (path, target, live)
         };
         let checked = stage::read_head(&path).and_then(|head| {
             stage::check_head(&head, &live, target)?;
@@ -379,7 +456,7 @@ impl Hot {
         checked
     }
 
-    fn check_signature(&self, manifest: &Manifest, push: &str) -> Result<()> {
+    pub(super) fn check_signature(&self, manifest: &Manifest, push: &str) -> Result<()> {
         let Some(key) = &self.signer else { return Ok(()) };
         let signature = named(&mut self.lock(), push)?.signature.clone();
         let signature =
@@ -394,10 +471,17 @@ impl Hot {
         for bytes in messages {
             let (term, message) = ToReplica::parse(bytes)?;
             inner.term = inner.term.max(term);
+            if let (ToReplica::Reject { incarnation, .. }, true) = (&message, term >= inner.term)
+                && *incarnation == inner.incarnation
+                && let Some(push) = inner.push.as_mut().filter(|push| push.has_promised && !push.is_over)
+            {
+                // Left out by who decided: the promise stays one until it is told what became of it.
+                push.in_doubt = true;
+            }
             let Inner { receiver: Some(receiver), log, .. } = &mut *inner else {
                 return Err(state_error("no version is known"));
             };
-            let actions = receiver.handle(term, message, log)?;
+            let actions = receiver.handle(term, message, log.as_mut())?;
             self.carry_out(&mut inner, actions);
         }
         if inner.outbox.is_empty() && !wait.is_zero() {
@@ -423,16 +507,17 @@ impl Hot {
                  {\"force\": true} when you know that no server has taken it",
             ));
         }
+        found.in_doubt = false;
         self.give_up(&mut inner, "aborted by an admin");
         Ok(())
     }
 
-    fn give_up(&self, inner: &mut Inner, reason: &str) {
+    pub(super) fn give_up(&self, inner: &mut Inner, reason: &str) {
         let epoch = inner.push.as_ref().map_or(0, |push| push.epoch);
         let (term, incarnation) = (inner.term, inner.incarnation);
         if let Inner { receiver: Some(receiver), log, .. } = inner {
             let message = ToReplica::Decision { incarnation, epoch, is_commit: false };
-            let actions = receiver.handle(term, message, log).unwrap_or_default();
+            let actions = receiver.handle(term, message, log.as_mut()).unwrap_or_default();
             self.carry_out(inner, actions);
         }
         self.discard(inner);
@@ -450,7 +535,7 @@ impl Hot {
         self.engine.flush_cache().map_err(|error| engine_error(&error))
     }
 
-    fn apply_hold(&self, inner: &Inner) -> Result<()> {
+    pub(super) fn apply_hold(&self, inner: &Inner) -> Result<()> {
         self.show(inner);
         let holds = inner.is_paused || inner.held_since.is_some();
         let done = if holds { self.engine.hold() } else { self.engine.release() };
@@ -467,12 +552,18 @@ impl Hot {
     }
 
     /// Shows monitors what has changed.
-    fn show(&self, inner: &Inner) {
+    pub(super) fn show(&self, inner: &Inner) {
         *self.seen() = Seen {
             live: inner.live.as_ref().map(|live| live.digest),
             epoch: inner.live.as_ref().map_or(0, |live| live.manifest.head().epoch),
             not_ready: inner.not_ready(),
-            figures: inner.figures,
+            figures: Figures {
+                is_ready: inner.not_ready().is_none(),
+                is_staged: inner.staged.is_some(),
+                loaded: inner.loaded(),
+                trial_ppm: inner.trial.as_ref().map_or(0, |trial| trial.share_ppm),
+                ..inner.figures
+            },
         };
     }
 
@@ -486,6 +577,14 @@ impl Hot {
         (seen.figures, seen.epoch)
     }
 
+    /// How versions are loaded: a pusher's probes are computed likewise.
+    fn loading(&self) -> serde_json::Value {
+        let load = &self.config.load;
+        let quantize = load.quantize.map(|rounding| format!("{rounding:?}").to_lowercase());
+        let cache = format!("{:?}", load.cache_format).to_lowercase();
+        serde_json::json!({"quantize": quantize, "cache_format": cache, "context_length": load.context_length})
+    }
+
     /// Everything for people and pushers.
     pub(super) fn status(&self) -> serde_json::Value {
         let inner = self.lock();
@@ -494,7 +593,7 @@ impl Hot {
         let push = inner.push.as_ref().filter(|push| !push.is_over).map(|push| {
             serde_json::json!({
                 "push": push.name, "version": push.target.to_string(), "epoch": push.epoch,
-                "rollback": push.is_rollback, "promised": push.has_promised,
+                "rollback": push.is_rollback, "promised": push.has_promised, "in_doubt": push.in_doubt,
                 "silent_ms": push.heard.elapsed().as_millis() as u64,
             })
         });
@@ -504,304 +603,35 @@ impl Hot {
             "live": version(&inner.live), "previous": version(&inner.previous), "staged": version(&inner.staged),
             "retired": retired, "push": push, "ready": not_ready.is_none(), "reason": not_ready,
             "epoch_highest": inner.guard.as_ref().map_or(0, |guard| guard.highest), "term": inner.term,
-            "signed_only": self.is_signed_only(), "requests": self.engine.requests(), "figures": inner.figures.json(),
+            "signature": inner.live.as_ref().and_then(|live| live.signature.as_ref()), "keeps": self.config.keeps, "load": self.loading(),
+            "canary": inner.trial.as_ref().map(Trial::json), "signed_only": self.is_signed_only(), "requests": self.engine.requests(), "figures": inner.figures.json(),
         })
-    }
-
-    fn tell(&self, inner: &mut Inner, message: ToCoordinator) {
-        if inner.outbox.len() >= OUTBOX_MAX {
-            inner.outbox.pop_front();
-        }
-        inner.outbox.push_back(message);
-        self.told.notify_all();
-    }
-
-    /// Does what the receiver says, in its order.
-    fn carry_out(&self, inner: &mut Inner, actions: Vec<ReceiverAction>) {
-        for action in actions {
-            match action {
-                ReceiverAction::Send(message) => {
-                    inner.incarnation = message.incarnation();
-                    if matches!(message, ToCoordinator::Precommitted { .. }) && inner.held_since.is_none() {
-                        // In force before it is told.
-                        inner.held_since = Some(Instant::now());
-                        if let Some(push) = &mut inner.push {
-                            push.has_promised = true;
-                        }
-                        if self.apply_hold(inner).is_err() {
-                            // An engine that has ended serves nothing: the promise is kept.
-                            continue;
-                        }
-                    }
-                    self.tell(inner, message);
-                }
-                ReceiverAction::Stage { epoch, target, is_retained, .. } => {
-                    self.begin_staging(inner, epoch, target, is_retained);
-                }
-                ReceiverAction::CatchUp { version, .. } => {
-                    let Inner { receiver: Some(receiver), log, .. } = &mut *inner else { continue };
-                    let reason = "push the version to this server by itself first".to_string();
-                    let next = receiver.caught_up(version, Err(reason), log).unwrap_or_default();
-                    self.carry_out(inner, next);
-                }
-                ReceiverAction::Discard { .. } => self.discard(inner),
-                ReceiverAction::Flip { version } => self.flip(inner, version),
-                ReceiverAction::ServingChanged => {}
-            }
-        }
-        self.show(inner);
-    }
-
-    fn staged(&self, inner: &mut Inner, epoch: u64, result: Result<()>) {
-        if let Err(error) = &result {
-            inner.figures.vetoes += 1;
-            inner.figures.last_veto_epoch = epoch;
-            eprintln!("weights of epoch {epoch} refused: {error}");
-        }
-        let Some(receiver) = &mut inner.receiver else { return };
-        let actions = receiver.staged(epoch, result.map_err(|error| error.to_string()));
-        self.carry_out(inner, actions);
-    }
-
-    /// Orders to go back are checked here; versions in a thread of their own.
-    fn begin_staging(&self, inner: &mut Inner, epoch: u64, target: Hash, is_retained: bool) {
-        let checked = self.check_push(inner, epoch, target, is_retained);
-        let (name, upload) = match checked {
-            Ok(Some(found)) => found,
-            Ok(None) => return self.staged(inner, epoch, Ok(())),
-            Err(error) => return self.staged(inner, epoch, Err(error)),
-        };
-        let Some(base) = inner.live.clone() else { return };
-        let Some(hot) = self.me.upgrade() else { return };
-        let spawned = std::thread::Builder::new()
-            .name("mynah-stage".to_string())
-            .spawn(move || hot.stage(&name, epoch, target, &base, &upload));
-        if let Err(error) = spawned {
-            let error = Error::new(ErrorKind::Io, format!("no thread to stage in: {error}"));
-            self.staged(inner, epoch, Err(error));
-        }
-    }
-
-    /// Admits the epoch; gives what is to be staged, or nothing for a version that is kept.
-    fn check_push(
-        &self,
-        inner: &mut Inner,
-        epoch: u64,
-        target: Hash,
-        is_retained: bool,
-    ) -> Result<Option<(String, PathBuf)>> {
-        let Inner { push: Some(push), guard: Some(guard), .. } = inner else {
-            return Err(state_error("no push was started here"));
-        };
-        if push.epoch != epoch || push.target != target || push.is_over {
-            return Err(state_error("the update is not the one that was announced"));
-        }
-        if push.is_rollback != is_retained {
-            return Err(state_error("the version to go back to is not kept here"));
-        }
-        if push.is_rollback {
-            let order = match (&self.signer, &push.signature) {
-                (Some(key), Some(order)) => Rollback::verify(order.as_bytes(), key)?,
-                (Some(_), None) => {
-                    return Err(Error::new(ErrorKind::Signature, "the order to go back is not signed"));
-                }
-                (None, _) => Rollback { model: guard.model.clone(), epoch, target },
-            };
-            if order.epoch != epoch || order.target != target {
-                return Err(Error::new(
-                    ErrorKind::Mismatch,
-                    "the signed order is for another version or epoch",
-                ));
-            }
-            guard.admit_rollback(&order)?;
-            self.write_epoch(epoch)?;
-            return Ok(None);
-        }
-        let upload = push.upload.clone().ok_or_else(|| state_error("nothing was uploaded for this push"))?;
-        let found = (push.name.clone(), upload);
-        // Before its content is looked at: what was seen once does not come again.
-        guard.highest = guard.highest.max(epoch);
-        self.write_epoch(epoch)?;
-        Ok(Some(found))
-    }
-
-    /// In a thread of its own: builds, checks and loads a version, and gives it to the engine.
-    fn stage(&self, push: &str, epoch: u64, target: Hash, base: &Version, upload: &Path) {
-        let started = Instant::now();
-        let number = {
-            let mut inner = self.lock();
-            inner.numbers += 1;
-            inner.numbers
-        };
-        let folder = self.config.state.join("versions").join(format!("version-{epoch}-{number}"));
-        let made = stage::stage(base, upload, target, &folder, &self.config.load).and_then(|found| {
-            self.check_signature(&found.0, push)?;
-            self.check_admission(&found.0, epoch)?;
-            self.install(number, Arc::clone(&found.2))?;
-            Ok(found)
-        });
-        let mut inner = self.lock();
-        inner.figures.stage_seconds = started.elapsed().as_secs_f64();
-        inner.figures.stage_seconds_total += inner.figures.stage_seconds;
-        let is_current = inner.push.as_ref().is_some_and(|found| found.name == push && !found.is_over);
-        let result = made.map(|(manifest, folder, _)| {
-            let version = Arc::new(Version { digest: target, manifest, folder, number });
-            self.versions.name(number, target);
-            if is_current {
-                inner.staged = Some(version);
-            } else {
-                inner.retired.push(version);
-            }
-        });
-        if is_current {
-            self.staged(&mut inner, epoch, result);
-        }
-    }
-
-    /// The epoch was admitted when it was announced; model and tokenizer are known only now.
-    fn check_admission(&self, manifest: &Manifest, epoch: u64) -> Result<()> {
-        if manifest.head().epoch != epoch {
-            return Err(Error::new(
-                ErrorKind::Mismatch,
-                format!("the manifest is of epoch {}, announced was {epoch}", manifest.head().epoch),
-            ));
-        }
-        let guard = self.lock().guard.clone();
-        let mut guard = guard.ok_or_else(|| state_error("no version is known"))?;
-        guard.highest = epoch.saturating_sub(1);
-        guard.admit(manifest)
-    }
-
-    /// Weights under a number that no request has.
-    fn install(&self, number: u32, model: Arc<Model>) -> Result<()> {
-        let installed = self.engine.between_steps(move |found| match decoder(found) {
-            None => (Change::Nothing, Err("this model takes no other weights".to_string())),
-            Some(decoder) => match decoder.install(number, model) {
-                Ok(()) => (Change::WeightsInstalled(number), Ok(())),
-                Err(error) => (Change::Nothing, Err(error.to_string())),
-            },
-        });
-        installed
-            .map_err(|error| engine_error(&error))?
-            .map_err(|error| Error::new(ErrorKind::Mismatch, error))
-    }
-
-    /// The staged version is not wanted any more.
-    fn discard(&self, inner: &mut Inner) {
-        // After a commit the push is over, and there is nothing staged.
-        if let Some(version) = inner.staged.take() {
-            inner.retired.push(version);
-        }
-        if let Some(push) = &mut inner.push
-            && !push.is_over
-        {
-            push.is_over = true;
-            if let Some(path) = push.upload.take() {
-                let _ = std::fs::remove_file(path);
-            }
-            inner.figures.aborted += 1;
-        }
-        self.end_hold(inner);
-    }
-
-    fn end_hold(&self, inner: &mut Inner) {
-        if let Some(since) = inner.held_since.take() {
-            let seconds = since.elapsed().as_secs_f64();
-            inner.figures.pause_seconds = seconds;
-            inner.figures.pause_seconds_total += seconds;
-            // An engine that has ended needs no release.
-            let _ = self.apply_hold(inner);
-        }
-    }
-
-    /// The commit: requests to come get the other number.
-    fn flip(&self, inner: &mut Inner, version: Hash) {
-        let Some(push) = &mut inner.push else { return };
-        let policy = push.policy;
-        push.is_over = true;
-        if let Some(path) = push.upload.take() {
-            let _ = std::fs::remove_file(path);
-        }
-        let is_back = push.is_rollback;
-        let next = if is_back { inner.previous.take() } else { inner.staged.take() };
-        let Some(next) = next.filter(|next| next.digest == version) else { return };
-        let (weights, in_flight) = (next.number, InFlight::from(policy));
-        // An engine that has ended has no requests to get them.
-        let _ = self.engine.between_steps(move |_| (Change::WeightsChosen { weights, in_flight }, ()));
-        let before = inner.live.replace(next);
-        if let Some(before) = std::mem::replace(&mut inner.previous, before) {
-            inner.retired.push(before);
-        }
-        inner.figures.committed += 1;
-        inner.figures.rolled_back += u64::from(is_back);
-        self.end_hold(inner);
-        let epoch = inner.guard.as_ref().map_or(0, |guard| guard.highest);
-        eprintln!("weights: version {} from here on (epoch {epoch})", version.short());
-    }
-
-    /// What nobody computes with any more goes, off the engine's thread.
-    fn clear_retired(&self, inner: &mut Inner) -> Vec<Arc<Version>> {
-        if inner.retired.is_empty() {
-            return Vec::new();
-        }
-        let used = self.engine.metrics().weights_requests;
-        let (gone, kept): (Vec<_>, Vec<_>) =
-            inner.retired.drain(..).partition(|version| !used.contains_key(&version.number));
-        inner.retired = kept;
-        gone
-    }
-
-    fn tick(&self) {
-        let gone = {
-            let mut inner = self.lock();
-            let is_silent = inner
-                .push
-                .as_ref()
-                .is_some_and(|push| !push.is_over && !push.has_promised && push.heard.elapsed() > SILENCE);
-            if is_silent {
-                self.give_up(&mut inner, "the pusher fell silent");
-            }
-            if let Some(receiver) = &mut inner.receiver {
-                let actions = receiver.tick(now_ms() as u64);
-                self.carry_out(&mut inner, actions);
-            }
-            self.show(&inner);
-            self.clear_retired(&mut inner)
-        };
-        for version in gone {
-            let number = version.number;
-            let removed = self.engine.between_steps(move |found| {
-                match decoder(found).and_then(|decoder| decoder.remove(number).ok()) {
-                    Some(model) => (Change::WeightsRemoved(number), Some(model)),
-                    None => (Change::Nothing, None),
-                }
-            });
-            // The memory is given back here, not on the engine's thread.
-            drop(removed);
-        }
     }
 }
 
-fn tick_while_alive(hot: &Weak<Hot>) {
-    loop {
-        std::thread::sleep(TICK);
-        match hot.upgrade() {
-            Some(hot) => hot.tick(),
-            None => return,
-        }
+/// The log, and what an earlier server left. Where nothing is kept, what it left goes.
+fn open_state(config: &WeightsConfig) -> Result<(Box<dyn Log + Send>, Found)> {
+    if config.keeps {
+        let mut log = durable::open_log(&config.state)?;
+        let found = durable::find(config, &mut log)?;
+        durable::clean(config, &found)?;
+        return Ok((Box::new(log), found));
     }
+    let staging = config.state.join("versions");
+    let io = |error: std::io::Error| {
+        Error::new(ErrorKind::Io, format!("{}: cannot be used for weights: {error}", config.state.display()))
+    };
+    if staging.exists() {
+        std::fs::remove_dir_all(&staging).map_err(io)?;
+    }
+    std::fs::create_dir_all(&staging).map_err(io)?;
+    Ok((Box::new(MemoryLog::new()), Found::default()))
 }
 
 /// The push of this name, which is under way; its pusher has just been heard.
-fn named<'a>(inner: &'a mut Inner, name: &str) -> Result<&'a mut Push> {
+pub(super) fn named<'a>(inner: &'a mut Inner, name: &str) -> Result<&'a mut Push> {
     let found = inner.push.as_mut().filter(|push| push.name == name);
-    let found =
-        found.ok_or_else(|| state_error("no push of this name is under way; it may have been given up"))?;
+    let found = found.ok_or_else(|| state_error(format!("{UNKNOWN_PUSH}; it may have been given up")))?;
     found.heard = Instant::now();
     Ok(found)
-}
-
-fn decoder(model: &mut dyn StepModel) -> Option<&mut Decoder> {
-    let model: &mut dyn Any = model;
-    model.downcast_mut()
 }

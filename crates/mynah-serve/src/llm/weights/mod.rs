@@ -12,24 +12,40 @@
 //! What this host decides otherwise than the protocol allows:
 //! * A server belongs to no coordinator between two pushes: it serves what it has. A pusher that falls silent before the
 //!   promise is given up after a time, and its upload is removed.
-//! * The receiver's log is in memory: a server that is restarted serves the folder that it is started with. The highest
+//! * With a folder for it ([`WeightsConfig::keeps`]) the receiver's log and the committed versions outlive the process.
+//!   One that was killed after a promise and before the decision holds when it comes back, and says so: it never
+//!   guesses ([`durable`]). Without, a server that is restarted serves the folder that it is started with; only the highest
 //!   epoch is in a file, so that no older version comes in again.
+//! * A server that lags behind is brought to the others' version by the pusher, with what another server makes of it
+//!   ([`push`]): it is not the members of the protocol that send to each other.
 
 mod agent;
+mod carry;
+mod durable;
+mod local;
+mod priority;
 mod push;
 mod routes;
+mod source;
 mod stage;
 mod status;
+mod trial;
+mod verbs;
 mod versions;
 
 use std::path::PathBuf;
 
 use mynah_models::LoadOptions;
 
-pub use push::{Fleet, Link, Policy, PushOptions, PushReport, Recovered, recover};
+pub use durable::resume;
+pub use push::{
+    Canary, CaughtUp, Fleet, Link, Policy, PushOptions, PushReport, Recovered, catch_up, expect, recover,
+};
+pub use trial::{Probe, Probes};
 
 pub(super) use agent::Hot;
 pub(super) use routes::routes;
+pub(super) use verbs::has as has_verb;
 pub(super) use versions::Versions;
 
 /// How a server takes new weights.
@@ -37,12 +53,14 @@ pub(super) use versions::Versions;
 pub struct WeightsConfig {
     /// What a caller of `/admin/` must present. It opens nothing else.
     pub admin_key: String,
-    /// The folder of safetensors that the model was loaded from.
+    /// The folder of safetensors that the model was loaded from when no version had been committed.
     pub folder: PathBuf,
     /// How the model was loaded; new versions are loaded the same way.
     pub load: LoadOptions,
     /// Folder for versions that come in, and for the highest epoch seen. No other server may use it.
     pub state: PathBuf,
+    /// Whether what was committed outlives the server: it is then in `state`, and [`resume`] says which folder to load.
+    pub keeps: bool,
     /// File with the Ed25519 public key that manifests and orders to go back must be signed with; nothing: everything
     /// that an admin sends is taken.
     pub signer: Option<PathBuf>,

@@ -17,13 +17,17 @@ use serde_json::{Value, json};
 
 use super::agent::{Announcement, Hot};
 use super::push::Policy;
-use crate::body::Pieces;
+use super::trial::Probes;
+use super::{local, verbs};
+use crate::body::{FileBody, Pieces};
 use crate::llm::failure::{Dialect, Failure, Kind, Outcome};
 use crate::llm::input::Input;
 use crate::llm::{App, finish, json_response};
 
 /// A body of one of these calls; an upload has a bound of its own.
 const BODY_BYTES_MAX: u64 = 4 << 20;
+/// A manifest is not larger; one of 30 million chunks has this size.
+const MANIFEST_BYTES_MAX: u64 = 1 << 30;
 /// Messages in one call.
 const MESSAGES_MAX: usize = 256;
 /// How long a call may wait for messages.
@@ -48,6 +52,8 @@ pub(in crate::llm) fn routes() -> Router<Arc<App>> {
         .route("/admin/weights/versions", get(status))
         .route("/admin/weights/status", get(status))
         .route("/admin/weights/manifest", get(manifest))
+        .route("/admin/weights/stream", post(stream))
+        .merge(verbs::routes())
 }
 
 impl From<mynah_swap::Error> for Failure {
@@ -63,7 +69,7 @@ impl From<mynah_swap::Error> for Failure {
     }
 }
 
-fn hot(app: &App) -> Outcome<Arc<Hot>> {
+pub(super) fn hot(app: &App) -> Outcome<Arc<Hot>> {
     let found = app.hot.clone();
     found.ok_or_else(|| {
         Failure::new(Kind::NotFound, "this server takes no weights; start it with --admin-key")
@@ -78,14 +84,24 @@ async fn answer(
 ) -> Response<Body> {
     let outcome = async {
         let hot = hot(&app)?;
-        let pieces = Pieces::new(request.into_body(), BODY_BYTES_MAX, app.listening.body_silence_ms_max);
-        let bytes = async { pieces?.all().await }.await;
-        let bytes = bytes.map_err(|error| Failure::new(Kind::Invalid, error.message().to_string()))?;
-        let input = Input::parse(if bytes.is_empty() { b"{}" } else { &bytes })?;
+        let input = body_of(&app, request).await?;
         let value = app.work(move || job(&hot, input)).await?;
         Ok(json_response(&value))
     };
     finish(outcome.await, Dialect::OpenAi)
+}
+
+/// The body as JSON; none is an empty object.
+pub(super) async fn body_of(app: &App, request: Request) -> Outcome<Input> {
+    let bytes = bytes_of(app, request, BODY_BYTES_MAX).await?;
+    Input::parse(if bytes.is_empty() { b"{}" } else { &bytes })
+}
+
+async fn bytes_of(app: &App, request: Request, bytes_max: u64) -> Outcome<Vec<u8>> {
+    let pieces = Pieces::new(request.into_body(), bytes_max, app.listening.body_silence_ms_max);
+    let bytes = async { pieces?.all().await }.await;
+    let bytes = bytes.map_err(|error| Failure::new(Kind::Invalid, error.message().to_string()))?;
+    Ok(bytes.to_vec())
 }
 
 fn push_name(input: &mut Input) -> Outcome<String> {
@@ -94,6 +110,9 @@ fn push_name(input: &mut Input) -> Outcome<String> {
     if name.is_empty() || name.len() > NAME_BYTES_MAX || !is_plain {
         let message = format!("push must have 1 to {NAME_BYTES_MAX} letters, digits and hyphens");
         return Err(Failure::field("push", message));
+    }
+    if local::is_own(&name) {
+        return Err(Failure::field("push", "names of this beginning are the server's own"));
     }
     Ok(name)
 }
@@ -120,8 +139,11 @@ async fn start(State(app): State<Arc<App>>, request: Request) -> Response<Body> 
         let policy = input.word("policy", &Policy::NAMES)?.and_then(Policy::from_name).unwrap_or_default();
         let is_rollback = input.flag("rollback")?.unwrap_or(false);
         let signature = input.text("signature")?;
+        let label = input.text("label")?;
+        let probes = input.take("probes").map(|value| Probes::from_json(&value)).transpose();
+        let probes = probes.map_err(|error| Failure::field("probes", error))?;
         input.finish()?;
-        hot.start(Announcement { push, target, epoch, policy, is_rollback, signature })?;
+        hot.start(Announcement { push, target, epoch, policy, is_rollback, signature, label, probes })?;
         Ok(hot.status())
     })
     .await
@@ -276,6 +298,19 @@ async fn manifest(State(app): State<Arc<App>>) -> Response<Body> {
         let hot = hot(&app)?;
         let bytes = app.work(move || Ok(hot.manifest()?)).await?;
         let mut response = Response::new(Body::from(bytes));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+        Ok(response)
+    };
+    finish(outcome.await, Dialect::OpenAi)
+}
+
+/// What a server that lags behind needs of the version that is served here: the body is its own manifest.
+async fn stream(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
+    let outcome = async {
+        let hot = hot(&app)?;
+        let bytes = bytes_of(&app, request, MANIFEST_BYTES_MAX).await?;
+        let (file, size_bytes) = app.work(move || Ok(hot.make_stream(&bytes)?)).await?;
+        let mut response = Response::new(Body::new(FileBody::new(file, size_bytes)));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
         Ok(response)
     };

@@ -2,8 +2,9 @@
 
 use std::fs::File;
 use std::io::BufReader;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use mynah_models::{LoadOptions, Model};
 use mynah_swap::delta::{self, DeltaHead, SafetensorsSink};
@@ -22,33 +23,43 @@ fn io(what: &str, path: &Path, error: &std::io::Error) -> Error {
 
 /// The manifest of the weights in a folder: every byte is read. A manifest that lies there must be of these weights.
 pub(super) fn manifest_of(folder: &Path, name: &str) -> Result<Manifest> {
-    let source = SafetensorsSource::open(folder)?;
     let path = folder.join(OPENSSF_PATH);
-    // One thread: the model answers meanwhile.
-    let options = BuildOptions { threads: 1, ..BuildOptions::default() };
-    if !path.is_file() {
-        return build(&source, &Identity::of_folder(name, folder)?, &BuildOptions { epoch: 0, ..options });
+    if path.is_file() {
+        let found = Manifest::load(&path)?;
+        verify(folder, &found)?;
+        return Ok(found);
     }
-    let found = Manifest::load(&path)?;
-    let head = found.head();
+    // One thread: the model answers meanwhile.
+    let options = BuildOptions { threads: 1, epoch: 0, ..BuildOptions::default() };
+    build(&SafetensorsSource::open(folder)?, &Identity::of_folder(name, folder)?, &options)
+}
+
+/// Reads every byte of a folder's weights and holds it against a manifest.
+///
+/// # Errors
+/// `Mismatch` when they are others.
+pub(super) fn verify(folder: &Path, manifest: &Manifest) -> Result<()> {
+    let head = manifest.head();
     let identity = Identity { model: head.model.clone(), config: head.config, tokenizer: head.tokenizer };
     let options = BuildOptions {
+        threads: 1,
         epoch: head.epoch,
         parent: head.parent,
         chunk_bytes: head.chunk_bytes,
         is_partial: head.is_partial,
-        ..options
     };
-    if head.is_partial || build(&source, &identity, &options)?.digest() != found.digest() {
+    let source = SafetensorsSource::open(folder)?;
+    if head.is_partial || build(&source, &identity, &options)?.digest() != manifest.digest() {
         return Err(Error::new(
             ErrorKind::Mismatch,
             format!(
-                "{} is not of the weights beside it; make it again: mynah weights manifest",
-                path.display()
+                "{}: the weights are not those of version {}; make the manifest again: mynah weights manifest",
+                folder.display(),
+                manifest.digest().short()
             ),
         ));
     }
-    Ok(found)
+    Ok(())
 }
 
 /// What an upload says of itself. The base is this server's version, or nothing.
@@ -96,6 +107,23 @@ fn is_whole(head: &DeltaHead) -> Result<bool> {
     Ok(head.base == Manifest::nothing(&theirs.model, theirs.chunk_bytes)?.digest())
 }
 
+/// What staging made.
+pub(super) struct Staged {
+    pub(super) manifest: Manifest,
+    pub(super) folder: Folder,
+    pub(super) model: Arc<Model>,
+    pub(super) times: Times,
+}
+
+/// Seconds of the parts of staging.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Times {
+    /// Chunks put together and checked, and the folder written.
+    pub(super) build_seconds: f64,
+    /// From the folder to a model in memory.
+    pub(super) load_seconds: f64,
+}
+
 /// Builds a version from the base and an upload, checks every chunk, and loads it. The result has its folder; after an
 /// error nothing is left of it.
 pub(super) fn stage(
@@ -104,7 +132,8 @@ pub(super) fn stage(
     target: Hash,
     folder: &Path,
     load: &LoadOptions,
-) -> Result<(Manifest, Folder, Arc<Model>)> {
+) -> Result<Staged> {
+    let started = Instant::now();
     let head = read_head(upload)?;
     check_head(&head, base, target)?;
     let made = Folder::create(folder).map_err(|error| io("create the folder", folder, &error))?;
@@ -121,15 +150,28 @@ pub(super) fn stage(
     };
     manifest.save(&folder.join(OPENSSF_PATH))?;
     copy_others(&base.folder.path, folder)?;
+    let build_seconds = started.elapsed().as_secs_f64();
+    let model = load_model(folder, target, load)?;
+    let load_seconds = started.elapsed().as_secs_f64() - build_seconds;
+    Ok(Staged { manifest, folder: made, model, times: Times { build_seconds, load_seconds } })
+}
+
+/// The model in a version's folder.
+pub(super) fn load_model(folder: &Path, version: Hash, load: &LoadOptions) -> Result<Arc<Model>> {
     let path = folder.to_str().ok_or_else(|| {
         Error::new(ErrorKind::Argument, format!("{}: the path is not valid UTF-8", folder.display()))
     })?;
     // One thread: the model answers meanwhile.
     let load = LoadOptions { threads: Some(1), ..load.clone() };
     let model = Model::open(path, &load).map_err(|error| {
-        Error::new(ErrorKind::Mismatch, format!("version {} is no such model: {error}", target.short()))
+        Error::new(ErrorKind::Mismatch, format!("version {} is no such model: {error}", version.short()))
     })?;
-    Ok((manifest, made, Arc::new(model)))
+    Ok(Arc::new(model))
+}
+
+/// Where a version's signature lies.
+pub(super) fn signature_path(folder: &Path) -> PathBuf {
+    folder.join(format!("{OPENSSF_PATH}.sig"))
 }
 
 /// Configuration and tokenizer go with the weights: a version's folder is a checkpoint like any other.

@@ -3,7 +3,9 @@
 //! It is here and not in the program because the trainer pushes, too, and because the tests of the server need it. How a
 //! call reaches a server is the caller's ([`Link`]); this crate opens no connection.
 
+mod join;
 mod lead;
+mod probe;
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
@@ -12,13 +14,17 @@ use std::time::Instant;
 
 use mynah_engine::live::InFlight;
 use mynah_swap::delta::{self, DeltaStats};
-use mynah_swap::protocol::{CommitMode, Log, UpdateSpec};
+use mynah_swap::protocol::{CanarySpec, CommitMode, Log, UpdateSpec};
 use mynah_swap::source::TensorSource;
 use mynah_swap::{Hash, Manifest};
 use serde_json::{Value, json};
 
+use super::trial::Probes;
 use crate::error::{Error, ErrorKind, Result};
 use lead::Lead;
+
+pub use join::{CaughtUp, catch_up};
+pub use probe::expect;
 
 /// A way to one server's `/admin/weights/`. Errors are one line, without the server's name.
 pub trait Link: Sync {
@@ -42,6 +48,12 @@ pub trait Link: Sync {
     /// # Errors
     /// What the server or the connection says.
     fn upload(&self, path: &str, file: &Path) -> std::result::Result<Value, String>;
+
+    /// Sends bytes as the body, and writes the answer's into a file.
+    ///
+    /// # Errors
+    /// What the server or the connection says.
+    fn download(&self, path: &str, body: &[u8], file: &Path) -> std::result::Result<u64, String>;
 }
 
 /// What becomes of answers under way when the version changes.
@@ -95,6 +107,19 @@ pub struct PushOptions {
     pub name: String,
     /// Where the stream is kept until all have it.
     pub scratch: PathBuf,
+    /// What people call the version.
+    pub label: Option<String>,
+    /// A trial on a share of requests before all take it.
+    pub canary: Option<Canary>,
+}
+
+/// A trial of a version.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Canary {
+    /// Share, times and bounds.
+    pub spec: CanarySpec,
+    /// What it is held against.
+    pub probes: Probes,
 }
 
 /// What a push did.
@@ -112,6 +137,8 @@ pub struct PushReport {
     pub send_seconds: f64,
     /// From there until all had verified it, and until all served it.
     pub update_seconds: f64,
+    /// What the trial showed at its end, of all servers together.
+    pub canary: Option<Value>,
     /// Servers that were silent after the decision; each holds until it is reached or started anew.
     pub left: Vec<(String, String)>,
 }
@@ -185,7 +212,8 @@ impl<'a> Fleet<'a> {
             let found = version(status);
             if found != common {
                 return Err(push_error(format!(
-                    "{} serves {found}, {} serves {common}; push the version to one of them by itself first",
+                    "{} serves {found}, {} serves {common}; bring them together first: mynah weights catch-up, or push \
+                     the version to one of them by itself",
                     link.name(),
                     first.name()
                 )));
@@ -248,33 +276,46 @@ impl<'a> Fleet<'a> {
     ) -> Result<PushReport> {
         let started = Instant::now();
         let whole = target.0.onto(&self.manifest)?;
-        let (version, epoch) = (whole.digest(), whole.head().epoch);
+        let version = whole.digest();
         if version == self.manifest.digest() {
             return Err(push_error(format!("version {} is served already", version.short())));
         }
         let stream = options.scratch.join(format!("{}.stream", options.name));
         let made = self.make_stream(target, base, &stream);
-        let sent = made.and_then(|stats| {
-            let announced = json!({
-                "push": options.name, "version": version.to_string(), "epoch": epoch,
-                "policy": options.policy.name(), "signature": signature,
-            });
-            let path = format!("/admin/weights/update?push={}", options.name);
-            let sent = everywhere(&self.links, |link| {
-                link.post("/admin/weights/start", &announced)?;
-                link.upload(&path, &stream)?;
-                link.post("/admin/weights/finish", &json!({"push": options.name}))
-            });
-            match all(&self.links, sent) {
-                Ok(_) => Ok(stats),
-                Err(error) => {
-                    self.abandon(&options.name);
-                    Err(error)
-                }
-            }
-        });
+        let report = made.and_then(|stats| self.push_stream(&whole, &stream, stats, signature, options, log));
         let _ = std::fs::remove_file(&stream);
-        let stats = sent?;
+        let mut report = report?;
+        report.send_seconds = started.elapsed().as_secs_f64() - report.update_seconds;
+        Ok(report)
+    }
+
+    /// Brings a version to all of them that is a stream already.
+    fn push_stream(
+        &self,
+        whole: &Manifest,
+        stream: &Path,
+        stats: DeltaStats,
+        signature: Option<&str>,
+        options: &PushOptions,
+        log: &mut dyn Log,
+    ) -> Result<PushReport> {
+        let started = Instant::now();
+        let (version, epoch) = (whole.digest(), whole.head().epoch);
+        let announced = json!({
+            "push": options.name, "version": version.to_string(), "epoch": epoch,
+            "policy": options.policy.name(), "signature": signature, "label": options.label,
+            "probes": options.canary.as_ref().map(|canary| canary.probes.to_json()),
+        });
+        let path = format!("/admin/weights/update?push={}", options.name);
+        let sent = everywhere(&self.links, |link| {
+            link.post("/admin/weights/start", &announced)?;
+            link.upload(&path, stream)?;
+            link.post("/admin/weights/finish", &json!({"push": options.name}))
+        });
+        if let Err(error) = all(&self.links, sent) {
+            self.abandon(&options.name);
+            return Err(error);
+        }
         let send_seconds = started.elapsed().as_secs_f64();
         let mut report = self.update(version, epoch, false, options, log)?;
         report.sent_bytes = stats.wire_bytes * self.links.len() as u64;
@@ -345,7 +386,7 @@ impl<'a> Fleet<'a> {
             epoch,
             is_rollback,
             mode: CommitMode::Barrier,
-            canary: None,
+            canary: options.canary.as_ref().map(|canary| canary.spec),
             source: format!("upload {}", options.name),
         };
         let mut lead = Lead::begin(&self.links, &options.name, self.term_highest, log)?;
@@ -354,7 +395,9 @@ impl<'a> Fleet<'a> {
             self.abandon(&options.name);
         }
         let left = outcome?;
+        let canary = lead.canary();
         Ok(PushReport {
+            canary,
             version: target,
             epoch,
             stream: DeltaStats::default(),
@@ -367,13 +410,15 @@ impl<'a> Fleet<'a> {
 }
 
 /// Carries through, or undoes, what a push that was broken off left: the log says which. The servers are those of the
-/// push, in its order.
+/// push, in its order. Gives those that could not be told: the log is needed until they are back.
 ///
 /// # Errors
 /// `Weights` when the log is damaged or in use.
-pub fn recover(links: &[&dyn Link], name: &str, log: &mut dyn Log) -> Result<Recovered> {
+pub fn recover(links: &[&dyn Link], name: &str, log: &mut dyn Log) -> Result<(Recovered, Vec<String>)> {
     if log.count()? == 0 {
-        return Ok(Recovered::Nothing);
+        // It ended before anything was to be decided: who has heard of it need not wait for it to fall silent.
+        let _ = everywhere(links, |link| link.post("/admin/weights/abort", &json!({"push": name})));
+        return Ok((Recovered::Nothing, Vec::new()));
     }
     Lead::begin(links, name, 0, log)?.recover(log)
 }
