@@ -78,11 +78,15 @@ class Proxy:
                     proxy.at()
                     self.close_connection = True
                     return
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(data)))
-                self.send_header("Content-Type", answer.getheader("Content-Type") or "application/json")
-                self.end_headers()
-                self.wfile.write(data)
+                try:
+                    self.send_response(status)
+                    self.send_header("Content-Length", str(len(data)))
+                    self.send_header("Content-Type", answer.getheader("Content-Type") or "application/json")
+                    self.end_headers()
+                    self.wfile.write(data)
+                except OSError:
+                    # The pusher was killed meanwhile.
+                    self.close_connection = True
 
             def chunks(self):
                 body = b""

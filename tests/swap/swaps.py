@@ -94,6 +94,8 @@ class Cold:
 
 def judge(binary, home, folders, name, options, swaps):
     home.mkdir()
+    # Room for all streams at once: what has to give its pages back is read again, by the version of that time.
+    options = ["--cache-tokens", str(STREAMS * 256), *options]
     wrong, counts = [], collections.Counter()
     server = Server(binary, home / "served", folders[0], *options)
     cold = Cold(binary, home, folders, [option for option in options])

@@ -73,7 +73,8 @@ pub struct Setup {
 
 impl Default for Setup {
     fn default() -> Setup {
-        let load = LoadOptions { page_tokens: 16, ..LoadOptions::default() };
+        // Room for all streams: a sequence that has to give its pages back is read again, by the version of that time.
+        let load = LoadOptions { page_tokens: 16, cache_pages: Some(64), ..LoadOptions::default() };
         let engine = EngineOptions::default();
         Setup { load, engine, draft: None, adapter: None, signer: None, keeps: false }
     }

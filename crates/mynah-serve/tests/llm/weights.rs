@@ -210,7 +210,7 @@ fn what_is_wrong_is_refused_and_the_old_version_stays() {
     // One of two serves another version.
     push(&[&one], home.path(), &folders[1], None, Policy::Finish).unwrap();
     let refused = push(&links, home.path(), &folders[2], None, Policy::Finish).unwrap_err();
-    assert!(refused.contains(&two.name) && refused.contains("by itself first"), "{refused}");
+    assert!(refused.contains(&two.name) && refused.contains("bring them together first"), "{refused}");
     roll_back(&[&one], home.path()).unwrap();
     // Together again, and onwards.
     push(&links, home.path(), &folders[2], None, Policy::Finish).unwrap();

@@ -366,6 +366,12 @@ impl<'a> Fleet<'a> {
         self.update(target, epoch, true, options, log)
     }
 
+    /// A trial lasts until every server has asked all its probes, or something was asked at all.
+    fn spec(&self, canary: &Canary) -> CanarySpec {
+        let probes = canary.probes.list.len() * self.links.len();
+        CanarySpec { requests_min: canary.spec.requests_min.max(probes as u64).max(1), ..canary.spec }
+    }
+
     /// Tells all that a push is over before it has begun to be decided.
     fn abandon(&self, name: &str) {
         // Who cannot be told gives it up by itself.
@@ -386,7 +392,7 @@ impl<'a> Fleet<'a> {
             epoch,
             is_rollback,
             mode: CommitMode::Barrier,
-            canary: options.canary.as_ref().map(|canary| canary.spec),
+            canary: options.canary.as_ref().map(|canary| self.spec(canary)),
             source: format!("upload {}", options.name),
         };
         let mut lead = Lead::begin(&self.links, &options.name, self.term_highest, log)?;
