@@ -101,7 +101,7 @@ impl Pusher {
         checkpoint::save_model(&weights, model)?;
         let options = &self.options;
         let mut command = Command::new(&self.program);
-        command.args(["weights", "push", "--json", "--policy", &options.push_policy]);
+        command.args(["weights", "push", "--json", "--no-record", "--policy", &options.push_policy]);
         for server in &options.push_to {
             command.args(["--to", server]);
         }
