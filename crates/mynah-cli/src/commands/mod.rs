@@ -6,6 +6,7 @@ pub mod data;
 pub mod eval;
 pub mod flow;
 pub mod py;
+mod py_diff;
 mod python_tool;
 pub mod runs;
 pub mod sample;

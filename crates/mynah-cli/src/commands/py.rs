@@ -12,6 +12,8 @@ use crate::failure::{Failure, Result};
 pub enum Command {
     /// Run a Python program with nothing but what it is granted
     Run(Box<Run>),
+    /// Compare programs with CPython: output, exit code, exception
+    Diff(super::py_diff::Diff),
 }
 
 /// Options of `mynah py run`.
@@ -49,7 +51,10 @@ pub struct Run {
 
 /// Runs a command; it ends the process with the program's exit code.
 pub fn run(command: &Command) -> Result<()> {
-    let Command::Run(run) = command;
+    let run = match command {
+        Command::Run(run) => run,
+        Command::Diff(diff) => return super::py_diff::run(diff),
+    };
     let mut capabilities = pyc_driver::Capabilities::default();
     let variable = std::env::var("MYNAH_CAPABILITIES").ok();
     for list in variable.iter().chain(&run.allow) {
