@@ -108,7 +108,7 @@ fn write_version(folder: &Path, shape: Shape, version: u64) -> Result<u64, Faile
         offset += size;
     }
     let mut head = Value::Object(header).to_string();
-    while head.len() % 8 != 0 {
+    while !head.len().is_multiple_of(8) {
         head.push(' ');
     }
     let mut out = std::io::BufWriter::new(std::fs::File::create(folder.join("model.safetensors"))?);

@@ -204,7 +204,8 @@ fn a_share_of_the_requests_tries_other_weights() {
 
 #[test]
 fn ends_are_counted_by_weights() {
-    let toy = Toy { fails_at: Some(3), ..Toy::new(64, 4) };
+    let mut toy = Toy::new(64, 4);
+    toy.fails_at = Some(3);
     let mut core = core(toy, EngineOptions::default());
     core.changed(Change::WeightsInstalled(1));
     let before = submit(&mut core, request("before", 2));
