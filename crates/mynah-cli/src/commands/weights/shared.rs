@@ -19,7 +19,7 @@ pub struct Attach {
     socket: PathBuf,
     /// This version and no other (default: the newest)
     #[arg(long, value_name = "VERSION")]
-    version: Option<mynah_swap::Hash>,
+    only: Option<mynah_swap::Hash>,
     /// Print as JSON
     #[arg(long)]
     json: bool,
@@ -39,7 +39,7 @@ fn unsupported() -> Failure {
 pub fn attach(arguments: &Attach) -> Result<()> {
     let started = std::time::Instant::now();
     let threads = mynah_kernels::pool::threads();
-    let mapped = mynah_mpi::shared::receive(&arguments.socket, arguments.version, threads)?;
+    let mapped = mynah_mpi::shared::receive(&arguments.socket, arguments.only, threads)?;
     let seconds = started.elapsed().as_secs_f64();
     let manifest = mapped.manifest();
     if arguments.json {
