@@ -12,12 +12,15 @@
 //! [`CodeParts::finish`], which verifies it: every register, constant, name and target an op mentions exists.
 //! The interpreter relies on that and checks nothing again.
 //!
+//! [`encode`] and [`decode`] are the packed form, for the library that the product carries and for built programs.
+//!
 //! Rejected: a stack machine (twice the ops, each with stack traffic); SSA as the only form (the interpreter
 //! would have to undo it, and generators and handlers keep registers alive in memory anyway: SSA is built from
 //! this form where it pays, in native code); constants as operands (a branch in every operand read).
 
 mod code;
 mod op;
+mod pack;
 mod text;
 mod verify;
 
@@ -25,5 +28,6 @@ pub use code::{Code, CodeFlags, CodeParts, Const, Handler, Position};
 pub use op::{
     BinaryOp, CompareOp, Conversion, Field, Intrinsic, NO_REG, Op, Reg, Role, Special, Target, UnaryOp,
 };
+pub use pack::{TABLE_NUMBER, decode, encode};
 pub use text::{parse, print};
 pub use verify::IrError;

@@ -1,4 +1,6 @@
-//! The ops: one table, from which the enum, the text form and the register roles are made.
+//! The ops: one table, from which the enum, the text form, the packed form and the register roles are made.
+
+use crate::pack::{Reader, Writer};
 
 /// A register of a frame: locals first, then cells, then temporaries.
 pub type Reg = u16;
@@ -50,6 +52,8 @@ macro_rules! words {
         impl $name {
             /// All of them, in order.
             pub const ALL: &'static [$name] = &[$($name::$variant),*];
+            /// All words, for the number of the op table.
+            pub(crate) const WORDS: &'static str = concat!($($text, " "),*);
             /// The word of the text form.
             pub fn word(self) -> &'static str { match self { $($name::$variant => $text),* } }
             /// The choice with this word.
@@ -262,6 +266,108 @@ macro_rules! field_in {
     };
 }
 
+/// Writes an operand in the packed form.
+macro_rules! field_pack {
+    (small, $v:expr, $out:expr) => {
+        $out.push_signed(i64::from(*$v))
+    };
+    (flag, $v:expr, $out:expr) => {
+        $out.push_byte(u8::from(*$v))
+    };
+    (byte, $v:expr, $out:expr) => {
+        $out.push_byte(*$v)
+    };
+    (target, $v:expr, $out:expr) => {
+        $out.push(*$v)
+    };
+    (binary, $v:expr, $out:expr) => {
+        $out.push_byte(*$v as u8)
+    };
+    (compare, $v:expr, $out:expr) => {
+        $out.push_byte(*$v as u8)
+    };
+    (unary, $v:expr, $out:expr) => {
+        $out.push_byte(*$v as u8)
+    };
+    (conversion, $v:expr, $out:expr) => {
+        $out.push_byte(*$v as u8)
+    };
+    (special, $v:expr, $out:expr) => {
+        $out.push_byte(*$v as u8)
+    };
+    (intrinsic, $v:expr, $out:expr) => {
+        $out.push_byte(*$v as u8)
+    };
+    (constant, $v:expr, $out:expr) => {
+        $out.push(u32::from(*$v))
+    };
+    (name, $v:expr, $out:expr) => {
+        $out.push(u32::from(*$v))
+    };
+    (cache, $v:expr, $out:expr) => {
+        $out.push(u32::from(*$v))
+    };
+    (count, $v:expr, $out:expr) => {
+        $out.push(u32::from(*$v))
+    };
+    // Registers: the absent one takes a byte, too.
+    ($register:ident, $v:expr, $out:expr) => {
+        $out.push(u32::from(*$v) + 1 & 0xffff)
+    };
+}
+/// Reads an operand of the packed form.
+macro_rules! field_unpack {
+    (small, $r:expr) => {
+        i16::try_from($r.signed()?).ok()?
+    };
+    (flag, $r:expr) => {
+        match $r.byte()? {
+            0 => false,
+            1 => true,
+            _ => return None,
+        }
+    };
+    (byte, $r:expr) => {
+        $r.byte()?
+    };
+    (target, $r:expr) => {
+        $r.number()?
+    };
+    (binary, $r:expr) => {
+        *BinaryOp::ALL.get(usize::from($r.byte()?))?
+    };
+    (compare, $r:expr) => {
+        *CompareOp::ALL.get(usize::from($r.byte()?))?
+    };
+    (unary, $r:expr) => {
+        *UnaryOp::ALL.get(usize::from($r.byte()?))?
+    };
+    (conversion, $r:expr) => {
+        *Conversion::ALL.get(usize::from($r.byte()?))?
+    };
+    (special, $r:expr) => {
+        *Special::ALL.get(usize::from($r.byte()?))?
+    };
+    (intrinsic, $r:expr) => {
+        *Intrinsic::ALL.get(usize::from($r.byte()?))?
+    };
+    (constant, $r:expr) => {
+        $r.short()?
+    };
+    (name, $r:expr) => {
+        $r.short()?
+    };
+    (cache, $r:expr) => {
+        $r.short()?
+    };
+    (count, $r:expr) => {
+        $r.short()?
+    };
+    ($register:ident, $r:expr) => {
+        $r.short()?.wrapping_sub(1)
+    };
+}
+
 fn prefixed(text: &str, prefix: char) -> Option<u32> {
     text.strip_prefix(prefix)?.parse().ok()
 }
@@ -276,6 +382,12 @@ macro_rules! ops {
         #[derive(Clone, Copy, PartialEq, Debug)]
         #[allow(missing_docs, reason = "the table documents each op; its operands carry their role as name")]
         pub enum Op { $($(#[$doc])* $name { $($field: field_type!($kind)),* }),* }
+
+        #[repr(u8)]
+        enum Number { $($name),* }
+        /// The ops' numbers in the packed form.
+        #[allow(non_upper_case_globals, reason = "named like the ops")]
+        mod numbers { $(pub(super) const $name: u8 = super::Number::$name as u8;)* }
 
         impl Op {
             /// The op's name in the text form.
@@ -303,6 +415,23 @@ macro_rules! ops {
                     _ => None,
                 }
             }
+            /// Writes the packed form: the op's number, its operands.
+            pub(crate) fn pack(&self, out: &mut Writer) {
+                match self { $(Op::$name { $($field),* } => {
+                    out.push_byte(numbers::$name);
+                    $(field_pack!($kind, $field, out);)*
+                })* }
+            }
+            /// Reads what [`Op::pack`] wrote.
+            pub(crate) fn unpack(r: &mut Reader) -> Option<Op> {
+                Some(match r.byte()? {
+                    $(numbers::$name => Op::$name { $($field: field_unpack!($kind, r)),* },)*
+                    _ => return None,
+                })
+            }
+            /// Every op with its operands, for the number of the table.
+            pub(crate) const TABLE: &'static str =
+                concat!($(stringify!($name), $(" ", stringify!($field), ":", stringify!($kind),)* ";"),*);
             /// The op with its target (when it has one) passed through `map`.
             #[must_use]
             pub fn with_target(mut self, map: impl Fn(Target) -> Target) -> Op {
