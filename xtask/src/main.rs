@@ -9,6 +9,7 @@
 mod bench;
 mod golden;
 mod status;
+mod stub;
 mod tidy;
 mod workspace;
 
@@ -22,6 +23,7 @@ usage: cargo xtask NAME [options]
   tidy                 check layering, file sizes, licences, words, links and the status list
   status               rewrite docs/STATUS.md from the marks in the sources
   bench NAME|all       compare with a peer; `cargo xtask bench --help` lists names and options
+  stub [--quick]       build the executables behind `mynah py build`, and the packed library, into target/stub
   golden [CRATE]       run the scripts that regenerate committed golden files (needs Python)
 ";
 
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         Some("tidy") => tidy::run(rest),
         Some("status") => status::run(rest),
         Some("bench") => bench::run(rest),
+        Some("stub") => stub::run(rest),
         Some("golden") => golden::run(rest),
         None | Some("help" | "--help" | "-h") => {
             print!("{HELP}");

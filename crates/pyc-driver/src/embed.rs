@@ -5,16 +5,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use pyc_front::Mode;
+use pyc_host::{Capabilities, Error, ProgramHost, main_module, prepare};
 use pyc_ir::Code;
 use pyc_runtime::function::Flavor;
 use pyc_runtime::host::Limits;
 use pyc_runtime::module::ModuleData;
 use pyc_runtime::{PyResult, Raised, Value, Vm};
 
-use crate::capabilities::Capabilities;
-use crate::error::Error;
-use crate::host::ProgramHost;
-use crate::run::{main_module, prepare};
+use crate::compile::{compile, lower};
+use crate::library::Library;
 
 /// A compiled program; cheap to share between threads.
 #[derive(Clone, Debug)]
@@ -33,9 +32,7 @@ impl Program {
     /// # Errors
     /// The syntax error, with its place.
     pub fn compile(text: &str, filename: &str) -> Result<Program, Error> {
-        let source = pyc_front::Source::new(filename, text);
-        let code = pyc_front::parse(source, Mode::Module).and_then(|module| pyc_lower::lower(&module));
-        let code = code.map_err(|e| Error::new(e.to_string()))?;
+        let code = lower(text, filename, Mode::Module).map_err(|e| Error::new(e.to_string()))?;
         Ok(Program { code, text: text.into(), filename: filename.to_string() })
     }
 }
@@ -62,9 +59,9 @@ impl Instance {
         limits: Limits,
         functions: &[HostFunction],
     ) -> Result<Instance, Error> {
-        let mut host = ProgramHost::new(capabilities, Vec::<PathBuf>::new());
+        let mut host = ProgramHost::new(capabilities, Vec::<PathBuf>::new(), Arc::new(Library));
         let output = host.capture();
-        let vm = prepare(Box::new(host), limits, STACK_BYTES);
+        let vm = prepare(Box::new(host), limits, STACK_BYTES, Some(compile));
         let mut instance = Instance { vm, output, globals: Value::NONE };
         let globals = {
             let vm = &instance.vm;

@@ -1,27 +1,26 @@
-//! Running Python programs: finding modules, granting capabilities, setting limits, and the embedding API.
+//! Running, building and embedding Python programs.
 //!
-//! **Key decision: nothing ambient.** A program reaches the outside only through [`ProgramHost`], which checks each
-//! operation against the [`Capabilities`] it was given; the runtime below knows no files. What is denied raises
-//! PermissionError with the capability's name, so that the user can grant exactly that.
-//!
-//! The Python part of the standard library is read from the published crate `rustpython-pylib` when this crate is
-//! built, packed into the binary, and compiled when a program imports it.
+//! Below this crate a program is code; here is what makes code from text. The Python part of the standard library is
+//! read from the published crate `rustpython-pylib` when this crate is built. The product carries it compiled as well
+//! ([`pack_library`], [`install_library`]), so that importing is decoding; without that pack a module is compiled when
+//! it is first imported, and shared by all instances of the process.
 //!
 //! [`Program`] compiles once; each [`Instance`] is an isolated Python with its own modules and limits, in which
-//! functions are called any number of times.
+//! functions are called any number of times. [`build`] makes one executable of a program.
 //!
-//! Rejected: one shared interpreter with per-program globals (state leaks through modules and types).
+//! Rejected: one shared interpreter with per-program globals (state leaks through modules and types); a cache of
+//! compiled programs on disk (compiling is quicker than 100,000 lines a second, and a cache would be one more thing
+//! that a program without granted files touches).
 
-mod capabilities;
+mod build;
+mod compile;
 mod embed;
-mod error;
-mod host;
 mod library;
 mod run;
 
-pub use capabilities::Capabilities;
+pub use build::{BuildOptions, Built, Stubs, build};
+pub use compile::compile;
 pub use embed::{HostFunction, Instance, Program};
-pub use error::Error;
-pub use host::ProgramHost;
-pub use pyc_runtime::host::Limits;
-pub use run::{Options, Outcome, Source, run, run_captured};
+pub use library::{install_library, pack_library};
+pub use pyc_host::{Capabilities, Entry, Error, Limits, Manifest, Pack, ProgramHost, find as find_program};
+pub use run::{Options, Outcome, Source, read_source, run, run_captured};

@@ -5,7 +5,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use pyc_ir::Code;
 
 use crate::object::{collect, threshold, used_bytes};
 use crate::vm::{PyResult, Raised, Vm};
@@ -84,13 +87,24 @@ pub trait Host {
     /// A module's source from where modules are looked for: the text and its file name, and whether it is a
     /// package. `None`: no such module.
     fn module_source(&self, name: &str, path: Option<&[String]>) -> Option<ModuleSource>;
+    /// The text of a module that came as code, for tracebacks.
+    fn source_text(&self, filename: &str) -> Option<String>;
+}
+
+/// What a module consists of.
+#[derive(Clone, Debug)]
+pub enum ModuleBody {
+    /// Text to compile.
+    Text(String),
+    /// Compiled code; [`Host::source_text`] gives its text when it is wanted.
+    Code(Arc<Code>),
 }
 
 /// A module found by the host.
 #[derive(Clone, Debug)]
 pub struct ModuleSource {
-    /// The text.
-    pub text: String,
+    /// Text or code.
+    pub body: ModuleBody,
     /// `__file__`
     pub filename: String,
     /// It has submodules, in this folder.

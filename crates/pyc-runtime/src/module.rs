@@ -2,6 +2,7 @@
 
 use crate::args::Method;
 use crate::containers::DictData;
+use crate::host::ModuleBody;
 use crate::object::{Kind, Payload, Value, new_object};
 use crate::str::Str;
 use crate::vm::{Args, PyResult, Vm};
@@ -130,8 +131,13 @@ impl Vm {
                 &format!("No module named '{name}'"),
             ));
         };
-        self.remember_source(&source.filename, &source.text);
-        let code = self.compile(&source.text, &source.filename, "exec", 0)?;
+        let code = match source.body {
+            ModuleBody::Text(text) => {
+                self.remember_source(&source.filename, &text);
+                self.compile(&text, &source.filename, "exec", 0)?
+            }
+            ModuleBody::Code(code) => self.code(code),
+        };
         let module = self.new_module(name);
         self.module_set(&module, "__file__", self.str(&source.filename));
         let package = match &source.package {

@@ -261,6 +261,10 @@ impl Vm {
     pub fn source_line(&self, filename: &str, line: u32) -> Option<String> {
         let lines =
             self.state("sources", || RefCell::new(std::collections::HashMap::<String, Vec<String>>::new()));
+        if !lines.borrow().contains_key(filename) {
+            let text = self.host.source_text(filename)?;
+            self.remember_source(filename, &text);
+        }
         let lines = lines.borrow();
         lines.get(filename)?.get((line as usize).checked_sub(1)?).cloned()
     }

@@ -375,7 +375,7 @@ fn unicode_escape_decode(vm: &Vm, args: Args, raw: bool) -> PyResult {
                 };
                 let end = i + 4 + length;
                 let name = String::from_utf8_lossy(&bytes[i + 3..end - 1]).into_owned();
-                match crate::unicode_module::by_name(&name) {
+                match crate::character_by_name(&name) {
                     Some(points) => Step::Points(points, end - i),
                     None => Step::Wrong(end, "unknown Unicode character name"),
                 }

@@ -1,5 +1,6 @@
 //! The finder on `sys.meta_path`: `importlib` finds modules where the import statement does.
 
+use pyc_runtime::host::ModuleBody;
 use pyc_runtime::registry::Plain;
 use pyc_runtime::{Args, Method, PyResult, Value, Vm, new_object};
 
@@ -45,7 +46,11 @@ const METHODS: &[Method] = &[
         let name = vm.str_text(&args[1])?;
         let path =
             name.rsplit_once('.').map(|(parent, _)| vec![format!("<library>/{}", parent.replace('.', "/"))]);
-        Ok(vm.host.module_source(&name, path.as_deref()).map_or(Value::NONE, |s| vm.str(&s.text)))
+        let text = vm.host.module_source(&name, path.as_deref()).and_then(|s| match s.body {
+            ModuleBody::Text(text) => Some(text),
+            ModuleBody::Code(_) => vm.host.source_text(&s.filename),
+        });
+        Ok(text.map_or(Value::NONE, |text| vm.str(&text)))
     }),
     ("invalidate_caches", "", |_, _| Ok(Value::NONE)),
     ("__repr__", "", |vm, _| Ok(vm.str("<finder of modules>"))),

@@ -19,6 +19,7 @@ mod contextvars_module;
 mod csv_module;
 mod finder;
 mod functools_module;
+#[cfg(feature = "full")]
 mod hash_module;
 mod io;
 mod itertools_module;
@@ -37,6 +38,7 @@ mod sys_module;
 mod thread_module;
 mod time_module;
 mod typing_module;
+#[cfg(feature = "full")]
 mod unicode_module;
 mod zlib_module;
 
@@ -53,11 +55,16 @@ pub const MODULES: &[(&str, Maker)] = &[
     ("_collections", collections_module::module),
     ("_contextvars", contextvars_module::module),
     ("_functools", functools_module::module),
+    #[cfg(feature = "full")]
     ("_blake2", hash_module::blake2_module),
     ("_csv", csv_module::module),
+    #[cfg(feature = "full")]
     ("_md5", hash_module::md5_module),
+    #[cfg(feature = "full")]
     ("_sha1", hash_module::sha1_module),
+    #[cfg(feature = "full")]
     ("_sha2", hash_module::sha2_module),
+    #[cfg(feature = "full")]
     ("_sha3", hash_module::sha3_module),
     ("_tokenize", opcode_module::tokenize_module),
     ("_warnings", small::warnings_module),
@@ -72,6 +79,7 @@ pub const MODULES: &[(&str, Maker)] = &[
     ("_typing", typing_module::module),
     ("binascii", binascii_module::module),
     ("posix", posix_module::module),
+    #[cfg(feature = "full")]
     ("unicodedata", unicode_module::module),
     ("_operator", operator_module::module),
     ("_weakref", small::weakref_module),
@@ -89,8 +97,24 @@ pub const MODULES: &[(&str, Maker)] = &[
     ("time", time_module::module),
 ];
 
+/// Native modules that exist only with the feature `full`: those with big tables.
+pub const FULL_MODULES: &[&str] = &[
+    "_blake2", "_md5", "_sha1", "_sha2", "_sha3", "unicodedata",
+];
+
 pub use streams::flush_standard;
 pub use sys_module::set_arguments;
+
+/// The characters of a Unicode name; without the table of names, none.
+fn character_by_name(name: &str) -> Option<Vec<u32>> {
+    #[cfg(feature = "full")]
+    return unicode_module::by_name(name);
+    #[cfg(not(feature = "full"))]
+    {
+        let _ = name;
+        None
+    }
+}
 
 /// Makes all native modules known to an instance.
 pub fn install(vm: &Vm) {

@@ -33,7 +33,9 @@ const LAYERS: &[(&str, u32)] = &[
     ("pyc-stdlib", 3),
     ("pyc-native", 3),
     ("pyc-wasm", 3),
-    ("pyc-driver", 4),
+    ("pyc-host", 4),
+    ("pyc-driver", 5),
+    ("pyc-stub", 6),
 ];
 
 /// Outside crates that only one of ours may know: (prefix of the dependency's name, the crate).

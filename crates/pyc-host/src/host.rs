@@ -6,23 +6,32 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use pyc_runtime::host::{FileStat, Host, HostError, ModuleSource, OpenFlags};
+use pyc_runtime::host::{FileStat, Host, HostError, ModuleBody, ModuleSource, OpenFlags};
 
 use crate::capabilities::Capabilities;
-use crate::library;
 
 type Answer<T> = Result<T, HostError>;
 
 /// Where output goes.
 type Sink = RefCell<Vec<u8>>;
 
+/// Modules that are not in folders: the library's, a built program's.
+pub trait Modules: Send + Sync {
+    /// A module by its full name.
+    fn find(&self, name: &str) -> Option<ModuleSource>;
+    /// The source text of a file that [`Modules::find`] named.
+    fn text(&self, filename: &str) -> Option<String>;
+}
+
 /// The host of a program.
 pub struct ProgramHost {
     capabilities: Capabilities,
     /// Folders in which modules are looked for before the library.
     search: Vec<PathBuf>,
+    modules: Arc<dyn Modules>,
     files: RefCell<HashMap<i32, File>>,
     started: Instant,
     /// Captured output instead of the process's streams.
@@ -32,11 +41,12 @@ pub struct ProgramHost {
 const FILES_MAX: usize = 256;
 
 impl ProgramHost {
-    /// A host with these capabilities that finds modules in these folders.
-    pub fn new(capabilities: Capabilities, search: Vec<PathBuf>) -> ProgramHost {
+    /// A host with these capabilities that finds modules in these folders, then in `modules`.
+    pub fn new(capabilities: Capabilities, search: Vec<PathBuf>, modules: Arc<dyn Modules>) -> ProgramHost {
         ProgramHost {
             capabilities,
             search,
+            modules,
             files: RefCell::default(),
             started: Instant::now(),
             captured: None,
@@ -98,7 +108,7 @@ fn in_folder(folder: &Path, name: &str) -> Option<ModuleSource> {
         if init.is_file() { (init, Some(package)) } else { (folder.join(format!("{name}.py")), None) };
     let bytes = fs::read(&file).ok()?;
     Some(ModuleSource {
-        text: String::from_utf8_lossy(&bytes).into_owned(),
+        body: ModuleBody::Text(String::from_utf8_lossy(&bytes).into_owned()),
         filename: file.display().to_string(),
         package: package.map(|p| p.display().to_string()),
     })
@@ -296,16 +306,10 @@ impl Host for ProgramHost {
                 }
             }
         }
-        let (text, package) = library::find(name)?;
-        let file = name.replace('.', "/");
-        Some(ModuleSource {
-            text: text.to_string(),
-            filename: if package {
-                format!("<library>/{file}/__init__.py")
-            } else {
-                format!("<library>/{file}.py")
-            },
-            package: package.then(|| format!("<library>/{file}")),
-        })
+        self.modules.find(name)
+    }
+
+    fn source_text(&self, filename: &str) -> Option<String> {
+        self.modules.text(filename)
     }
 }

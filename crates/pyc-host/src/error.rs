@@ -9,7 +9,8 @@ pub struct Error {
 }
 
 impl Error {
-    pub(crate) fn new(message: impl Into<String>) -> Error {
+    /// An error with this message.
+    pub fn new(message: impl Into<String>) -> Error {
         Error { message: message.into() }
     }
 }

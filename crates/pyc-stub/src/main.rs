@@ -1,0 +1,31 @@
+//! The executable that a built program is appended to: it runs what it finds at its own end.
+//!
+//! **Key decision: two of them, built ahead.** The small one has neither parser nor the modules with big tables; the
+//! feature `full` adds both. `mynah py build` copies the one that the program needs and appends its modules, so the
+//! user's machine needs no compiler and no linker, and the same program gives the same bytes everywhere. What the
+//! program may do stands in the manifest behind it; there are no options, since its arguments are the program's.
+//!
+//! Rejected: linking objects at build time (a linker on the user's machine, and paths in the result).
+
+use std::process::ExitCode;
+
+use pyc_runtime::vm::CompileFn;
+
+/// Counts what a limit on memory bounds.
+#[global_allocator]
+static ALLOCATOR: pyc_runtime::object::Counting = pyc_runtime::object::Counting;
+
+#[cfg(feature = "full")]
+const COMPILER: Option<CompileFn> = Some(pyc_driver::compile);
+#[cfg(not(feature = "full"))]
+const COMPILER: Option<CompileFn> = None;
+
+fn main() -> ExitCode {
+    match pyc_host::run_self(COMPILER) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
