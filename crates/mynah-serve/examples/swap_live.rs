@@ -19,7 +19,7 @@ use mynah_models::{Decoder, LoadOptions};
 use mynah_serve::weights::{Fleet, Link, Policy, PushOptions};
 use mynah_serve::{LlmConfig, LlmServer, Meter, ServedModel, Tokens, WeightsConfig};
 use mynah_swap::manifest::{BuildOptions, Identity, build};
-use mynah_swap::protocol::MemoryLog;
+use mynah_swap::protocol::FileLog;
 use mynah_swap::source::SafetensorsSource;
 use serde_json::{Value, json};
 
@@ -27,12 +27,16 @@ const KEY: &str = "the-admin-key-of-the-example";
 const STREAMS: usize = 8;
 const CONTEXT: usize = 512;
 
-/// Width, channels of the feed-forward part, layers, tokens, seconds without pushes, pushes.
+/// Around the end of a push: the flip, and the first steps with the new version.
+const BEFORE: Duration = Duration::from_millis(60);
+const AFTER: Duration = Duration::from_millis(60);
+
+/// Width, channels of the feed-forward part, layers, tokens, milliseconds without a push before each, pushes.
 #[derive(Clone, Copy)]
 struct Shape(usize, usize, usize, usize, u64, usize);
 
-const SMALL: Shape = Shape(64, 128, 2, 300, 1, 3);
-const LARGE: Shape = Shape(768, 2048, 8, 8_000, 5, 12);
+const SMALL: Shape = Shape(64, 128, 2, 300, 200, 3);
+const LARGE: Shape = Shape(768, 2048, 8, 8_000, 2_000, 12);
 
 struct Words(Vec<Vec<u8>>);
 
@@ -210,10 +214,10 @@ fn stream(
     gaps
 }
 
-fn percentile(mut gaps: Vec<Duration>, share: f64) -> f64 {
-    gaps.sort();
-    let place = ((gaps.len() as f64 * share) as usize).min(gaps.len().saturating_sub(1));
-    gaps.get(place).map_or(0.0, Duration::as_secs_f64)
+fn percentile(mut values: Vec<f64>, share: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let place = ((values.len() as f64 * share) as usize).min(values.len().saturating_sub(1));
+    values.get(place).copied().unwrap_or(0.0)
 }
 
 fn main() -> Result<(), Failed> {
@@ -226,7 +230,8 @@ fn main() -> Result<(), Failed> {
         size_bytes = write_version(&folder, shape, version)?;
         folders.push(folder);
     }
-    let load = LoadOptions::default();
+    // Enough for all streams: none waits for room.
+    let load = LoadOptions { cache_pages: Some(STREAMS * CONTEXT / 16), ..LoadOptions::default() };
     let decoder = Decoder::open(folders[0].to_str().ok_or("the path is no text")?, &load)?;
     let tokens = Arc::new(Words((0..shape.3).map(|id| format!("{id} ").into_bytes()).collect()));
     let engine = Engine::start(Box::new(decoder), tokens.clone(), EngineOptions::default())?;
@@ -265,16 +270,11 @@ fn main() -> Result<(), Failed> {
     while count.load(Ordering::Relaxed) < STREAMS as u64 * 4 {
         std::thread::yield_now();
     }
-    let rate = |seconds: u64| {
-        let (began, before) = (Instant::now(), count.load(Ordering::Relaxed));
-        std::thread::sleep(Duration::from_secs(seconds));
+    let rate_since = |began: Instant, before: u64| {
         (count.load(Ordering::Relaxed) - before) as f64 / began.elapsed().as_secs_f64()
     };
-    let idle_from = Instant::now();
-    let idle = rate(shape.4);
-    let idle_to = Instant::now();
-
-    let (mut windows, mut staged, mut staging_seconds) = (Vec::new(), 0, 0.0);
+    let (mut idle_rates, mut staging_rates, mut idle_windows, mut flip_windows) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut wire_bytes, mut pauses, mut stages) = (0, Vec::new(), Vec::new());
     let manifest_of = |folder: &Path, fleet: &Fleet<'_>| -> Result<_, Failed> {
         let source = SafetensorsSource::open(folder)?;
@@ -291,45 +291,60 @@ fn main() -> Result<(), Failed> {
         let fleet = Fleet::open(links)?;
         // What the pusher computes by itself is another machine's work.
         let (manifest, source) = manifest_of(&folders[(push + 1) % 2], &fleet)?;
+        let base = SafetensorsSource::open(&folders[push % 2])?;
+        let stream = home.path().join("stream");
+        let whole = manifest.onto(fleet.manifest())?;
+        let stats = fleet.make_stream((&manifest, &source), Some(&base), &stream)?;
         let options = PushOptions {
             policy: Policy::Continue,
             name: format!("push-{push}"),
             scratch: home.path().to_path_buf(),
             ..PushOptions::default()
         };
+
+        let mut log = FileLog::open(&home.path().join(format!("{}.log", options.name)))?;
+
+        // Without a push, then with one: whatever else the machine does meets both.
         let (began, before) = (Instant::now(), count.load(Ordering::Relaxed));
-        let report = fleet.push((&manifest, &source), None, None, &options, &mut MemoryLog::new())?;
-        let ended = Instant::now();
-        staged += count.load(Ordering::Relaxed) - before;
-        staging_seconds += ended.duration_since(began).as_secs_f64();
+        std::thread::sleep(Duration::from_millis(shape.4));
+        idle_rates.push(rate_since(began, before));
+        idle_windows.push(window(Instant::now()));
+        let (began, before) = (Instant::now(), count.load(Ordering::Relaxed));
+        let report = fleet.push_stream(&whole, &stream, stats, None, &options, &mut log)?;
+        staging_rates.push(rate_since(began, before));
+        // The flip is at the end of a push.
+        flip_windows.push(window(Instant::now()));
         wire_bytes += report.sent_bytes;
         let status: Value = serde_json::from_slice(&link.get("/admin/weights/status")?)?;
-        pauses.push(Duration::from_secs_f64(status["figures"]["pause_seconds"].as_f64().unwrap_or(0.0)));
-        stages.push(Duration::from_secs_f64(status["figures"]["stage_seconds"].as_f64().unwrap_or(0.0)));
-        // The flip is at the end of a push.
-        windows.push((ended - Duration::from_millis(250), ended + Duration::from_millis(50)));
-        std::thread::sleep(Duration::from_millis(200));
+        pauses.push(status["figures"]["pause_seconds"].as_f64().unwrap_or(0.0));
+        stages.push(status["figures"]["stage_seconds"].as_f64().unwrap_or(0.0));
+        std::thread::sleep(AFTER * 4);
     }
     stop.store(true, Ordering::Relaxed);
     let gaps: Vec<(Instant, Duration)> =
         streams.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect();
-    let within = |from: Instant, to: Instant| {
-        gaps.iter().filter(move |(at, _)| (from..to).contains(at)).map(|(_, gap)| *gap)
+    let gaps_in = |windows: &[(Instant, Instant)]| -> Vec<f64> {
+        let is_within = |at: &Instant| windows.iter().any(|(from, to)| (*from..*to).contains(at));
+        gaps.iter().filter(|(at, _)| is_within(at)).map(|(_, gap)| gap.as_secs_f64()).collect()
     };
-    let idle_gaps: Vec<Duration> = within(idle_from, idle_to).collect();
-    let flip_gaps: Vec<Duration> = windows.iter().flat_map(|(from, to)| within(*from, *to)).collect();
-    let (step, idle_p99) = (percentile(idle_gaps.clone(), 0.5), percentile(idle_gaps, 0.99));
-    let flip_p99 = percentile(flip_gaps, 0.99);
-    let staging = staged as f64 / staging_seconds;
+    let step = percentile(gaps_in(&idle_windows), 0.5);
+    let (idle_p99, flip_p99) = (percentile(gaps_in(&idle_windows), 0.99), percentile(gaps_in(&flip_windows), 0.99));
+    let ratios = idle_rates.iter().zip(&staging_rates).map(|(idle, staging)| staging / idle).collect();
     println!(
         "{}",
         json!({
             "model_bytes": size_bytes, "streams": STREAMS, "pushes": shape.5, "wire_bytes": wire_bytes,
-            "idle_tokens_per_s": idle, "staging_tokens_per_s": staging, "staging_ratio": staging / idle,
+            "idle_tokens_per_s": percentile(idle_rates, 0.5), "staging_tokens_per_s": percentile(staging_rates, 0.5),
+            "staging_ratio": percentile(ratios, 0.5),
             "step_ms": step * 1e3, "idle_p99_ms": idle_p99 * 1e3, "flip_p99_ms": flip_p99 * 1e3,
             "flip_added_ms": (flip_p99 - idle_p99) * 1e3, "flip_added_steps": (flip_p99 - idle_p99) / step,
             "pause_ms": percentile(pauses, 0.5) * 1e3, "stage_seconds": percentile(stages, 0.5),
         })
     );
     Ok(())
+}
+
+/// What counts as near to an instant.
+fn window(at: Instant) -> (Instant, Instant) {
+    (at - BEFORE, at + AFTER)
 }

@@ -162,6 +162,10 @@ impl Town {
                     let Some((receiver, log)) = &mut self.replicas[index].running else { return };
                     receiver.caught_up(version, fetched, log)
                 }
+                ReceiverAction::Flip { .. } => {
+                    let Some((receiver, log)) = &mut self.replicas[index].running else { return };
+                    receiver.flipped(log)
+                }
                 _ => continue,
             };
             match next {

@@ -375,6 +375,8 @@ impl<'a> Rank<'a> {
                     let kept: Vec<Hash> =
                         [Some(version), agent.receiver.previous()].into_iter().flatten().collect();
                     agent.store.keep(&kept)?;
+                    let told = agent.receiver.flipped(agent.log)?;
+                    self.carry_out(told)?;
                 }
                 ReceiverAction::ServingChanged => {}
             }

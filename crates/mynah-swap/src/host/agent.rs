@@ -278,6 +278,8 @@ impl Agent<'_> {
                     self.shared.store.point(&version)?;
                     let kept: Vec<Hash> =
                         [Some(version), self.receiver.previous()].into_iter().flatten().collect();
+                    let told = self.receiver.flipped(self.log)?;
+                    self.carry_out(told)?;
                     self.shared.store.keep(&kept)?;
                     self.observe(AgentEvent::Flipped(version));
                 }

@@ -31,6 +31,23 @@ pub trait Log {
     /// written.
     fn append(&mut self, expected: u64, record: &[u8]) -> Result<()>;
 
+    /// Appends a record that is there for good only after the next [`append`](Log::append) or [`sync`](Log::sync): the
+    /// end of the process does not lose it, that of the machine may, with all that was appended after it.
+    ///
+    /// # Errors
+    /// As [`append`](Log::append).
+    fn append_soon(&mut self, expected: u64, record: &[u8]) -> Result<()> {
+        self.append(expected, record)
+    }
+
+    /// What was appended soon is there for good.
+    ///
+    /// # Errors
+    /// `Io`.
+    fn sync(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// The count of records, as it is now.
     ///
     /// # Errors
@@ -120,7 +137,7 @@ impl FileLog {
         if bytes.len() < MAGIC.len() && MAGIC.starts_with(&bytes) {
             // New, or torn while it was made.
             log.file.set_len(0).map_err(io("empty the log"))?;
-            log.write_at(0, MAGIC)?;
+            log.write_at(0, MAGIC, false)?;
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
             mynah_base::sync_dir(folder.unwrap_or(Path::new("."))).map_err(io("sync the folder"))?;
             log.end = MAGIC.len() as u64;
@@ -185,12 +202,15 @@ impl FileLog {
         mynah_base::sync_dir(folder.unwrap_or(Path::new("."))).map_err(io("sync the folder"))
     }
 
-    fn write_at(&mut self, at: u64, bytes: &[u8]) -> Result<()> {
+    fn write_at(&mut self, at: u64, bytes: &[u8], is_soon: bool) -> Result<()> {
         let written = self.file.seek(SeekFrom::Start(at)).and_then(|_| self.file.write_all(bytes));
-        written.and_then(|()| self.file.sync_data()).map_err(|e| {
-            self.is_broken = true;
-            Error::io("write the log", &self.path, &e)
-        })
+        let written = written.and_then(|()| if is_soon { Ok(()) } else { self.file.sync_data() });
+        written.map_err(|e| self.broke(&e))
+    }
+
+    fn broke(&mut self, error: &std::io::Error) -> Error {
+        self.is_broken = true;
+        Error::io("write the log", &self.path, error)
     }
 }
 
@@ -271,6 +291,24 @@ impl Log for FileLog {
     }
 
     fn append(&mut self, expected: u64, record: &[u8]) -> Result<()> {
+        self.put(expected, record, false)
+    }
+
+    fn append_soon(&mut self, expected: u64, record: &[u8]) -> Result<()> {
+        self.put(expected, record, true)
+    }
+
+    fn sync(&mut self) -> Result<()> {
+        self.file.sync_data().map_err(|error| self.broke(&error))
+    }
+
+    fn count(&mut self) -> Result<u64> {
+        Ok(self.count)
+    }
+}
+
+impl FileLog {
+    fn put(&mut self, expected: u64, record: &[u8], is_soon: bool) -> Result<()> {
         if expected != self.count {
             return Err(passed(expected, self.count));
         }
@@ -279,15 +317,11 @@ impl Log for FileLog {
                 .in_file(&self.path));
         }
         let (frame, checksum) = frame(&self.checksum, record);
-        self.write_at(self.end, &frame)?;
+        self.write_at(self.end, &frame, is_soon)?;
         self.end += frame.len() as u64;
         self.count += 1;
         self.checksum = checksum;
         Ok(())
-    }
-
-    fn count(&mut self) -> Result<u64> {
-        Ok(self.count)
     }
 }
 

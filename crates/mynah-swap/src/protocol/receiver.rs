@@ -95,6 +95,8 @@ pub struct Receiver {
     sent_ms: u64,
     reason: String,
     has_failed: bool,
+    /// The host changes over: what was decided is not written down for good yet, and not told.
+    is_flipping: bool,
     was_serving: (Option<Hash>, Option<(Hash, u32)>),
 }
 
@@ -116,28 +118,36 @@ impl Receiver {
         Ok(live)
     }
 
-    /// Makes a log shorter that has more than so many records: what is live, what was promised, and how often it has
-    /// started are kept. Returns whether it did.
+    /// Makes a log shorter that has more than so many records: what is live and was before, what was promised, and how
+    /// often it has started are kept. Returns whether it did.
     ///
     /// # Errors
     /// Whatever the log answers.
     pub fn compact(log: &mut FileLog, records_max: usize) -> Result<bool> {
         let records = log.read()?;
-        if records.len() <= records_max.max(4) {
+        if records.len() <= records_max.max(5) {
             return Ok(false);
         }
-        let (mut incarnation, mut term, mut live, mut promise) = (None, None, None, None);
+        let (mut incarnation, mut term, mut promise) = (None, None, None);
+        // What was live before, and what is.
+        let mut lives: Vec<(Hash, ReceiverRecord)> = Vec::new();
         for record in &records {
             let parsed = ReceiverRecord::parse(record)?;
             match parsed {
                 ReceiverRecord::Incarnation { .. } => incarnation = Some(parsed),
                 ReceiverRecord::Term { .. } => term = Some(parsed),
-                ReceiverRecord::Live { .. } => (live, promise) = (Some(parsed), None),
+                ReceiverRecord::Live { version, .. } => {
+                    lives.pop_if(|(last, _)| *last == version);
+                    lives.push((version, parsed));
+                    lives.drain(..lives.len().saturating_sub(2));
+                    promise = None;
+                }
                 ReceiverRecord::Promise { .. } => promise = Some(parsed),
                 ReceiverRecord::Release { .. } => promise = None,
             }
         }
-        let kept = [incarnation, term, live, promise].into_iter().flatten();
+        let lives = lives.into_iter().map(|(_, record)| record);
+        let kept = incarnation.into_iter().chain(term).chain(lives).chain(promise);
         log.compact(&kept.map(|record| record.to_bytes()).collect::<Vec<_>>()).map(|()| true)
     }
 
@@ -173,6 +183,7 @@ impl Receiver {
             sent_ms: 0,
             reason: "waits for the coordinator's welcome".to_string(),
             has_failed: false,
+            is_flipping: false,
             was_serving: (None, None),
         };
         let mut promised = None;
@@ -254,7 +265,8 @@ impl Receiver {
         self.update.as_ref().map(|update| update.epoch)
     }
 
-    fn holds(&self) -> bool {
+    /// Whether nothing may be answered until it is told what was decided.
+    pub fn holds(&self) -> bool {
         self.update.as_ref().is_some_and(|u| u.stage == Stage::Promised && u.mode == CommitMode::Barrier)
     }
 
@@ -307,7 +319,7 @@ impl Receiver {
 
     /// What the coordinator should know by now, again: the first time may have been lost.
     fn repeat(&self) -> Option<ReceiverAction> {
-        let update = self.update.as_ref()?;
+        let update = self.update.as_ref().filter(|_| !self.is_flipping)?;
         let (incarnation, epoch, target) = (self.incarnation, update.epoch, update.target);
         if let Some(reason) = update.veto.clone() {
             return Some(ReceiverAction::Send(ToCoordinator::Veto { incarnation, epoch, reason }));
@@ -501,13 +513,22 @@ impl Receiver {
         let (target, stage) = (update.target, update.stage);
         match (stage, is_commit) {
             (Stage::Decided { is_commit }, _) => {
+                if self.is_flipping {
+                    return Ok(());
+                }
                 actions.push(ReceiverAction::Send(ToCoordinator::Decided { incarnation, epoch, is_commit }));
                 return Ok(());
             }
             (Stage::Promised, true) => {
-                self.append(log, ReceiverRecord::Live { version: target, epoch })?;
+                // Requests wait: a promise whose end is lost with the machine is decided once more by who decided it.
+                self.append_soon(log, ReceiverRecord::Live { version: target, epoch })?;
                 self.previous = self.live.replace(target);
+                self.is_flipping = true;
+                if let Some(update) = self.update_of(epoch) {
+                    update.stage = Stage::Decided { is_commit };
+                }
                 actions.push(ReceiverAction::Flip { version: target });
+                return Ok(());
             }
             // A commit is decided only over promises; this one is of somebody who does not follow the protocol.
             (_, true) => return Ok(()),
@@ -523,6 +544,21 @@ impl Receiver {
         }
         actions.push(ReceiverAction::Send(ToCoordinator::Decided { incarnation, epoch, is_commit }));
         Ok(())
+    }
+
+    /// The host has carried out a [`ReceiverAction::Flip`], and does nothing else before it says so: from here on the
+    /// version stays, and the coordinator is told.
+    ///
+    /// # Errors
+    /// Whatever the log answers; it then serves nothing until it is opened again.
+    pub fn flipped(&mut self, log: &mut dyn Log) -> Result<Vec<ReceiverAction>> {
+        if !std::mem::take(&mut self.is_flipping) {
+            return Ok(Vec::new());
+        }
+        let synced = log.sync();
+        self.settle(synced)?;
+        let actions = self.repeat().into_iter().collect();
+        Ok(self.finish(actions))
     }
 
     /// The host has staged the update's version and checked every chunk, or could not.
@@ -606,18 +642,26 @@ impl Receiver {
     }
 
     fn append(&mut self, log: &mut dyn Log, record: ReceiverRecord) -> Result<()> {
-        match log.append(self.count, &record.to_bytes()) {
-            Ok(()) => {
-                self.count += 1;
-                Ok(())
-            }
-            Err(error) => {
-                // What is on the disk is unknown: better silent than wrong.
-                self.has_failed = true;
-                self.reason = error.to_string();
-                Err(Error::new(error.kind(), format!("{}: {error}", self.id)))
-            }
-        }
+        let written = log.append(self.count, &record.to_bytes());
+        self.settle(written)?;
+        self.count += 1;
+        Ok(())
+    }
+
+    fn append_soon(&mut self, log: &mut dyn Log, record: ReceiverRecord) -> Result<()> {
+        let written = log.append_soon(self.count, &record.to_bytes());
+        self.settle(written)?;
+        self.count += 1;
+        Ok(())
+    }
+
+    fn settle(&mut self, written: Result<()>) -> Result<()> {
+        written.map_err(|error| {
+            // What is on the disk is unknown: better silent than wrong.
+            self.has_failed = true;
+            self.reason = error.to_string();
+            Error::new(error.kind(), format!("{}: {error}", self.id))
+        })
     }
 
     fn finish(&mut self, mut actions: Vec<ReceiverAction>) -> Vec<ReceiverAction> {

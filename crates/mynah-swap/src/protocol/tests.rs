@@ -69,6 +69,7 @@ impl Calm {
                     }
                 }
                 ReceiverAction::CatchUp { version, .. } => receiver.caught_up(version, Ok(()), log).unwrap(),
+                ReceiverAction::Flip { .. } => receiver.flipped(log).unwrap(),
                 _ => continue,
             };
             self.carry_out(index, next);
@@ -371,15 +372,24 @@ fn compacted_logs_say_the_same() {
         receiver.handle(start + 2, lease, &mut log).unwrap();
     }
     let count = log.count().unwrap();
+    let live = |version: &str, epoch| ReceiverRecord::Live { version: hash(version), epoch };
     for record in [
-        ReceiverRecord::Live { version: hash("d"), epoch: 4 },
+        live("a", 1),
+        live("b", 2),
+        live("d", 3),
+        live("d", 4),
         ReceiverRecord::Promise { epoch: 5, target: hash("e") },
     ] {
         let count = log.count().unwrap();
-        log.append(count, &record.to_bytes()).unwrap();
+        log.append_soon(count, &record.to_bytes()).unwrap();
     }
+    log.sync().unwrap();
     assert!(Receiver::compact(&mut log, 5).unwrap());
-    assert_eq!((log.count().unwrap(), log.read().unwrap().len()), (count + 2, 4));
+    let records = log.read().unwrap();
+    assert_eq!((log.count().unwrap(), records.len()), (count + 5, 5));
+    // What is served, and what can be gone back to.
+    let lives: Vec<_> = records.iter().map(|record| ReceiverRecord::parse(record).unwrap()).collect();
+    assert_eq!(lives[2..4], [live("b", 2), live("d", 4)]);
     assert_eq!(Receiver::last_live(&mut log).unwrap(), Some(hash("d")));
     let (receiver, actions) =
         Receiver::open(ReplicaId(3), &Config::default(), Some(hash("d")), 0, &mut log).unwrap();

@@ -57,6 +57,8 @@ pub(super) struct Disk {
     pub(super) checksum: [u8; 16],
     /// Up to here the bytes are whole records.
     pub(super) end: usize,
+    /// Up to here they outlive a crash.
+    pub(super) synced: (usize, usize, [u8; 16]),
     /// What the next write does: nothing special, or the crash that comes with it.
     pub(super) next_write: Option<Crash>,
     pub(super) torn_writes: u64,
@@ -65,7 +67,24 @@ pub(super) struct Disk {
 impl Default for Disk {
     fn default() -> Self {
         let (records, checksum) = (Vec::new(), [0; 16]);
-        Self { bytes: MAGIC.to_vec(), records, checksum, end: MAGIC.len(), next_write: None, torn_writes: 0 }
+        let (end, synced) = (MAGIC.len(), (MAGIC.len(), 0, [0; 16]));
+        Self { bytes: MAGIC.to_vec(), records, checksum, end, synced, next_write: None, torn_writes: 0 }
+    }
+}
+
+impl Disk {
+    /// The machine stops: of what was not synced this much is there, in thousandths.
+    pub(super) fn stop(&mut self, thousandths: u64) {
+        let (end, records, checksum) = self.synced;
+        if end == self.end {
+            return;
+        }
+        self.torn_writes += 1;
+        self.bytes.truncate(end + (self.end - end) * thousandths as usize / 1000);
+        if self.bytes.len() < self.end {
+            self.records.truncate(records);
+            (self.end, self.checksum) = (end, checksum);
+        }
     }
 }
 
@@ -80,6 +99,7 @@ impl Log for Disk {
         self.bytes.truncate(scanned.end);
         (self.checksum, self.end) = (scanned.checksum, scanned.end);
         self.records.clone_from(&scanned.records);
+        self.sync()?;
         Ok(scanned.records)
     }
 
@@ -98,11 +118,24 @@ impl Log for Disk {
                 (self.checksum, self.end) = (checksum, self.bytes.len());
                 self.records.push(record.to_vec());
             }
+            self.sync()?;
             return Err(Error::new(ErrorKind::Io, "crash at a write"));
         }
         self.bytes.extend_from_slice(&frame);
         (self.checksum, self.end) = (checksum, self.bytes.len());
         self.records.push(record.to_vec());
+        self.sync()
+    }
+
+    fn append_soon(&mut self, expected: u64, record: &[u8]) -> Result<()> {
+        let synced = self.synced;
+        let written = self.append(expected, record);
+        self.synced = synced;
+        written
+    }
+
+    fn sync(&mut self) -> Result<()> {
+        self.synced = (self.end, self.records.len(), self.checksum);
         Ok(())
     }
 

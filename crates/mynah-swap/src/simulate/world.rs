@@ -405,6 +405,11 @@ impl World {
                             .weights
                             .retain(|version, _| Some(*version) == live || Some(*version) == previous);
                     }
+                    self.check_served(index);
+                    if self.crashes_now(0.02) {
+                        return self.crash(COORDINATORS + index);
+                    }
+                    self.on_replica(index, |receiver, _, log| receiver.flipped(log));
                 }
                 ReceiverAction::ServingChanged => {}
             }
@@ -555,7 +560,9 @@ impl World {
         if node < COORDINATORS {
             self.coordinators[node] = None;
         } else {
+            let left = if self.rng.chance(0.5) { self.rng.below(1_001) } else { 0 };
             let replica = &mut self.replicas[node - COORDINATORS];
+            replica.disk.stop(left);
             replica.receiver = None;
             replica.fetch = None;
             replica.served = None;

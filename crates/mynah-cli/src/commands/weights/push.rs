@@ -57,6 +57,9 @@ pub struct Push {
     /// What becomes of answers under way
     #[arg(long, value_name = "HOW", default_value = "finish")]
     policy: Answers,
+    /// Servers answer on until they hear the decision: no pause, two versions for the time of a message
+    #[arg(long)]
+    rolling: bool,
     /// Sign with this Ed25519 key (default: the signature beside the manifest, where there is one)
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
@@ -197,24 +200,37 @@ impl From<Answers> for Policy {
 }
 
 pub fn push(arguments: &Push) -> Result<()> {
-    let recording = arguments.record.open("weights")?;
-    let mut run = recording.map(|recording| recording.begin(None, "push", false, Vec::new()));
+    let params = json!({
+        "checkpoint": arguments.checkpoint, "to": arguments.servers.to,
+        "policy": Policy::from(arguments.policy).name(), "rolling": arguments.rolling,
+        "canary": arguments.canary.canary, "label": arguments.label,
+    });
+    let servers = arguments.servers.to.len();
+    let outcome = recorded(&arguments.record, "push", params, servers, || push_now(arguments))?;
+    tell(&outcome, servers, arguments.json)
+}
+
+/// Does it as a run of the ledger, where one is kept.
+fn recorded(
+    record: &RecordOptions,
+    name: &'static str,
+    params: Value,
+    servers: usize,
+    job: impl FnOnce() -> Result<PushReport>,
+) -> Result<PushReport> {
+    let mut run = record.open("weights")?.map(|recording| recording.begin(None, name, false, Vec::new()));
     if let Some(run) = &mut run {
-        run.params(&json!({
-            "checkpoint": arguments.checkpoint, "to": arguments.servers.to,
-            "policy": Policy::from(arguments.policy).name(), "canary": arguments.canary.canary,
-            "label": arguments.label,
-        }));
+        run.params(&params);
     }
-    let outcome = push_now(arguments);
+    let outcome = job();
     if let Some(mut run) = run {
         if let Ok(report) = &outcome {
             run.params(&json!({"version": report.version.to_string(), "epoch": report.epoch}));
-            run.metrics(0, &figures(report, arguments.servers.to.len()));
+            run.metrics(0, &figures(report, servers));
         }
         run.end(&outcome, false);
     }
-    tell(&outcome?, arguments.servers.to.len(), arguments.json)
+    outcome
 }
 
 /// What is recorded of a push.
@@ -252,6 +268,7 @@ fn push_now(arguments: &Push) -> Result<PushReport> {
     let mut session = Session::begin(&links)?;
     let mut options = session.options(arguments.policy.into());
     (options.canary, options.label) = (canary, arguments.label.clone());
+    options.is_rolling = arguments.rolling;
     let base = base.as_ref().map(|base| base as &dyn TensorSource);
     let outcome = fleet.push((&manifest, &source), base, signature.as_deref(), &options, &mut session.log);
     session.end(outcome.as_ref().ok());
@@ -288,6 +305,8 @@ pub struct CatchUp {
     /// Print as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    record: RecordOptions,
 }
 
 pub fn catch_up_all(arguments: &CatchUp) -> Result<()> {
@@ -295,6 +314,10 @@ pub fn catch_up_all(arguments: &CatchUp) -> Result<()> {
     let links = HttpLink::all(&arguments.servers.to, key)?;
     recover_all(key)?;
     let done = bring_together(&links)?;
+    for late in &done {
+        let params = json!({"to": [late.server.clone()]});
+        recorded(&arguments.record, "catch-up", params, 1, || Ok(late.report.clone()))?;
+    }
     if arguments.json {
         let one = |late: &CaughtUp| {
             json!({
@@ -342,15 +365,29 @@ pub struct Rollback {
     /// What becomes of answers under way
     #[arg(long, value_name = "HOW", default_value = "finish")]
     policy: Answers,
+    /// Servers answer on until they hear the decision: no pause, two versions for the time of a message
+    #[arg(long)]
+    rolling: bool,
     /// Sign the order with this Ed25519 key
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
     /// Print as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    record: RecordOptions,
 }
 
 pub fn rollback(arguments: &Rollback) -> Result<()> {
+    let params = json!({
+        "to": arguments.servers.to, "policy": Policy::from(arguments.policy).name(), "rolling": arguments.rolling,
+    });
+    let servers = arguments.servers.to.len();
+    let report = recorded(&arguments.record, "rollback", params, servers, || rollback_now(arguments))?;
+    tell(&report, servers, arguments.json)
+}
+
+fn rollback_now(arguments: &Rollback) -> Result<PushReport> {
     let key = arguments.servers.admin_key.as_deref();
     let links = HttpLink::all(&arguments.servers.to, key)?;
     recover_all(key)?;
@@ -364,10 +401,11 @@ pub fn rollback(arguments: &Rollback) -> Result<()> {
         _ => None,
     };
     let mut session = Session::begin(&links)?;
-    let options = session.options(arguments.policy.into());
+    let mut options = session.options(arguments.policy.into());
+    options.is_rolling = arguments.rolling;
     let outcome = fleet.rollback(epoch, order.as_deref(), &options, &mut session.log);
     session.end(outcome.as_ref().ok());
-    tell(&outcome?, links.len(), arguments.json)
+    Ok(outcome?)
 }
 
 fn tell(report: &PushReport, servers: usize, as_json: bool) -> Result<()> {
@@ -388,7 +426,8 @@ fn tell(report: &PushReport, servers: usize, as_json: bool) -> Result<()> {
         );
     } else {
         println!(
-            "{servers} servers serve version {} (epoch {}): {} sent in {:.2} s, staged and taken in {:.2} s",
+            "{} version {} (epoch {}): {} sent in {:.2} s, staged and taken in {:.2} s",
+            if servers == 1 { "1 server serves".to_string() } else { format!("{servers} servers serve") },
             report.version.short(),
             report.epoch,
             units::bytes(report.sent_bytes),

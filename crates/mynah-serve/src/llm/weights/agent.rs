@@ -24,6 +24,8 @@ use super::{Policy, WeightsConfig, carry};
 
 /// How the refusal begins of a server that knows of no such push: pushers read it.
 pub(super) const UNKNOWN_PUSH: &str = "no push of this name is under way";
+/// A longer log of the receiver's is made short when the server starts.
+const LOG_RECORDS_MAX: usize = 1_000;
 /// Bytes beyond twice the weights that an upload may have: its manifest.
 const UPLOAD_SLACK_BYTES: u64 = 64 << 20;
 /// The receiver's own clock.
@@ -613,6 +615,7 @@ impl Hot {
 fn open_state(config: &WeightsConfig) -> Result<(Box<dyn Log + Send>, Found)> {
     if config.keeps {
         let mut log = durable::open_log(&config.state)?;
+        Receiver::compact(&mut log, LOG_RECORDS_MAX)?;
         let found = durable::find(config, &mut log)?;
         durable::clean(config, &found)?;
         return Ok((Box::new(log), found));

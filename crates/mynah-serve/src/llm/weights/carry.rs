@@ -9,7 +9,7 @@ use mynah_base::time::now_ms;
 use mynah_engine::live::{Change, InFlight, StepModel};
 use mynah_models::{Decoder, Model};
 use mynah_swap::manifest::Rollback;
-use mynah_swap::protocol::{ReceiverAction, ToCoordinator};
+use mynah_swap::protocol::{Receiver, ReceiverAction, ToCoordinator};
 use mynah_swap::{Error, ErrorKind, Hash, Manifest, Result};
 
 use super::agent::{Hot, Inner, TICK, engine_error, state_error};
@@ -38,12 +38,14 @@ impl Hot {
             match action {
                 ReceiverAction::Send(message) => {
                     inner.incarnation = message.incarnation();
-                    if matches!(message, ToCoordinator::Precommitted { .. }) && inner.held_since.is_none() {
+                    let is_promise = matches!(message, ToCoordinator::Precommitted { .. });
+                    if let (Some(push), true) = (&mut inner.push, is_promise) {
+                        push.has_promised = true;
+                    }
+                    let holds = inner.receiver.as_ref().is_some_and(Receiver::holds);
+                    if is_promise && holds && inner.held_since.is_none() {
                         // In force before it is told.
                         inner.held_since = Some(Instant::now());
-                        if let Some(push) = &mut inner.push {
-                            push.has_promised = true;
-                        }
                         if self.apply_hold(inner).is_err() {
                             // An engine that has ended serves nothing: the promise is kept.
                             continue;
@@ -61,7 +63,17 @@ impl Hot {
                         self.discard(inner);
                     }
                 }
-                ReceiverAction::Flip { version } => self.flip(inner, version),
+                ReceiverAction::Flip { version } => {
+                    self.flip(inner, version);
+                    let Inner { receiver: Some(receiver), log, .. } = &mut *inner else { continue };
+                    match receiver.flipped(log.as_mut()) {
+                        Ok(actions) => {
+                            durable::forget_push(&self.config.state);
+                            self.carry_out(inner, actions);
+                        }
+                        Err(error) => eprintln!("weights: {error}"),
+                    }
+                }
                 ReceiverAction::ServingChanged => self.serving_changed(inner),
             }
         }
@@ -348,29 +360,28 @@ impl Hot {
     /// The commit: requests to come get the other number.
     fn flip(&self, inner: &mut Inner, version: Hash) {
         let Some(push) = &mut inner.push else { return };
-        let policy = push.policy;
+        let (policy, upload) = (push.policy, push.upload.take());
         push.is_over = true;
-        if let Some(path) = push.upload.take() {
-            let _ = std::fs::remove_file(path);
-        }
         let is_back = push.is_rollback;
         let next = if is_back { inner.previous.take() } else { inner.staged.take() };
         let Some(next) = next.filter(|next| next.digest == version) else { return };
         let Some(weights) = next.number else { return };
         let in_flight = InFlight::from(policy);
         next.folder.keep_if(self.config.keeps);
-        // An engine that has ended has no requests to get them.
+        // An engine that has ended has no requests to get them. Requests go on at once; the rest is done beside them.
         let _ = self.engine.between_steps(move |_| (Change::WeightsChosen { weights, in_flight }, ()));
+        self.end_hold(inner);
+        if let Some(path) = upload {
+            let _ = std::fs::remove_file(path);
+        }
         let before = inner.live.replace(next);
         if let Some(before) = std::mem::replace(&mut inner.previous, before) {
             before.folder.give_up();
             inner.retired.push(before);
         }
-        durable::forget_push(&self.config.state);
         inner.trial = None;
         inner.figures.committed += 1;
         inner.figures.rolled_back += u64::from(is_back);
-        self.end_hold(inner);
         let epoch = inner.guard.as_ref().map_or(0, |guard| guard.highest);
         eprintln!("weights: version {} from here on (epoch {epoch})", version.short());
     }

@@ -7,7 +7,8 @@
 //!
 //! Who decides is `mynah_swap::protocol`: each server runs a [`Receiver`](mynah_swap::protocol::Receiver), the pusher a
 //! coordinator; their messages travel in the bodies of `/admin/weights/messages`, and the pusher is the one that asks.
-//! Between its promise and the decision a server takes no step: its requests wait, and none is dropped.
+//! Between its promise and the decision a server takes no step: its requests wait, and none is dropped. One server by
+//! itself, and those of a push that is rolling, answer on with what they have until they hear the decision.
 //!
 //! What this host decides otherwise than the protocol allows:
 //! * A server belongs to no coordinator between two pushes: it serves what it has. A pusher that falls silent before the

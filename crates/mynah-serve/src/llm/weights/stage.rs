@@ -7,13 +7,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use mynah_models::{LoadOptions, Model};
-use mynah_swap::delta::{self, DeltaHead, SafetensorsSink};
+use mynah_swap::delta::{self, ApplyOptions, DeltaHead, SafetensorsSink};
 use mynah_swap::manifest::{BuildOptions, Identity, OPENSSF_PATH, build};
 use mynah_swap::source::{MemorySource, SafetensorsSource};
 use mynah_swap::{Error, ErrorKind, Hash, Manifest, Result};
 
 use super::versions::{Folder, Version};
 
+/// The model answers meanwhile.
+const ONE_THREAD: ApplyOptions = ApplyOptions { threads: 1 };
 /// Files beside the weights that are copied into a new version's folder are not larger.
 const OTHER_BYTES_MAX: u64 = 256 << 20;
 
@@ -143,10 +145,10 @@ pub(super) fn stage(
     let manifest = if is_whole(&head)? {
         let theirs = head.manifest.head();
         let nothing = Manifest::nothing(&theirs.model, theirs.chunk_bytes)?;
-        delta::apply((&nothing, &MemorySource::new()), &mut input, &mut sink)?
+        delta::apply_with((&nothing, &MemorySource::new()), &mut input, &mut sink, &ONE_THREAD)?
     } else {
         let source = SafetensorsSource::open(&base.folder.path)?;
-        delta::apply((&base.manifest, &source), &mut input, &mut sink)?
+        delta::apply_with((&base.manifest, &source), &mut input, &mut sink, &ONE_THREAD)?
     };
     manifest.save(&folder.join(OPENSSF_PATH))?;
     copy_others(&base.folder.path, folder)?;

@@ -111,6 +111,10 @@ pub struct PushOptions {
     pub label: Option<String>,
     /// A trial on a share of requests before all take it.
     pub canary: Option<Canary>,
+    /// Servers answer with what they have until they hear the decision, instead of holding between their promise and
+    /// it: no pause, and for the time of a message some answer with the old version and some with the new. One server
+    /// by itself never holds.
+    pub is_rolling: bool,
 }
 
 /// A trial of a version.
@@ -289,8 +293,11 @@ impl<'a> Fleet<'a> {
         Ok(report)
     }
 
-    /// Brings a version to all of them that is a stream already.
-    fn push_stream(
+    /// Brings a version to all of them that is a stream already ([`make_stream`](Self::make_stream)).
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    pub fn push_stream(
         &self,
         whole: &Manifest,
         stream: &Path,
@@ -323,7 +330,11 @@ impl<'a> Fleet<'a> {
         Ok(report)
     }
 
-    fn make_stream(
+    /// Writes what leads from the served version to another into a file; bases as in [`push`](Self::push).
+    ///
+    /// # Errors
+    /// `Weights` when the weights are not those of their manifest, or the file cannot be written.
+    pub fn make_stream(
         &self,
         target: (&Manifest, &dyn TensorSource),
         base: Option<&dyn TensorSource>,
@@ -391,7 +402,10 @@ impl<'a> Fleet<'a> {
             target,
             epoch,
             is_rollback,
-            mode: CommitMode::Barrier,
+            mode: match options.is_rolling || self.links.len() == 1 {
+                true => CommitMode::Rolling,
+                false => CommitMode::Barrier,
+            },
             canary: options.canary.as_ref().map(|canary| self.spec(canary)),
             source: format!("upload {}", options.name),
         };
