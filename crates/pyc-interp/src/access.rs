@@ -1,66 +1,76 @@
 //! Attributes, methods and globals through inline caches.
 
 use pyc_runtime::containers::DictData;
+use pyc_runtime::descriptors::{ClassMethodData, MemberData, StaticMethodData};
+use pyc_runtime::dict::Dict;
 use pyc_runtime::function::{Cache, CodeData, Flavor, NativeData};
 use pyc_runtime::module::ModuleData;
+use pyc_runtime::object::Attrs;
+use pyc_runtime::shape::ATTRIBUTES_MAX;
 use pyc_runtime::types::{Type, flag};
 use pyc_runtime::{Kind, PyResult, Value, Vm};
 
+/// The instance's own value at `index`, as long as type version and shape are the same.
 const OWN: u8 = 1;
+/// Found on the type; the instance has no attribute of that name.
 const CLASS: u8 = 2;
+/// At `index` of a module's dict.
 const MODULE: u8 = 3;
+/// The slot at `index`.
 const SLOT: u8 = 4;
+/// A property.
 const GETTER: u8 = 5;
+/// A method of a type whose instances have no attributes.
 const BARE: u8 = 6;
+/// The attribute of a class itself.
 const ON_TYPE: u8 = 7;
+/// Assignment to the instance's attribute at `index`.
 const PLAIN: u8 = 8;
+/// Assignment that adds an attribute to an instance of this shape.
+const ADD: u8 = 9;
 
 const GLOBAL: u8 = 1;
 const BUILTIN: u8 = 2;
 
-/// `obj.name`
-#[inline]
-pub(crate) fn load_attr(vm: &Vm, code: &CodeData, obj: &Value, name: &Value, cache: u16) -> PyResult {
-    let c = code.caches[usize::from(cache)].get();
-    if c.kind == OWN
-        && let Some(attrs) = obj.attrs()
-        && vm.class_of(obj).version.get() == c.version
-        && let Some(shape) = &*attrs.shape.borrow()
-        && shape.id == c.shape
-    {
-        return Ok(attrs.values.borrow()[c.index as usize].clone());
+/// `obj.name` from the cache.
+#[inline(always)]
+pub(crate) fn known_attr(vm: &Vm, code: &CodeData, obj: &Value, cache: u16) -> Option<Value> {
+    let c = code.cache(cache).get();
+    let attrs = obj.attrs()?;
+    if vm.class_of(obj).version.get() != c.version {
+        return None;
     }
-    load_attr_slow(vm, code, obj, name, cache, c)
+    if c.kind == OWN && attrs.shape_id() == c.shape {
+        return Some(attrs.value(c.index as usize));
+    }
+    if c.kind == SLOT {
+        return attrs.slot(c.index as usize).filter(|v| !v.is_unbound());
+    }
+    None
 }
 
-fn load_attr_slow(vm: &Vm, code: &CodeData, obj: &Value, name: &Value, cache: u16, c: Cache) -> PyResult {
+/// `obj.name` when the cache does not hold the value itself.
+#[inline(never)]
+pub(crate) fn load_attr(vm: &Vm, code: &CodeData, obj: &Value, name: &Value, cache: u16) -> PyResult {
+    let c = code.cache(cache).get();
     match c.kind {
         MODULE => {
             if let Some(value) = module_hint(obj, name, c.index) {
                 return Ok(value);
             }
         }
-        SLOT | GETTER | CLASS if vm.class_of(obj).version.get() == c.version => {
-            let held = code.cached.borrow()[usize::from(cache)].clone();
-            match (c.kind, held) {
-                (SLOT, Some(descriptor)) => return vm.member_get(&descriptor, obj),
-                (GETTER, Some(descriptor)) => return vm.bind(&descriptor, obj),
-                (CLASS, Some(value))
-                    if obj.attrs().is_none_or(|a| {
-                        a.shape.borrow().as_ref().map_or(0, |s| s.id) == c.shape && a.dict.borrow().is_none()
-                    }) =>
-                {
-                    return vm.bind(&value, obj);
-                }
-                _ => {}
-            }
-        }
+        SLOT | GETTER | CLASS if vm.class_of(obj).version.get() == c.version => match c.kind {
+            SLOT => return vm.member_get(&c.value, obj),
+            GETTER => return vm.bind(&c.value, obj),
+            _ if unshadowed(obj, c.shape) => return vm.bind(&c.value, obj),
+            _ => {}
+        },
         ON_TYPE => {
             if let Some(class) = obj.get::<Type>()
                 && class.version.get() == c.version
-                && let Some(value) = code.cached.borrow()[usize::from(cache)].clone()
+                && c.value.kind() != Kind::ClassMethod
             {
-                return Ok(value);
+                return Ok(on_type(&c.value));
             }
         }
         _ => {}
@@ -72,16 +82,24 @@ fn load_attr_slow(vm: &Vm, code: &CodeData, obj: &Value, name: &Value, cache: u1
     Ok(result)
 }
 
+/// Whether an instance has the attributes of this shape (0: none) and no others.
+#[inline(always)]
+fn unshadowed(obj: &Value, shape: u32) -> bool {
+    obj.attrs().is_none_or(|a| a.shape_id() == shape && !a.has_dict())
+}
+
+/// What access through the class gives for a value of its dictionary that needs no fresh binding.
+fn on_type(found: &Value) -> Value {
+    match found.get::<StaticMethodData>() {
+        Some(method) => method.0.borrow().clone(),
+        None => found.clone(),
+    }
+}
+
 fn module_hint(obj: &Value, name: &Value, index: u32) -> Option<Value> {
     let module = obj.get::<ModuleData>()?;
     let dict = module.dict.get::<DictData>()?.borrow();
     dict.entry(index as usize).filter(|e| e.key.is(name)).map(|e| e.value.clone())
-}
-
-fn set(code: &CodeData, cache: u16, entry: Cache, value: Option<Value>) {
-    code.caches[usize::from(cache)].set(entry);
-    let old = std::mem::replace(&mut code.cached.borrow_mut()[usize::from(cache)], value);
-    drop(old);
 }
 
 fn fill(vm: &Vm, code: &CodeData, obj: &Value, name: &Value, cache: u16, result: &Value, misses: u8) {
@@ -91,31 +109,38 @@ fn fill(vm: &Vm, code: &CodeData, obj: &Value, name: &Value, cache: u16, result:
     let class = vm.class_of(obj);
     let version = class.version.get();
     let entry = |kind: u8| Cache { version, kind, misses, ..Cache::default() };
+    let place = code.cache(cache);
     match obj.kind() {
         Kind::Module => {
             if let Some(index) =
                 obj.get::<ModuleData>().and_then(|m| m.dict.get::<DictData>()?.borrow().find_interned(name))
             {
-                set(code, cache, Cache { index: index as u32, ..entry(MODULE) }, None);
+                place.set(Cache { index: index as u32, ..entry(MODULE) });
             }
             return;
         }
         Kind::Type => {
             // Only what belongs to the class itself and needs no fresh binding.
             let plain_meta = vm.type_of(obj).is(&vm.types.type_);
-            let stable = matches!(result.kind(), Kind::Function | Kind::Native | Kind::Str | Kind::Int)
-                || !result.is_object();
+            // What stands in a dictionary of the mro, and needs no fresh binding, stays as long as the version.
+            let Some(found) = vm.lookup(obj, name) else { return };
+            let stable = match found.kind() {
+                Kind::Function | Kind::Native | Kind::Str | Kind::Int => found.is(result),
+                Kind::StaticMethod => found.is_exact(),
+                Kind::ClassMethod => {
+                    found.is_exact()
+                        && found
+                            .get::<ClassMethodData>()
+                            .is_some_and(|m| m.0.borrow().kind() == Kind::Function)
+                }
+                _ => !found.is_object(),
+            };
             if plain_meta
                 && stable
                 && vm.lookup(&vm.types.type_, name).is_none()
                 && let Some(own) = obj.get::<Type>()
             {
-                set(
-                    code,
-                    cache,
-                    Cache { version: own.version.get(), ..entry(ON_TYPE) },
-                    Some(result.clone()),
-                );
+                place.set(Cache { version: own.version.get(), value: found.unowned(), ..entry(ON_TYPE) });
             }
             return;
         }
@@ -130,98 +155,145 @@ fn fill(vm: &Vm, code: &CodeData, obj: &Value, name: &Value, cache: u16, result:
         && vm.is_data_descriptor(found)
     {
         match found.kind() {
-            Kind::Member => set(code, cache, entry(SLOT), Some(found.clone())),
-            Kind::Property if found.is_exact() => set(code, cache, entry(GETTER), Some(found.clone())),
+            Kind::Member => {
+                let index = found.get::<MemberData>().map_or(u32::MAX, |m| m.index as u32);
+                place.set(Cache { index, value: found.unowned(), ..entry(SLOT) });
+            }
+            Kind::Property if found.is_exact() => {
+                place.set(Cache { value: found.unowned(), ..entry(GETTER) });
+            }
             _ => {}
         }
         return;
     }
-    let shape = obj.attrs().and_then(|a| a.shape.borrow().clone());
-    if let Some(shape) = &shape
-        && let Some(index) = shape.find(name)
-    {
-        set(code, cache, Cache { shape: shape.id, index: index as u32, ..entry(OWN) }, None);
+    let attrs = obj.attrs();
+    if let Some(index) = attrs.and_then(|a| a.shape()?.find(name)) {
+        let shape = attrs.map_or(0, Attrs::shape_id);
+        place.set(Cache { shape, index: index as u32, ..entry(OWN) });
         return;
     }
     if let Some(found) = found
-        && obj.attrs().is_none_or(|a| a.dict.borrow().is_none())
+        && attrs.is_none_or(|a| !a.has_dict())
     {
-        set(code, cache, Cache { shape: shape.map_or(0, |s| s.id), ..entry(CLASS) }, Some(found));
+        let shape = attrs.map_or(0, Attrs::shape_id);
+        place.set(Cache { shape, value: found.unowned(), ..entry(CLASS) });
+    }
+}
+
+/// The function of `obj.name(...)` from the cache, when `obj` is its self.
+#[inline(always)]
+pub(crate) fn known_method(vm: &Vm, code: &CodeData, obj: &Value, cache: u16) -> Option<Value> {
+    let c = code.cache(cache).get();
+    if vm.class_of(obj).version.get() != c.version {
+        return None;
+    }
+    match c.kind {
+        BARE => Some(c.value.owned()),
+        CLASS if unshadowed(obj, c.shape) => Some(c.value.owned()),
+        _ => None,
     }
 }
 
 /// `obj.name` for a call: function and self, or value and nothing.
-#[inline]
+#[inline(never)]
 pub(crate) fn load_method(
     vm: &Vm,
     code: &CodeData,
     obj: &Value,
     name: &Value,
     cache: u16,
-) -> PyResult<(Value, Option<Value>)> {
-    let c = code.caches[usize::from(cache)].get();
+) -> PyResult<(Value, Value)> {
+    let place = code.cache(cache);
+    let c = place.get();
     match c.kind {
-        CLASS | BARE if vm.class_of(obj).version.get() == c.version => {
-            let free = c.kind == BARE
-                || obj.attrs().is_some_and(|a| {
-                    a.shape.borrow().as_ref().map_or(0, |s| s.id) == c.shape
-                        && (c.shape != 0 || a.dict.borrow().is_none())
-                });
-            if free && let Some(function) = code.cached.borrow()[usize::from(cache)].clone() {
-                return Ok((function, Some(obj.clone())));
-            }
-        }
         MODULE => {
             if let Some(value) = module_hint(obj, name, c.index) {
-                return Ok((value, None));
+                return Ok((value, Value::UNBOUND));
             }
         }
         ON_TYPE => {
             if let Some(class) = obj.get::<Type>()
                 && class.version.get() == c.version
-                && let Some(value) = code.cached.borrow()[usize::from(cache)].clone()
             {
-                return Ok((value, None));
+                return Ok(match c.value.get::<ClassMethodData>() {
+                    Some(method) => (method.0.borrow().clone(), obj.clone()),
+                    None => (on_type(&c.value), Value::UNBOUND),
+                });
             }
         }
         _ => {}
     }
     let (function, this) = vm.load_method(obj, name)?;
-    if c.misses < 20 {
-        if this.is_unbound() {
-            if matches!(obj.kind(), Kind::Module | Kind::Type) {
-                fill(vm, code, obj, name, cache, &function, c.misses + 1);
-            }
-        } else {
-            let class = vm.class_of(obj);
-            let simple = match function.kind() {
-                Kind::Function => true,
-                Kind::Native => function
-                    .get::<NativeData>()
-                    .is_some_and(|n| n.flavor == Flavor::Method || n.flavor == Flavor::Wrapper),
-                _ => false,
-            };
-            if simple && !class.has(flag::GETATTRIBUTE) {
-                let entry = Cache { version: class.version.get(), misses: c.misses + 1, ..Cache::default() };
-                match obj.attrs() {
-                    None if obj.kind() != Kind::Function => {
-                        set(code, cache, Cache { kind: BARE, ..entry }, Some(function.clone()))
-                    }
-                    Some(attrs) if attrs.dict.borrow().is_none() => {
-                        let shape = attrs.shape.borrow().as_ref().map_or(0, |s| s.id);
-                        set(code, cache, Cache { kind: CLASS, shape, ..entry }, Some(function.clone()));
-                    }
-                    _ => {}
-                }
-            }
-        }
+    if c.misses >= 20 || !name.is_interned() {
+        return Ok((function, this));
     }
-    Ok((function, this.bound().cloned()))
+    if this.is_unbound() {
+        if matches!(obj.kind(), Kind::Module | Kind::Type) {
+            fill(vm, code, obj, name, cache, &function, c.misses + 1);
+        }
+        return Ok((function, this));
+    }
+    let class = vm.class_of(obj);
+    let simple = match function.kind() {
+        Kind::Function => true,
+        Kind::Native => function
+            .get::<NativeData>()
+            .is_some_and(|n| n.flavor == Flavor::Method || n.flavor == Flavor::Wrapper),
+        _ => false,
+    };
+    if !simple || class.has(flag::GETATTRIBUTE) || obj.kind() == Kind::Super {
+        return Ok((function, this));
+    }
+    let entry = Cache {
+        version: class.version.get(),
+        misses: c.misses + 1,
+        value: function.unowned(),
+        ..Cache::default()
+    };
+    match obj.attrs() {
+        None if obj.kind() != Kind::Function => place.set(Cache { kind: BARE, ..entry }),
+        Some(attrs) if !attrs.has_dict() => {
+            place.set(Cache { kind: CLASS, shape: attrs.shape_id(), ..entry });
+        }
+        _ => {}
+    }
+    Ok((function, this))
 }
 
 /// `obj.name = value`
-#[inline]
+#[inline(always)]
 pub(crate) fn store_attr(
+    vm: &Vm,
+    code: &CodeData,
+    obj: &Value,
+    name: u16,
+    value: Value,
+    cache: u16,
+) -> PyResult<()> {
+    let c = code.cache(cache).get();
+    let class = vm.class_of(obj);
+    if let Some(attrs) = obj.attrs()
+        && class.version.get() == c.version
+    {
+        if c.kind == PLAIN && attrs.shape_id() == c.shape {
+            drop(attrs.replace(c.index as usize, value));
+            return Ok(());
+        }
+        if c.kind == SLOT {
+            drop(attrs.replace_slot(c.index as usize, value));
+            return Ok(());
+        }
+        if c.kind == ADD && attrs.shape_id() == c.shape && !attrs.has_dict() {
+            let shape = attrs.shape().unwrap_or_else(|| class.root_shape());
+            attrs.push(shape.with(code.name(name)), value);
+            return Ok(());
+        }
+    }
+    store_slowly(vm, code, obj, code.name(name), value, cache)
+}
+
+#[inline(never)]
+fn store_slowly(
     vm: &Vm,
     code: &CodeData,
     obj: &Value,
@@ -229,51 +301,63 @@ pub(crate) fn store_attr(
     value: Value,
     cache: u16,
 ) -> PyResult<()> {
-    let c = code.caches[usize::from(cache)].get();
-    if c.kind == PLAIN && vm.class_of(obj).version.get() == c.version {
-        if let Some(attrs) = obj.attrs()
-            && attrs.shape.borrow().as_ref().is_some_and(|s| s.id == c.shape)
-        {
-            let old = std::mem::replace(&mut attrs.values.borrow_mut()[c.index as usize], value);
-            drop(old);
-            return Ok(());
-        }
-        vm.set_attr_raw(obj, name, value);
-        return Ok(());
-    }
+    let before = obj.attrs().filter(|a| !a.has_dict()).map(Attrs::shape_id);
     vm.set_attr(obj, name, value)?;
-    if c.misses >= 20 || !name.is_interned() {
+    let place = code.cache(cache);
+    let misses = place.get().misses;
+    if misses >= 20 || !name.is_interned() {
         return Ok(());
     }
     let class = vm.class_of(obj);
-    let plain = !class.has(flag::SETATTR)
-        && class.has(flag::ATTRS)
+    if class.has(flag::SETATTR) {
+        return Ok(());
+    }
+    let entry = Cache { version: class.version.get(), misses: misses + 1, ..Cache::default() };
+    let found = vm.lookup(vm.type_of(obj), name);
+    if let Some(member) = found.as_ref().and_then(|f| f.get::<MemberData>()) {
+        place.set(Cache { kind: SLOT, index: member.index as u32, ..entry });
+        return Ok(());
+    }
+    let plain = class.has(flag::ATTRS)
         && !matches!(obj.kind(), Kind::Type | Kind::Module | Kind::Function | Kind::Super)
-        && vm.lookup(vm.type_of(obj), name).is_none_or(|found| !vm.is_data_descriptor(&found));
-    if plain
-        && let Some(attrs) = obj.attrs()
-        && let Some(shape) = &*attrs.shape.borrow()
-        && let Some(index) = shape.find(name)
+        && found.is_none_or(|found| !vm.is_data_descriptor(&found));
+    if let Some(attrs) = obj.attrs().filter(|_| plain)
+        && let Some(before) = before
+        && let Some(index) = attrs.shape().and_then(|s| s.find(name))
     {
-        set(
-            code,
-            cache,
-            Cache {
-                version: class.version.get(),
-                shape: shape.id,
-                index: index as u32,
-                kind: PLAIN,
-                misses: c.misses + 1,
-            },
-            None,
-        );
+        if attrs.shape_id() == before {
+            place.set(Cache { kind: PLAIN, shape: before, index: index as u32, ..entry });
+        } else if index + 1 < ATTRIBUTES_MAX {
+            place.set(Cache { kind: ADD, shape: before, ..entry });
+        }
     }
     Ok(())
 }
 
+/// A global or builtin from the cache.
+#[inline(always)]
+pub(crate) fn known_global(
+    code: &CodeData,
+    globals: &Value,
+    builtins: &Value,
+    name: u16,
+    cache: u16,
+) -> Option<Value> {
+    let c = code.cache(cache).get();
+    let dict = globals.get::<DictData>()?.borrow();
+    let at = |dict: &Dict| {
+        dict.entry(c.index as usize).filter(|e| e.key.is(code.name(name))).map(|e| e.value.clone())
+    };
+    match c.kind {
+        GLOBAL => at(&dict),
+        BUILTIN if dict.version == c.version => at(&builtins.get::<DictData>()?.borrow()),
+        _ => None,
+    }
+}
+
 /// A global or builtin.
-#[inline]
-pub(crate) fn load_global(
+#[inline(never)]
+pub(crate) fn find_global(
     vm: &Vm,
     code: &CodeData,
     globals: &Value,
@@ -281,23 +365,8 @@ pub(crate) fn load_global(
     name: &Value,
     cache: u16,
 ) -> PyResult {
-    let c = code.caches[usize::from(cache)].get();
     let Some(dict) = globals.get::<DictData>() else { return Err(vm.name_error(name)) };
-    if c.kind == GLOBAL {
-        if let Some(entry) = dict.borrow().entry(c.index as usize)
-            && entry.key.is(name)
-        {
-            return Ok(entry.value.clone());
-        }
-    } else if c.kind == BUILTIN
-        && dict.borrow().version == c.version
-        && let Some(b) = builtins.get::<DictData>()
-        && let Some(entry) = b.borrow().entry(c.index as usize)
-        && entry.key.is(name)
-    {
-        return Ok(entry.value.clone());
-    }
-    let place = &code.caches[usize::from(cache)];
+    let place = code.cache(cache);
     let table = dict.borrow();
     if let Some(index) = table.find_interned(name) {
         place.set(Cache { kind: GLOBAL, index: index as u32, ..Cache::default() });

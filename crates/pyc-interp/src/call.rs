@@ -3,60 +3,70 @@
 use pyc_ir::NO_REG;
 use pyc_runtime::containers::{DictData, TupleData};
 use pyc_runtime::frame::FrameRecord;
-use pyc_runtime::function::{CodeData, FunctionData};
+use pyc_runtime::function::{CodeData, FunctionData, MethodData, NativeData};
 use pyc_runtime::generator::{GeneratorData, GeneratorFrame, GeneratorKind};
 use pyc_runtime::registers::Window;
 use pyc_runtime::str::Str;
+use pyc_runtime::types::Type;
 use pyc_runtime::vm::Resumed;
-use pyc_runtime::{Args, PyResult, Raised, Value, Vm};
+use pyc_runtime::{Args, Kind, PyResult, Raised, Value, Vm};
 
 use crate::exec::{Exit, Frame, Suspended, run};
 
-/// Registers a running frame for the time of `body`.
+/// Runs a frame: registered among the running ones for the time.
 #[inline]
-fn with_frame<T>(vm: &Vm, frame: &Frame, namespace: &Value, body: impl FnOnce() -> T) -> PyResult<T> {
+fn execute(
+    vm: &Vm,
+    frame: &Frame,
+    start: u32,
+    generator: Option<&mut Suspended>,
+    namespace: &Value,
+) -> PyResult<Exit> {
     {
         let mut frames = vm.frames.borrow_mut();
         if frames.len() >= vm.recursion_limit.get() {
             drop(frames);
-            return Err(vm.raise(&vm.exc.recursion_error, "maximum recursion depth exceeded"));
+            return Err(too_deep(vm));
         }
         if let Some(last) = frames.last_mut() {
             last.pc = vm.pc.get();
         }
         frames.push(FrameRecord {
-            code: frame.code_value.clone(),
-            globals: frame.globals.clone(),
-            builtins: frame.builtins.clone(),
-            namespace: namespace.clone(),
+            code: frame.code_value.unowned(),
+            globals: frame.globals.unowned(),
+            builtins: frame.builtins.unowned(),
+            namespace: namespace.unowned(),
             window: frame.window,
             pc: 0,
-            result: NO_REG,
-            flags: 0,
             object: None,
         });
     }
-    let result = body();
-    let (record, pc) = {
-        let mut frames = vm.frames.borrow_mut();
-        let record = frames.pop();
-        (record, frames.last().map_or(0, |f| f.pc))
-    };
-    if let Some(mut record) = record {
-        if record.object.is_some() {
-            record.pc = vm.pc.get();
-            vm.detach_frame(&record);
-        }
-        drop(record);
+    let result = run(vm, frame, start, generator, namespace);
+    let mut frames = vm.frames.borrow_mut();
+    if frames.last().is_some_and(|f| f.object.is_some()) {
+        drop(frames);
+        leave_with_object(vm);
+        frames = vm.frames.borrow_mut();
+    } else {
+        let left = frames.len() - 1;
+        frames.truncate(left);
     }
-    vm.pc.set(pc);
-    Ok(result)
+    vm.pc.set(frames.last().map_or(0, |f| f.pc));
+    result
 }
 
-fn window(vm: &Vm, count: usize) -> PyResult<Window> {
-    match vm.stack.push(count) {
-        Some(window) => Ok(window),
-        None => Err(vm.raise(&vm.exc.recursion_error, "maximum recursion depth exceeded")),
+#[cold]
+fn too_deep(vm: &Vm) -> Raised {
+    vm.raise(&vm.exc.recursion_error, "maximum recursion depth exceeded")
+}
+
+/// Ends the innermost frame, whose frame object somebody asked for.
+#[cold]
+fn leave_with_object(vm: &Vm) {
+    let record = vm.frames.borrow_mut().pop();
+    if let Some(mut record) = record {
+        record.pc = vm.pc.get();
+        vm.detach_frame(&record);
     }
 }
 
@@ -66,82 +76,163 @@ fn returned(exit: Exit) -> Value {
     }
 }
 
+/// Whether `given` arguments by position are all that a plain function needs; how many defaults it takes, then.
+#[inline(always)]
+fn plain_call(data: &FunctionData, code: &CodeData, given: usize) -> Option<usize> {
+    if !code.plain || given > usize::from(code.argcount) {
+        return None;
+    }
+    let missing = usize::from(code.argcount) - given;
+    if missing > 0 {
+        let defaults = data.defaults.borrow();
+        if defaults.get::<TupleData>().map_or(0, |d| d.items().len()) < missing {
+            return None;
+        }
+    }
+    Some(missing)
+}
+
+/// Runs a plain function in a window that has its arguments but not its defaults and cells.
+#[inline(always)]
+fn run_plain(
+    vm: &Vm,
+    data: &FunctionData,
+    code_value: &Value,
+    code: &CodeData,
+    w: Window,
+    missing: usize,
+) -> PyResult {
+    if missing > 0 {
+        let defaults = data.defaults.borrow().clone();
+        let items = defaults.get::<TupleData>().map_or(&[][..], TupleData::items);
+        let first = usize::from(code.argcount) - missing;
+        for (at, value) in items[items.len() - missing..].iter().enumerate() {
+            w.set((first + at) as u16, value.clone());
+        }
+    }
+    bind_closure(data, code, w);
+    let frame = Frame { code_value, code, globals: &data.globals, builtins: &data.builtins, window: w };
+    let result = execute(vm, &frame, 0, None, &Value::UNBOUND);
+    vm.stack.pop(w, usize::from(code.registers));
+    result.map(returned)
+}
+
 /// The engine's `call`.
-pub(crate) fn call_function(vm: &Vm, callee: &Value, data: &FunctionData, args: Args) -> PyResult {
+pub(crate) fn call_function(vm: &Vm, data: &FunctionData, this: Option<&Value>, args: Args) -> PyResult {
     vm.check_stack()?;
     let code_value = data.code.borrow().clone();
     let Some(code) = code_value.get::<CodeData>() else { return Err(vm.type_error("not a function")) };
-    let registers = usize::from(code.ir.registers);
+    let registers = usize::from(code.registers);
+    let first = usize::from(this.is_some());
+    let given = args.all.len() + first;
+    if args.names.is_empty()
+        && let Some(missing) = plain_call(data, code, given)
+    {
+        let values = this.into_iter().chain(args.all).cloned();
+        let Some(w) = vm.stack.push_with(registers, given, values) else { return Err(too_deep(vm)) };
+        return run_plain(vm, data, &code_value, code, w, missing);
+    }
+    if let Some(this) = this {
+        let mut all = Vec::with_capacity(given);
+        all.push(this.clone());
+        all.extend_from_slice(args.all);
+        return call_bound(vm, data, &code_value, code, Args { all: &all, names: args.names });
+    }
+    call_bound(vm, data, &code_value, code, args)
+}
+
+/// Calls with any arguments.
+fn call_bound(vm: &Vm, data: &FunctionData, code_value: &Value, code: &CodeData, args: Args) -> PyResult {
+    let registers = usize::from(code.registers);
     if code.ir.flags.generator || code.ir.flags.coroutine {
         let mut boxed = vec![Value::UNBOUND; registers].into_boxed_slice();
         bind(vm, data, code, args, Window::over(&mut boxed))?;
-        return Ok(make_generator(vm, data, &code_value, code, boxed));
+        return Ok(make_generator(vm, data, code_value, code, boxed));
     }
-    let w = window(vm, registers)?;
+    let Some(w) = vm.stack.push(registers) else { return Err(too_deep(vm)) };
     let result = bind(vm, data, code, args, w).and_then(|()| {
-        let _ = callee;
-        let frame = Frame {
-            code_value: &code_value,
-            code,
-            globals: &data.globals,
-            builtins: &data.builtins,
-            window: w,
-        };
-        with_frame(vm, &frame, &Value::UNBOUND, || run(vm, &frame, 0, None, &Value::UNBOUND))?
+        let frame = Frame { code_value, code, globals: &data.globals, builtins: &data.builtins, window: w };
+        execute(vm, &frame, 0, None, &Value::UNBOUND)
     });
     vm.stack.pop(w, registers);
     result.map(returned)
 }
 
-/// Calls a plain Python function whose arguments stand in the caller's registers; they are moved.
-/// `None`: not that simple, nothing was touched.
-#[inline]
-pub(crate) fn call_moving(
+/// Calls a plain Python function whose arguments stand in the caller's registers (after `this`, if any); they are
+/// moved. `None`: not that simple, nothing was touched.
+#[inline(never)]
+pub(crate) fn moving(
     vm: &Vm,
-    callee: &Value,
+    data: &FunctionData,
+    this: Option<&Value>,
     from: Window,
     first: u16,
     count: usize,
 ) -> Option<PyResult> {
-    let data = callee.get::<FunctionData>()?;
     let code_value = data.code.borrow().clone();
     let code = code_value.get::<CodeData>()?;
-    let f = code.ir.flags;
-    if f.generator
-        || f.coroutine
-        || f.varargs
-        || f.varkeywords
-        || code.ir.kwonlyargcount > 0
-        || usize::from(code.ir.argcount) != count
-    {
-        return None;
-    }
+    let given = count + usize::from(this.is_some());
+    let missing = plain_call(data, code, given)?;
     if let Err(error) = vm.check_stack() {
         return Some(Err(error));
     }
-    let registers = usize::from(code.ir.registers);
-    let w = match window(vm, registers) {
-        Ok(w) => w,
-        Err(error) => return Some(Err(error)),
+    let moved = (0..count as u16).map(|at| from.take(first + at));
+    let registers = usize::from(code.registers);
+    let window = match this {
+        None => vm.stack.push_with(registers, given, moved),
+        Some(this) => vm.stack.push_with(registers, given, std::iter::once(this.clone()).chain(moved)),
     };
-    for index in 0..count as u16 {
-        w.set(index, from.take(first + index));
+    let Some(w) = window else { return Some(Err(too_deep(vm))) };
+    Some(run_plain(vm, data, &code_value, code, w, missing))
+}
+
+/// Calls what is no plain Python function, with arguments in the caller's registers.
+#[inline(never)]
+pub(crate) fn anything(vm: &Vm, callee: &Value, w: Window, first: u16, count: usize) -> PyResult {
+    match callee.kind() {
+        Kind::Native => {
+            if let Some(native) = callee.get::<NativeData>() {
+                return vm.call_native_data(native, Args::pos(w.slice(first, count)));
+            }
+        }
+        Kind::Type => {
+            if let Some(result) = construct(vm, callee, w, first, count) {
+                return result;
+            }
+        }
+        Kind::Method => {
+            if let Some(method) = callee.get::<MethodData>()
+                && let Some(function) = method.function.get::<FunctionData>()
+                && let Some(result) = moving(vm, function, Some(&method.this), w, first, count)
+            {
+                return result;
+            }
+        }
+        _ => {}
     }
-    bind_closure(data, code, w);
-    let frame =
-        Frame { code_value: &code_value, code, globals: &data.globals, builtins: &data.builtins, window: w };
-    let result =
-        with_frame(vm, &frame, &Value::UNBOUND, || run(vm, &frame, 0, None, &Value::UNBOUND)).and_then(|r| r);
-    vm.stack.pop(w, registers);
-    Some(result.map(returned))
+    vm.call(callee, Args::pos(w.slice(first, count)))
+}
+
+/// Makes an instance of a class with a plain `__init__` and `object`'s `__new__`; nothing when it is another class.
+fn construct(vm: &Vm, class_value: &Value, w: Window, first: u16, count: usize) -> Option<PyResult> {
+    let class = class_value.get::<Type>()?;
+    let init = match class.constructor() {
+        Some(init) => init,
+        None => vm.find_constructor(class_value)?,
+    };
+    // The class may lose its `__init__` while it runs.
+    let init = init.owned();
+    let data = init.get::<FunctionData>()?;
+    let made = vm.bare_instance(class_value);
+    let result = moving(vm, data, Some(&made), w, first, count)?;
+    Some(result.and_then(|value| if value.is_none() { Ok(made) } else { Err(vm.init_result_error(&value)) }))
 }
 
 #[inline]
 fn bind_closure(data: &FunctionData, code: &CodeData, w: Window) {
     if let Some(closure) = data.closure.get::<TupleData>() {
-        let first = code.ir.locals.len() + code.ir.cells.len();
         for (at, cell) in closure.items().iter().take(code.ir.frees.len()).enumerate() {
-            w.set((first + at) as u16, cell.clone());
+            w.set(code.first_free + at as u16, cell.clone());
         }
     }
 }
@@ -349,15 +440,14 @@ pub(crate) fn run_code(
     let builtins = vm
         .dict_get_name(globals, &vm.names.__builtins__)
         .map_or_else(|| vm.builtins.clone(), |b| vm.builtins_dict(&b));
-    let registers = usize::from(code.ir.registers);
-    let w = window(vm, registers)?;
-    let first = code.ir.locals.len() + code.ir.cells.len();
+    let registers = usize::from(code.registers);
+    let Some(w) = vm.stack.push(registers) else { return Err(too_deep(vm)) };
     for (at, cell) in closure.iter().take(code.ir.frees.len()).enumerate() {
-        w.set((first + at) as u16, cell.clone());
+        w.set(code.first_free + at as u16, cell.clone());
     }
     let frame = Frame { code_value, code, globals, builtins: &builtins, window: w };
     let namespace = if code.ir.flags.function { Value::UNBOUND } else { namespace.clone() };
-    let result = with_frame(vm, &frame, &namespace, || run(vm, &frame, 0, None, &namespace)).and_then(|r| r);
+    let result = execute(vm, &frame, 0, None, &namespace);
     vm.stack.pop(w, registers);
     result.map(returned)
 }
@@ -373,9 +463,7 @@ pub(crate) fn resume(vm: &Vm, generator: &Value, sent: Result<Value, Raised>) ->
         let own = std::mem::replace(&mut state.handled, Value::NONE);
         drop(vm.handled.replace(own));
     }
-    let (globals, builtins) = (state.globals.clone(), state.builtins.clone());
     let w = Window::over(&mut state.registers);
-    let frame = Frame { code_value: &data.code, code, globals: &globals, builtins: &builtins, window: w };
     let mut suspended = Suspended { pc: state.pc, sent_register: NO_REG, delegate: NO_REG, thrown: None };
     match sent {
         Ok(value) if state.started && state.sent_register != NO_REG => w.set(state.sent_register, value),
@@ -385,18 +473,19 @@ pub(crate) fn resume(vm: &Vm, generator: &Value, sent: Result<Value, Raised>) ->
     // A thrown exception arises at the yield itself.
     let start = state.pc;
     state.started = true;
-    let result = with_frame(vm, &frame, &Value::UNBOUND, || {
-        run(vm, &frame, start, Some(&mut suspended), &Value::UNBOUND)
-    })
-    .and_then(|r| r);
-    let own = vm.handled.replace(outer.clone());
+    let frame =
+        Frame { code_value: &data.code, code, globals: &state.globals, builtins: &state.builtins, window: w };
+    let result = execute(vm, &frame, start, Some(&mut suspended), &Value::UNBOUND);
+    // What is handled inside stays with the generator; outside it is what it was.
+    let same = vm.handled.borrow().is(&outer);
+    let own = if same { None } else { Some(vm.handled.replace(outer)) };
     data.running.set(false);
     match result {
         Ok(Exit::Yield(value)) => {
             state.pc = suspended.pc;
             state.sent_register = suspended.sent_register;
             state.delegate = suspended.delegate;
-            if !own.is(&outer) {
+            if let Some(own) = own {
                 state.handled = own;
             }
             *data.frame.borrow_mut() = Some(state);

@@ -15,10 +15,15 @@
 //! instances).
 
 mod access;
+mod build;
 mod call;
 mod exec;
+mod names;
+mod operators;
 mod pattern;
+mod raising;
 mod steps;
+mod suspend;
 
 use pyc_runtime::Vm;
 use pyc_runtime::vm::Engine;

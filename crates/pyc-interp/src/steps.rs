@@ -9,6 +9,27 @@ use pyc_runtime::str::Str;
 use pyc_runtime::vm::Resumed;
 use pyc_runtime::{Kind, PyResult, Raised, Value, Vm};
 
+/// Defines `release!` and `consume!` for a window: they empty temporaries and leave variables alone.
+macro_rules! register_macros {
+    ($w:ident, $temps:ident) => {
+        #[allow(unused_macros, reason = "not every op needs both")]
+        macro_rules! release {
+            ($reg:expr) => {
+                if $reg >= $temps {
+                    drop($w.take($reg));
+                }
+            };
+        }
+        #[allow(unused_macros, reason = "not every op needs both")]
+        macro_rules! consume {
+            ($reg:expr) => {
+                if $reg >= $temps { $w.take($reg) } else { $w.get($reg).clone() }
+            };
+        }
+    };
+}
+pub(crate) use register_macros;
+
 /// `obj[key]`, with the common cases first.
 #[inline]
 pub(crate) fn index(vm: &Vm, obj: &Value, key: &Value) -> PyResult {

@@ -150,11 +150,10 @@ impl Vm {
             let dict = obj.get::<FunctionData>()?.dict.get()?;
             return self.dict_get_name(dict, name);
         };
-        if let Some(shape) = &*attrs.shape.borrow() {
-            return shape.find(name).map(|i| attrs.values.borrow()[i].clone());
+        if let Some(shape) = attrs.shape() {
+            return shape.find(name).map(|i| attrs.value(i));
         }
-        let dict = attrs.dict.borrow();
-        self.dict_get_name(dict.as_ref()?, name)
+        self.dict_get_name(&attrs.dict()?, name)
     }
 
     /// The item of a dict under an interned name.
@@ -183,41 +182,27 @@ impl Vm {
     }
 
     fn store_own(&self, obj: &Value, attrs: &Attrs, name: &Value, value: Value) {
-        let mut shape = attrs.shape.borrow_mut();
-        if shape.is_none() {
-            if let Some(dict) = &*attrs.dict.borrow() {
-                self.dict_set_name(dict, name, value);
-                return;
+        let class = self.class_of(obj);
+        let shape = match attrs.shape() {
+            Some(shape) => shape,
+            None => {
+                if let Some(dict) = attrs.dict() {
+                    self.dict_set_name(&dict, name, value);
+                    return;
+                }
+                class.root_shape()
             }
-            let class = self.class_of(obj);
-            *shape = Some(class.root_shape().clone());
-            let usual = class.usual_attributes.get();
-            if usual > 0 {
-                attrs.values.borrow_mut().reserve_exact(usual);
-            }
-        }
-        let Some(current) = shape.as_ref() else { return };
-        if let Some(index) = current.find(name) {
-            drop(shape);
-            let old = std::mem::replace(&mut attrs.values.borrow_mut()[index], value);
-            drop(old);
-        } else if current.names.len() >= ATTRIBUTES_MAX || !name.is_interned() {
-            drop(shape);
-            let dict = self.instance_dict(obj);
-            if let Some(dict) = dict {
+        };
+        if let Some(index) = shape.find(name) {
+            drop(attrs.replace(index, value));
+        } else if shape.names.len() >= ATTRIBUTES_MAX || !name.is_interned() {
+            if let Some(dict) = self.instance_dict(obj) {
                 self.dict_set_name(&dict, name, value);
             }
         } else {
-            let next = current.with(name);
-            *shape = Some(next);
-            let count = {
-                let mut values = attrs.values.borrow_mut();
-                values.push(value);
-                values.len()
-            };
-            let class = self.class_of(obj);
-            if class.usual_attributes.get() < count {
-                class.usual_attributes.set(count);
+            attrs.push(shape.with(name), value);
+            if class.usual_attributes.get() < attrs.count() {
+                class.usual_attributes.set(attrs.count());
             }
         }
     }
@@ -231,17 +216,16 @@ impl Vm {
         if !self.class_of(obj).has(flag::ATTRS) {
             return None;
         }
-        if let Some(dict) = &*attrs.dict.borrow() {
-            return Some(dict.clone());
+        if let Some(dict) = attrs.dict() {
+            return Some(dict);
         }
         let dict = self.dict();
-        if let Some(shape) = attrs.shape.take() {
-            let values = attrs.values.take();
+        if let Some((shape, values)) = attrs.take() {
             for (name, value) in shape.names.iter().zip(values) {
                 self.dict_set_name(&dict, name, value);
             }
         }
-        *attrs.dict.borrow_mut() = Some(dict.clone());
+        drop(attrs.replace_dict(Some(dict.clone())));
         Some(dict)
     }
 
@@ -336,6 +320,12 @@ impl Vm {
                 });
             }
         }
+        if obj.kind() == Kind::Super
+            && obj.is_exact()
+            && let Some(found) = self.super_method(obj, name)
+        {
+            return Ok(found);
+        }
         Ok((self.get_attr(obj, name)?, Value::UNBOUND))
     }
 
@@ -381,15 +371,24 @@ impl Vm {
         if name.is(&self.names.__class__) || object_type.is_none() {
             return self.generic_get_opt(this, name);
         }
-        let mro = object_type.get::<Type>().map(|t| t.mro.borrow().clone()).unwrap_or_default();
-        let after = mro.iter().skip_while(|t| !t.is(&start)).skip(1);
-        for ty in after {
-            if let Some(found) = ty.get::<Type>().and_then(|t| t.own(name)) {
+        match after(&object_type, &start, name) {
+            Some(found) => {
                 let instance = if object.is(&object_type) { &Value::NONE } else { &object };
-                return self.bind_in(&found, instance, &object_type).map(Some);
+                self.bind_in(&found, instance, &object_type).map(Some)
             }
+            None => self.generic_get_opt(this, name),
         }
-        self.generic_get_opt(this, name)
+    }
+
+    /// The Python function that `super().name` is a method of, and its self.
+    fn super_method(&self, this: &Value, name: &Value) -> Option<(Value, Value)> {
+        let parts = this.get::<SuperData>()?.parts.borrow();
+        let (start, object, object_type) = parts.as_ref()?;
+        if object_type.is_none() || object.is(object_type) {
+            return None;
+        }
+        let found = after(object_type, start, name)?;
+        (found.kind() == Kind::Function).then(|| (found, object.clone()))
     }
 
     /// `obj.name = value` (the empty value deletes).
@@ -481,17 +480,16 @@ impl Vm {
         {
             return Ok(());
         }
-        let old = if value.is_unbound() {
-            let old = class.dict.borrow_mut().remove_interned(name);
-            if old.is_none() {
-                return Err(self.no_attribute(ty, name));
-            }
-            old
-        } else {
-            class.dict.borrow_mut().set_interned(name, value)
-        };
-        self.type_changed(ty);
-        drop(old);
+        if value.is_unbound() && class.own(name).is_none() {
+            return Err(self.no_attribute(ty, name));
+        }
+        drop(self.type_put(ty, name, value));
         Ok(())
     }
+}
+
+/// What the classes after `start` in the order of `ty` have under a name.
+fn after(ty: &Value, start: &Value, name: &Value) -> Option<Value> {
+    let mro = ty.get::<Type>()?.mro.borrow();
+    mro.iter().skip_while(|t| !t.is(start)).skip(1).find_map(|t| t.get::<Type>()?.own(name))
 }

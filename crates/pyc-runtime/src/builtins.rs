@@ -1,8 +1,7 @@
 //! The builtin functions.
 
 use crate::args::Method;
-use crate::containers::{DictData, ListData, TupleData};
-use crate::function::{CodeData, Flavor, NativeData};
+use crate::function::{CodeData, Flavor};
 use crate::object::{Kind, Value};
 use crate::str::Str;
 use crate::types::Type;
@@ -651,6 +650,4 @@ pub(crate) fn init(vm: &Vm) {
     let module =
         crate::object::new_object(&t.module, crate::module::ModuleData { dict: vm.builtins.clone() });
     vm.dict_set_str(&vm.modules, "builtins", module);
-    let _ =
-        (ListData::default(), TupleData(Box::new([])), std::marker::PhantomData::<(DictData, NativeData)>);
 }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use crate::containers::{DictData, TupleData};
 use crate::function::{CellData, FunctionData, NativeData};
-use crate::object::{Kind, Payload, Value, new_object};
+use crate::object::{Kind, Payload, Unowned, Value, new_object};
 use crate::registry::Plain;
 use crate::types::{Type, flag, linearize, make_type};
 use crate::vm::{Args, PyResult, Vm};
@@ -83,16 +83,40 @@ impl Vm {
                             self.call(&bound, args)?
                         };
                         if !result.is_none() {
-                            return Err(self.type_error(format!(
-                                "__init__() should return None, not '{}'",
-                                self.type_name(&result)
-                            )));
+                            return Err(self.init_result_error(&result));
                         }
                     }
                 }
             }
         }
         Ok(made)
+    }
+
+    /// Finds out whether calling a class makes a plain instance and calls a Python `__init__`, and remembers that.
+    pub fn find_constructor(&self, ty: &Value) -> Option<Unowned> {
+        let class = ty.get::<Type>()?;
+        let plain = self.type_of(ty).is(&self.types.type_)
+            && class.vtable.kind == Kind::Instance
+            && !class.has(flag::NO_NEW | flag::ABSTRACT)
+            && !self.overrides(ty, &self.names.__new__);
+        let init = self.lookup(ty, &self.names.__init__)?;
+        if !plain || init.kind() != Kind::Function {
+            return None;
+        }
+        class.set_constructor(&init);
+        class.constructor()
+    }
+
+    /// An instance as [`Vm::find_constructor`] allows.
+    #[inline]
+    pub fn bare_instance(&self, ty: &Value) -> Value {
+        new_object(ty, Plain)
+    }
+
+    /// The TypeError for an `__init__` that returned something.
+    #[cold]
+    pub fn init_result_error(&self, result: &Value) -> crate::vm::Raised {
+        self.type_error(format!("__init__() should return None, not '{}'", self.type_name(result)))
     }
 
     pub(crate) fn overrides(&self, ty: &Value, name: &Value) -> bool {

@@ -205,8 +205,7 @@ impl Vm {
     pub fn member_get(&self, descriptor: &Value, this: &Value) -> PyResult {
         let member = descriptor.get::<MemberData>().expect("the descriptor checked the type");
         self.check_member(member, this)?;
-        let value =
-            this.attrs().and_then(|a| a.slots.borrow().get(member.index).cloned()).unwrap_or(Value::UNBOUND);
+        let value = this.attrs().and_then(|a| a.slot(member.index)).unwrap_or(Value::UNBOUND);
         if value.is_unbound() {
             let message =
                 format!("'{}' object has no attribute '{}'", self.type_name(this), self.text(&member.name));
@@ -238,11 +237,7 @@ impl Vm {
                 let member = descriptor.get::<MemberData>().expect("the kind says so");
                 self.check_member(member, this)?;
                 if let Some(attrs) = this.attrs() {
-                    let old = attrs
-                        .slots
-                        .borrow_mut()
-                        .get_mut(member.index)
-                        .map(|slot| std::mem::replace(slot, value.clone()));
+                    let old = attrs.replace_slot(member.index, value.clone());
                     if value.is_unbound() && old.as_ref().is_none_or(Value::is_unbound) {
                         return Err(self.attribute_error(this, &member.name, self.text(&member.name)));
                     }

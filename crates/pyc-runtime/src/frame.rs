@@ -3,28 +3,24 @@
 use std::cell::RefCell;
 
 use crate::function::CodeData;
-use crate::object::{Payload, Value, new_object};
+use crate::object::{Payload, Unowned, Value, new_object};
 use crate::registers::Window;
 use crate::vm::{PyResult, Vm};
 
-/// One running Python frame.
+/// One running Python frame. Who runs it holds its values for as long as the record is in the list.
 pub struct FrameRecord {
     /// Its code object.
-    pub code: Value,
+    pub code: Unowned,
     /// Its globals.
-    pub globals: Value,
+    pub globals: Unowned,
     /// Its builtins.
-    pub builtins: Value,
+    pub builtins: Unowned,
     /// The namespace of modules and class bodies; empty in functions.
-    pub namespace: Value,
+    pub namespace: Unowned,
     /// Its registers.
     pub window: Window,
     /// The op being run, as of the last time it called out.
     pub pc: u32,
-    /// Where its result goes in the frame below (interpreter's use).
-    pub result: u16,
-    /// Interpreter's use.
-    pub flags: u8,
     /// The frame object, when one was asked for.
     pub object: Option<Value>,
 }
@@ -65,13 +61,13 @@ impl Payload for FrameData {
 impl Vm {
     /// A global of the innermost frame.
     pub fn current_global(&self, name: &Value) -> Option<Value> {
-        let globals = self.frames.borrow().last()?.globals.clone();
+        let globals = self.frames.borrow().last()?.globals.owned();
         self.dict_get_name(&globals, name)
     }
 
     /// The globals of the innermost frame.
     pub fn current_globals(&self) -> Value {
-        self.frames.borrow().last().map_or(Value::NONE, |f| f.globals.clone())
+        self.frames.borrow().last().map_or(Value::NONE, |f| f.globals.owned())
     }
 
     /// The frame object of the frame at a depth (0 outermost).
@@ -96,9 +92,9 @@ impl Vm {
             new_object(
                 &self.types.frame,
                 FrameData {
-                    code: frame.code.clone(),
-                    globals: frame.globals.clone(),
-                    builtins: frame.builtins.clone(),
+                    code: frame.code.owned(),
+                    globals: frame.globals.owned(),
+                    builtins: frame.builtins.owned(),
                     line: std::cell::Cell::new(line),
                     depth: std::cell::Cell::new(Some(depth)),
                     locals: RefCell::new(Value::UNBOUND),
@@ -116,7 +112,7 @@ impl Vm {
         let (code, namespace, window) = {
             let frames = self.frames.borrow();
             let Some(frame) = frames.get(depth) else { return Value::NONE };
-            (frame.code.clone(), frame.namespace.clone(), frame.window)
+            (frame.code.owned(), frame.namespace.owned(), frame.window)
         };
         if !namespace.is_unbound() {
             return namespace;
@@ -160,7 +156,7 @@ impl Vm {
                 }
                 dict
             } else {
-                record.namespace.clone()
+                record.namespace.owned()
             };
             drop(data.locals.replace(dict));
         }

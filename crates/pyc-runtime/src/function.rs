@@ -7,7 +7,7 @@ use pyc_ir::{Code, Const};
 
 use crate::args::{Method, NativeFn, Params};
 use crate::containers::{DictData, TupleData};
-use crate::object::{Kind, Payload, Value, new_object};
+use crate::object::{Kind, Payload, Unowned, Value, new_object};
 use crate::str::Str;
 use crate::types::Type;
 use crate::vm::{Args, PyResult, Vm};
@@ -89,12 +89,38 @@ pub struct CodeData {
     pub locals: Vec<Value>,
     /// Inline caches.
     pub caches: Vec<Cell<Cache>>,
-    /// Values that caches refer to.
-    pub cached: RefCell<Vec<Option<Value>>>,
+    /// A function whose parameters are all positional, that runs at once when it is called.
+    pub plain: bool,
+    /// Parameters by position.
+    pub argcount: u16,
+    /// Registers of a frame.
+    pub registers: u16,
+    /// The first temporary.
+    pub temporaries: u16,
+    /// The first cell from outside.
+    pub first_free: u16,
+}
+
+impl CodeData {
+    /// A constant, by an op's operand. The ops were verified to name only what is there.
+    #[inline(always)]
+    pub fn constant(&self, index: u16) -> &Value {
+        &self.consts[usize::from(index)]
+    }
+    /// A name, by an op's operand.
+    #[inline(always)]
+    pub fn name(&self, index: u16) -> &Value {
+        &self.names[usize::from(index)]
+    }
+    /// An inline cache, by an op's operand.
+    #[inline(always)]
+    pub fn cache(&self, index: u16) -> &Cell<Cache> {
+        &self.caches[usize::from(index)]
+    }
 }
 
 /// An inline cache: what was true last time, and where the answer then was.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub struct Cache {
     /// Version of the type, or of the namespace's keys.
     pub version: u32,
@@ -106,21 +132,21 @@ pub struct Cache {
     pub kind: u8,
     /// Misses in a row.
     pub misses: u8,
+    /// What was found on the type, which holds it as long as its version stays.
+    pub value: Unowned,
+}
+
+impl Default for Cache {
+    fn default() -> Cache {
+        Cache { version: 0, shape: 0, index: 0, kind: 0, misses: 0, value: Unowned::UNBOUND }
+    }
 }
 
 impl Payload for CodeData {
     const KIND: Kind = Kind::Code;
     const GC: bool = true;
     fn traverse(&self, visit: &mut dyn FnMut(&Value)) {
-        self.consts.iter().for_each(&mut *visit);
-        self.cached.borrow().iter().flatten().for_each(visit);
-    }
-    fn clear(&self) {
-        let cached = self.cached.take();
-        for cache in &self.caches {
-            cache.set(Cache::default());
-        }
-        drop(cached);
+        self.consts.iter().for_each(visit);
     }
 }
 
@@ -216,8 +242,21 @@ impl Vm {
         let names = ir.names.iter().map(|n| self.intern(n)).collect();
         let locals = ir.locals.iter().map(|n| self.intern(n)).collect();
         let caches = vec![Cell::new(Cache::default()); usize::from(ir.caches)];
-        let cached = RefCell::new(vec![None; usize::from(ir.caches)]);
-        new_object(&self.types.code, CodeData { ir, consts, names, locals, caches, cached })
+        let f = ir.flags;
+        let simple = f.function && !f.generator && !f.coroutine && !f.varargs && !f.varkeywords;
+        let data = CodeData {
+            plain: simple && ir.kwonlyargcount == 0,
+            argcount: ir.argcount,
+            registers: ir.registers,
+            temporaries: ir.first_temporary(),
+            first_free: (ir.locals.len() + ir.cells.len()) as u16,
+            ir,
+            consts,
+            names,
+            locals,
+            caches,
+        };
+        new_object(&self.types.code, data)
     }
 
     /// A function object from code.
@@ -290,7 +329,7 @@ impl Vm {
         match callee.kind() {
             Kind::Function => {
                 if let Some(data) = callee.get::<FunctionData>() {
-                    return (self.engine().call)(self, callee, data, args);
+                    return (self.engine().call)(self, data, None, args);
                 }
             }
             Kind::Native => {
@@ -369,6 +408,9 @@ impl Vm {
 
     /// Calls with one more argument in front.
     pub fn call_prepended(&self, callee: &Value, first: &Value, args: Args) -> PyResult {
+        if let Some(data) = callee.get::<FunctionData>() {
+            return (self.engine().call)(self, data, Some(first), args);
+        }
         let count = args.all.len() + 1;
         if count <= 6 {
             let mut buffer = [const { Value::UNBOUND }; 6];
@@ -397,6 +439,16 @@ impl Vm {
     /// # Errors
     /// As [`Vm::call`].
     pub fn call_with_self(&self, method: &Value, this: &Value, args: &[Value]) -> PyResult {
+        if let Some(data) = method.get::<FunctionData>() {
+            return (self.engine().call)(self, data, Some(this), Args::pos(args));
+        }
+        if let Some(native) = method.get::<NativeData>()
+            && matches!(native.flavor, Flavor::Method | Flavor::Wrapper)
+            && let [one] = args
+        {
+            let both = [this.clone(), one.clone()];
+            return self.call_native_data(native, Args::pos(&both));
+        }
         match method.kind() {
             Kind::Function | Kind::Native if !matches!(method.get::<NativeData>(), Some(n) if n.flavor == Flavor::Class || n.flavor == Flavor::New || n.flavor == Flavor::Function) => {
                 self.call_prepended(method, this, Args::pos(args))
@@ -521,6 +573,40 @@ pub(crate) fn annotate_function(vm: &Vm, annotations: Value) -> Value {
         vm.intern("builtins"),
     );
     vm.method(function, annotations)
+}
+
+/// `__annotations__` and `__annotate__` share one place: a function put there is called for the dict when somebody
+/// asks for it (see [`annotations`]).
+fn put_annotations(this: &Value, value: Value) {
+    let old = std::mem::replace(&mut function(this).extras.borrow_mut().annotations, value);
+    drop(old);
+}
+
+fn set_annotations(vm: &Vm, this: &Value, value: Value) -> PyResult<()> {
+    if !value.is_unbound() && !value.is_none() && value.kind() != Kind::Dict {
+        return Err(vm.type_error("__annotations__ must be set to a dict object"));
+    }
+    put_annotations(this, if value.is_unbound() { Value::NONE } else { value });
+    Ok(())
+}
+
+fn set_annotate(vm: &Vm, this: &Value, value: Value) -> PyResult<()> {
+    if value.is_unbound() {
+        return Err(vm.type_error("cannot delete __annotate__ attribute"));
+    }
+    if value.is_none() {
+        // Annotations that were already made stay.
+        let made = matches!(function(this).extras.borrow().annotations.kind(), Kind::Dict | Kind::Tuple);
+        if !made {
+            put_annotations(this, value);
+        }
+        return Ok(());
+    }
+    if vm.special(&value, &vm.names.__call__).is_none() {
+        return Err(vm.type_error("__annotate__ must be callable or None"));
+    }
+    put_annotations(this, value);
+    Ok(())
 }
 
 fn call_slot(vm: &Vm, args: Args) -> PyResult {
@@ -693,26 +779,8 @@ pub(crate) fn init(vm: &Vm) {
             Ok(())
         }),
     );
-    vm.add_getset(
-        &t.function,
-        "__annotations__",
-        annotations,
-        Some(|_, this, value| {
-            function(this).extras.borrow_mut().annotations =
-                if value.is_unbound() { Value::NONE } else { value };
-            Ok(())
-        }),
-    );
-    vm.add_getset(
-        &t.function,
-        "__annotate__",
-        annotate,
-        Some(|_, this, value| {
-            function(this).extras.borrow_mut().annotations =
-                if value.is_unbound() { Value::NONE } else { value };
-            Ok(())
-        }),
-    );
+    vm.add_getset(&t.function, "__annotations__", annotations, Some(set_annotations));
+    vm.add_getset(&t.function, "__annotate__", annotate, Some(set_annotate));
     vm.add_getset(
         &t.function,
         "__code__",

@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use num_bigint::BigInt;
 
 use crate::args::Method;
+use crate::bytes::{ByteArrayData, BytesData};
 use crate::containers::{DictData, ListData, SetData, TupleData};
 use crate::object::{Kind, Payload, Value, new_object};
 use crate::range::RangeData;
@@ -280,6 +281,15 @@ fn index_next(vm: &Vm, value: &Value) -> PyResult<Option<Value>> {
         return Ok(None);
     }
     iter.at.set(if iter.reversed { at - 1 } else { at + 1 });
+    if sequence.is_exact() {
+        let byte = match sequence.get::<BytesData>() {
+            Some(bytes) => bytes.0.get(at as usize).copied(),
+            None => sequence.get::<ByteArrayData>().and_then(|b| b.0.borrow().get(at as usize).copied()),
+        };
+        if let Some(byte) = byte {
+            return Ok(Some(Value::from_i32(i32::from(byte))));
+        }
+    }
     match vm.get_item(&sequence, &vm.int(at)) {
         Ok(item) => Ok(Some(item)),
         Err(error)
@@ -412,14 +422,28 @@ fn enumerate_next(vm: &Vm, value: &Value) -> PyResult<Option<Value>> {
     let iterator = iter.iterator.borrow().clone();
     let Some(item) = vm.next(&iterator)? else { return Ok(None) };
     let count = iter.count.borrow().clone();
-    let next = vm.binary(pyc_ir::BinaryOp::Add, &count, &Value::from_i32(1))?;
+    let next = match count.as_small().and_then(|n| Value::small(n + 1)) {
+        Some(next) => next,
+        None => vm.binary(pyc_ir::BinaryOp::Add, &count, &Value::from_i32(1))?,
+    };
     drop(iter.count.replace(next));
-    Ok(Some(vm.tuple(vec![count, item])))
+    Ok(Some(vm.tuple_of(2, [count, item].into_iter())))
 }
 
 fn zip_next(vm: &Vm, value: &Value) -> PyResult<Option<Value>> {
     let Some(iter) = value.get::<Zip>() else { return Ok(None) };
     if iter.done.get() || iter.iterators.is_empty() {
+        return Ok(None);
+    }
+    if !iter.strict
+        && let [first, second] = &iter.iterators[..]
+    {
+        if let Some(a) = vm.next(first)?
+            && let Some(b) = vm.next(second)?
+        {
+            return Ok(Some(vm.tuple_of(2, [a, b].into_iter())));
+        }
+        iter.done.set(true);
         return Ok(None);
     }
     let mut items = Vec::with_capacity(iter.iterators.len());

@@ -249,14 +249,10 @@ fn state_of(vm: &Vm, this: &Value) -> PyResult {
 fn abstract_set(vm: &Vm, this: &Value, value: Value) -> PyResult<()> {
     let c = class(vm, this)?;
     let any = !value.is_unbound() && vm.truth(&value)?;
-    if value.is_unbound() {
-        c.dict.borrow_mut().remove_interned(&vm.names.__abstractmethods__);
-    } else {
-        c.dict.borrow_mut().set_interned(&vm.names.__abstractmethods__, value);
-    }
+    let old = vm.type_put(this, &vm.names.__abstractmethods__, value);
     let flags = c.flags.get();
     c.flags.set(if any { flags | flag::ABSTRACT } else { flags & !flag::ABSTRACT });
-    vm.type_changed(this);
+    drop(old);
     Ok(())
 }
 
@@ -268,8 +264,9 @@ fn set_bases(vm: &Vm, this: &Value, value: Value) -> PyResult<()> {
     let c = class(vm, this)?;
     let mut mro = vec![this.clone()];
     mro.extend(rest);
+    c.leave_bases();
     for base in &bases {
-        class(vm, base)?.subclasses.borrow_mut().push(this.clone());
+        class(vm, base)?.subclasses.borrow_mut().push(this.unowned());
     }
     let old = (c.mro.replace(mro), c.bases.replace(bases));
     vm.type_changed(this);
@@ -353,7 +350,7 @@ const TYPE: &[Method] = &[
         Ok(vm.list(mro))
     }),
     ("__subclasses__", "", |vm, args| {
-        let list = class(vm, &args[0])?.subclasses.borrow().clone();
+        let list = class(vm, &args[0])?.subclasses.borrow().iter().map(|s| s.owned()).collect();
         Ok(vm.list(list))
     }),
     ("__instancecheck__", "instance /", |vm, args| {
@@ -424,8 +421,7 @@ pub(crate) fn init(vm: &Vm) {
         "__module__",
         |vm, this| Ok(class(vm, this)?.own(&vm.names.__module__).unwrap_or_else(|| vm.str("builtins"))),
         Some(|vm, this, value| {
-            class(vm, this)?.dict.borrow_mut().set_interned(&vm.names.__module__, value);
-            vm.type_changed(this);
+            drop(vm.type_put(this, &vm.names.__module__, value));
             Ok(())
         }),
     );
@@ -467,7 +463,7 @@ pub(crate) fn init(vm: &Vm) {
             None => Ok(Value::NONE),
         },
         Some(|vm, this, value| {
-            class(vm, this)?.dict.borrow_mut().set_interned(&vm.names.__doc__, value);
+            drop(vm.type_put(this, &vm.names.__doc__, value));
             Ok(())
         }),
     );
@@ -485,11 +481,9 @@ pub(crate) fn init(vm: &Vm) {
             })
         },
         Some(|vm, this, value| {
-            let c = class(vm, this)?;
-            c.dict.borrow_mut().remove_interned(&vm.names.__annotations__);
+            drop(vm.type_put(this, &vm.names.__annotations__, Value::UNBOUND));
             let value = if value.is_unbound() { Value::NONE } else { value };
-            c.dict.borrow_mut().set_interned(&vm.names.__annotate__, value);
-            vm.type_changed(this);
+            drop(vm.type_put(this, &vm.names.__annotate__, value));
             Ok(())
         }),
     );
@@ -508,15 +502,11 @@ pub(crate) fn init(vm: &Vm) {
                 Some(annotate) => vm.call_pos(&annotate, &[Value::from_i32(1)])?,
                 None => vm.dict(),
             };
-            c.dict.borrow_mut().set_interned(&vm.names.__annotations__, dict.clone());
+            drop(vm.type_put(this, &vm.names.__annotations__, dict.clone()));
             Ok(dict)
         },
         Some(|vm, this, value| {
-            if value.is_unbound() {
-                class(vm, this)?.dict.borrow_mut().remove_interned(&vm.names.__annotations__);
-            } else {
-                class(vm, this)?.dict.borrow_mut().set_interned(&vm.names.__annotations__, value);
-            }
+            drop(vm.type_put(this, &vm.names.__annotations__, value));
             Ok(())
         }),
     );
@@ -525,7 +515,7 @@ pub(crate) fn init(vm: &Vm) {
         "__type_params__",
         |vm, this| Ok(class(vm, this)?.own(&vm.names.__type_params__).unwrap_or_else(|| vm.tuple(vec![]))),
         Some(|vm, this, value| {
-            class(vm, this)?.dict.borrow_mut().set_interned(&vm.names.__type_params__, value);
+            drop(vm.type_put(this, &vm.names.__type_params__, value));
             Ok(())
         }),
     );
@@ -584,7 +574,7 @@ pub(crate) fn init(vm: &Vm) {
             }
             vm.instance_dict(this);
             if let Some(attrs) = this.attrs() {
-                drop(attrs.dict.replace(Some(value)));
+                drop(attrs.replace_dict(Some(value)));
             }
             Ok(())
         }),

@@ -2,7 +2,7 @@
 
 use pyc_ir::{BinaryOp, CompareOp, UnaryOp};
 
-use crate::containers::{DictData, ListData, SetData, TupleData};
+use crate::containers::{DictData, ListData, SetData, SliceData, TupleData};
 use crate::dict::quick_equal;
 use crate::object::{Kind, Value};
 use crate::str::Str;
@@ -146,6 +146,9 @@ impl Vm {
         if value.kind() == Kind::Str && value.is_exact() {
             return Ok(value.get::<Str>().map_or(0, Str::hash) as i64);
         }
+        if let Some(tuple) = value.exact::<TupleData>() {
+            return self.hash_items(tuple.items());
+        }
         self.hash_slow(value)
     }
 
@@ -159,7 +162,8 @@ impl Vm {
         match self.special(value, &self.names.__hash__) {
             Some(method) if !method.is_none() => {
                 let result = self.call_with_self(&method, value, &[])?;
-                match result.as_small() {
+                let number = if self.is_int(&result) { self.as_i64(&result) } else { None };
+                match number {
                     Some(n) if n != -1 => Ok(n),
                     Some(_) => Ok(-2),
                     None => match self.big_int(&result) {
@@ -206,6 +210,9 @@ impl Vm {
             }));
         }
         self.check_stack()?;
+        if let (Some(x), Some(y)) = (a.exact::<TupleData>(), b.exact::<TupleData>()) {
+            return self.compare_items(op, x.items(), y.items());
+        }
         let n = &self.names;
         let (name, reflected) = match op {
             CompareOp::Lt => (&n.__lt__, &n.__gt__),
@@ -387,17 +394,17 @@ impl Vm {
         if let Some(result) = crate::numbers::quick_binary(self, op, a, b) {
             return result;
         }
-        let (name, reflected, own) = self.binary_names(op);
-        if let Some(result) = self.call_special(a, own, std::slice::from_ref(b))?
-            && !result.is(&Value::NOT_IMPLEMENTED)
-        {
-            return Ok(result);
-        }
         if op == BinaryOp::Add
             && let (Some(x), Some(y)) = (a.exact::<Str>(), b.exact::<Str>())
         {
             self.check_alloc(x.len() + y.len(), 1)?;
             return Ok(self.new_str(Str::join(&[x, y])));
+        }
+        let (name, reflected, own) = self.binary_names(op);
+        if let Some(result) = self.call_special(a, own, std::slice::from_ref(b))?
+            && !result.is(&Value::NOT_IMPLEMENTED)
+        {
+            return Ok(result);
         }
         match self.binary_methods(name, reflected, a, b)? {
             Some(result) => Ok(result),
@@ -526,6 +533,11 @@ impl Vm {
                 }
             };
         }
+        if let Some(text) = obj.exact::<Str>()
+            && let Some(slice) = key.get::<SliceData>()
+        {
+            return self.str_slice(text, slice);
+        }
         match self.special(obj, &self.names.__getitem__) {
             Some(method) => {
                 self.check_stack()?;
@@ -584,7 +596,26 @@ impl Vm {
     /// TypeError, and what the methods raise.
     pub fn contains(&self, container: &Value, item: &Value) -> PyResult<bool> {
         if let Some(dict) = container.exact::<DictData>() {
-            return Ok(dict.get(self, item)?.is_some());
+            return Ok(dict.find(self, item)?.is_some());
+        }
+        if let (Some(text), Some(part)) = (container.exact::<Str>(), item.get::<Str>()) {
+            return Ok(text.contains(part));
+        }
+        if container.type_value().is_some_and(|t| t.is(&self.types.set)) {
+            // An unhashable set is looked for as a frozen one: by the method.
+            if item.kind() != Kind::Set
+                && let Some(set) = container.get::<SetData>()
+            {
+                return set.contains(self, item);
+            }
+        }
+        if let Some(tuple) = container.exact::<TupleData>() {
+            for candidate in tuple.items() {
+                if self.equal(candidate, item)? {
+                    return Ok(true);
+                }
+            }
+            return Ok(false);
         }
         match self.special(container, &self.names.__contains__) {
             Some(method) if method.is_none() => {
@@ -619,6 +650,19 @@ impl Vm {
     /// # Errors
     /// TypeError when it cannot be iterated.
     pub fn iter(&self, value: &Value) -> PyResult {
+        if value.is_exact() {
+            match value.kind() {
+                Kind::List => return Ok(crate::iterators::list_iter(self, value)),
+                Kind::Tuple => return Ok(crate::iterators::tuple_iter(self, value)),
+                Kind::Dict => return Ok(crate::iterators::dict_iter(self, value, 0, false)),
+                Kind::Range => {
+                    if let Some(range) = value.get::<crate::range::RangeData>() {
+                        return Ok(crate::iterators::range_iter(self, range));
+                    }
+                }
+                _ => {}
+            }
+        }
         match self.special(value, &self.names.__iter__) {
             Some(method) if !method.is_none() => {
                 let iterator = self.call_with_self(&method, value, &[])?;

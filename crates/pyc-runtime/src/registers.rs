@@ -57,6 +57,35 @@ impl Stack {
         Some(Window { base })
     }
 
+    /// A window whose first `given` registers are filled from an iterator and whose others are empty; nothing when
+    /// the memory is used up (then nothing is taken from the iterator).
+    #[inline(always)]
+    pub fn push_with(
+        &self,
+        count: usize,
+        given: usize,
+        values: impl Iterator<Item = Value>,
+    ) -> Option<Window> {
+        let start = self.top.get();
+        if start + count > CAPACITY {
+            return None;
+        }
+        // SAFETY: the window lies inside the capacity; nobody else has it.
+        let base = unsafe { self.memory.as_ptr().cast_mut().add(start) };
+        let mut filled = 0;
+        for value in values.take(given.min(count)) {
+            // SAFETY: inside the window; the memory holds no value that would have to be dropped.
+            unsafe { base.add(filled).write(value) };
+            filled += 1;
+        }
+        for index in filled..count {
+            // SAFETY: as above.
+            unsafe { base.add(index).write(Value::UNBOUND) };
+        }
+        self.top.set(start + count);
+        Some(Window { base })
+    }
+
     /// Drops the registers of the topmost window.
     #[inline(always)]
     pub fn pop(&self, window: Window, count: usize) {

@@ -153,7 +153,7 @@ impl Vm {
         let exc = Exceptions::new(&types);
         let dict = || new_object(&types.dict, DictData::default());
         let (builtins, modules) = (dict(), dict());
-        let empty = CacheEntry { version: 0, name: 0, value: None };
+        let empty = CacheEntry { version: 0, name: 0, value: crate::object::Unowned::UNBOUND };
         let vm = Vm {
             builtins,
             modules,
@@ -211,7 +211,7 @@ impl Vm {
         let mut all = vec![self.types.object.clone()];
         while let Some(ty) = all.pop() {
             let Some(class) = ty.get::<Type>() else { continue };
-            all.extend(class.subclasses.borrow().iter().cloned());
+            all.extend(class.subclasses.borrow().iter().map(|s| s.owned()));
             // Defining __eq__ without __hash__ makes instances unhashable.
             if class.own(&self.names.__eq__).is_some() && class.own(&self.names.__hash__).is_none() {
                 class.dict.borrow_mut().set_interned(&self.names.__hash__, Value::NONE);
@@ -244,7 +244,7 @@ impl Vm {
         while at < all.len() {
             if let Some(class) = all[at].get::<Type>() {
                 let subclasses = class.subclasses.take();
-                all.extend(subclasses);
+                all.extend(subclasses.iter().map(|s| s.owned()));
             }
             at += 1;
         }

@@ -4,7 +4,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 
 use crate::dict::Dict;
-use crate::object::{Kind, Payload, VTable, Value, new_object};
+use crate::object::{Kind, Payload, Unowned, VTable, Value, new_object};
 use crate::shape::Shape;
 use crate::vm::{PyResult, Vm};
 
@@ -65,8 +65,8 @@ pub struct Type {
     pub dict: RefCell<Dict>,
     /// Native step of the iterator protocol, unless `__next__` is overridden.
     pub next: Cell<Option<NextFn>>,
-    /// Types derived from it, by address; checked for life through their mro.
-    pub subclasses: RefCell<Vec<Value>>,
+    /// Types derived from it, which take themselves out when they end.
+    pub subclasses: RefCell<Vec<Unowned>>,
     /// The layout of fresh instances.
     pub shape: OnceCell<Rc<Shape>>,
     /// `__slots__` of it and its bases.
@@ -74,6 +74,8 @@ pub struct Type {
     slot_total: Cell<usize>,
     /// How many attributes instances had in the end, for their first allocation.
     pub usual_attributes: Cell<usize>,
+    /// What calling it does, as of a version (see [`Type::constructor`]).
+    constructor: Cell<(u32, Unowned)>,
 }
 
 impl Payload for Type {
@@ -88,10 +90,19 @@ impl Payload for Type {
         self.dict.borrow().visit(visit);
     }
     fn clear(&self) {
+        // What caches remember of it is not true any more.
+        self.version.set(fresh_version());
+        self.leave_bases();
         let dict = self.dict.take();
         let mro = self.mro.take();
         let bases = self.bases.take();
         drop((dict, mro, bases));
+    }
+}
+
+impl Drop for Type {
+    fn drop(&mut self) {
+        self.leave_bases();
     }
 }
 
@@ -134,6 +145,22 @@ impl Type {
     pub fn slot_count(&self) -> usize {
         self.slot_total.get()
     }
+    /// Room for slots and attributes that fresh instances get.
+    #[inline(always)]
+    pub fn attribute_room(&self) -> usize {
+        self.slot_total.get() + self.usual_attributes.get()
+    }
+    /// The `__init__` to call when instances are made by `object.__new__` (empty: `object`'s), as found out for the
+    /// version that the type now has.
+    #[inline(always)]
+    pub fn constructor(&self) -> Option<Unowned> {
+        let (version, init) = self.constructor.get();
+        (version == self.version.get()).then_some(init)
+    }
+    /// Remembers for [`Type::constructor`].
+    pub fn set_constructor(&self, init: &Value) {
+        self.constructor.set((self.version.get(), init.unowned()));
+    }
     /// Sets the number of slots.
     pub fn set_slot_count(&self, count: usize) {
         self.slot_total.set(count);
@@ -150,6 +177,12 @@ impl Type {
     /// Whether `base` (a type object) is in the mro.
     pub fn derives_from(&self, base: &Value) -> bool {
         self.mro.borrow().iter().any(|t| t.is(base))
+    }
+    /// Takes itself out of the lists of its bases.
+    pub fn leave_bases(&self) {
+        for base in self.bases.borrow().iter().filter_map(|b| b.get::<Type>()) {
+            base.subclasses.borrow_mut().retain(|s| s.get::<Type>().is_none_or(|s| !std::ptr::eq(s, self)));
+        }
     }
     /// The value that the type itself (not a base) has under a name.
     pub fn own(&self, name: &Value) -> Option<Value> {
@@ -184,6 +217,7 @@ pub fn make_type(
             slots: RefCell::default(),
             slot_total: Cell::new(0),
             usual_attributes: Cell::new(0),
+            constructor: Cell::new((0, Unowned::UNBOUND)),
         },
     );
     if let Some(ty) = value.get::<Type>() {
@@ -193,7 +227,7 @@ pub fn make_type(
     }
     for base in &bases {
         if let Some(base) = base.get::<Type>() {
-            base.subclasses.borrow_mut().push(value.clone());
+            base.subclasses.borrow_mut().push(value.unowned());
         }
     }
     value
@@ -253,7 +287,10 @@ impl Vm {
     /// The payload of a value's type.
     #[inline(always)]
     pub fn class_of<'a>(&'a self, value: &'a Value) -> &'a Type {
-        self.type_of(value).get::<Type>().expect("the type of a value is a type")
+        match value.class() {
+            Some(class) => class,
+            None => self.type_of_immediate(value).get::<Type>().expect("the type of a value is a type"),
+        }
     }
 
     /// The name of a value's type, for messages.
@@ -272,15 +309,14 @@ impl Vm {
             let cache = self.method_cache.borrow();
             let entry = &cache[slot];
             if entry.version == version && entry.name == name.bits() {
-                return entry.value.clone();
+                return entry.value.bound().cloned();
             }
         }
         let found = lookup_slow(class, name);
-        let old = std::mem::replace(
-            &mut self.method_cache.borrow_mut()[slot],
-            crate::vm::CacheEntry { version, name: name.bits(), value: found.clone() },
-        );
-        drop(old);
+        // As long as the version stays, a dictionary of the mro holds the value.
+        let value = found.as_ref().map_or(Unowned::UNBOUND, Value::unowned);
+        let entry = crate::vm::CacheEntry { version, name: name.bits(), value };
+        self.method_cache.borrow_mut()[slot] = entry;
         found
     }
 
@@ -295,10 +331,22 @@ impl Vm {
         let Some(class) = ty.get::<Type>() else { return };
         class.version.set(fresh_version());
         self.refresh_flags(ty, class);
-        let subclasses = class.subclasses.borrow().clone();
+        let subclasses: Vec<Value> = class.subclasses.borrow().iter().map(|s| s.owned()).collect();
         for subclass in subclasses {
             self.type_changed(&subclass);
         }
+    }
+
+    /// Sets (the empty value: removes) an entry of a type's dictionary; gives the former value.
+    pub fn type_put(&self, ty: &Value, name: &Value, value: Value) -> Option<Value> {
+        let class = ty.get::<Type>()?;
+        let old = if value.is_unbound() {
+            class.dict.borrow_mut().remove_interned(name)
+        } else {
+            class.dict.borrow_mut().set_interned(name, value)
+        };
+        self.type_changed(ty);
+        old
     }
 
     /// Works out the flags that depend on which special methods exist.

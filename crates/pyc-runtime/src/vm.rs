@@ -11,7 +11,7 @@ use crate::frame::FrameRecord;
 use crate::function::FunctionData;
 use crate::host::{Host, Limits};
 use crate::names::Names;
-use crate::object::Value;
+use crate::object::{Unowned, Value};
 use crate::registry::Types;
 use crate::str::Str;
 
@@ -30,19 +30,19 @@ pub type PyResult<T = Value> = Result<T, Raised>;
 /// Entries of the method cache, a power of two.
 pub const METHOD_CACHE: usize = 4096;
 
-/// One remembered lookup.
-#[derive(Clone)]
+/// One remembered lookup; an empty value: there is no such attribute.
+#[derive(Clone, Copy)]
 pub struct CacheEntry {
     pub(crate) version: u32,
     pub(crate) name: u64,
-    pub(crate) value: Option<Value>,
+    pub(crate) value: Unowned,
 }
 
 /// What the interpreter gives the runtime.
 #[derive(Clone, Copy)]
 pub struct Engine {
-    /// Runs a Python function: `callee` is the function object.
-    pub call: fn(&Vm, callee: &Value, data: &FunctionData, args: Args) -> PyResult,
+    /// Runs a Python function with `this`, if any, before the arguments.
+    pub call: fn(&Vm, data: &FunctionData, this: Option<&Value>, args: Args) -> PyResult,
     /// Resumes a generator with a value or an exception; `None` when it returned (the value is in `Raised` form
     /// of StopIteration only at the caller's side).
     pub resume: fn(&Vm, generator: &Value, sent: Result<Value, Raised>) -> PyResult<Resumed>,

@@ -70,7 +70,10 @@ fn abc_subclasscheck(vm: &Vm, args: Args) -> PyResult {
             return Ok(Value::TRUE);
         }
     }
-    let subclasses = class.get::<Type>().map(|c| c.subclasses.borrow().clone()).unwrap_or_default();
+    let subclasses: Vec<Value> = class
+        .get::<Type>()
+        .map(|c| c.subclasses.borrow().iter().map(|s| s.owned()).collect())
+        .unwrap_or_default();
     for subclass in subclasses {
         if vm.is_subclass(sub, &subclass)? {
             return Ok(Value::TRUE);

@@ -84,6 +84,15 @@ fn compare(vm: &Vm, op: CompareOp, a: &Value, b: &Value) -> PyResult {
 }
 
 fn get_item(vm: &Vm, args: Args) -> PyResult {
+    if let Some(at) = args[1].as_small().and_then(|at| usize::try_from(at).ok()) {
+        let byte = match args[0].get::<BytesData>() {
+            Some(bytes) => bytes.0.get(at).copied(),
+            None => args[0].get::<ByteArrayData>().and_then(|b| b.0.borrow().get(at).copied()),
+        };
+        if let Some(byte) = byte {
+            return Ok(Value::from_i32(i32::from(byte)));
+        }
+    }
     let bytes = own(vm, &args[0]);
     if let Some(slice) = args[1].get::<SliceData>() {
         let span = vm.span(slice, bytes.len())?;

@@ -4,11 +4,11 @@ use pyc_ir::CompareOp;
 
 use super::slice::SliceData;
 use crate::args::Method;
-use crate::object::{Kind, Payload, Value, new_object};
+use crate::object::{Block, Kind, Payload, Value, new_object};
 use crate::vm::{Args, PyResult, Vm};
 
 /// The payload of tuples.
-pub struct TupleData(pub Box<[Value]>);
+pub struct TupleData(Block<Value>);
 impl Payload for TupleData {
     const KIND: Kind = Kind::Tuple;
     const GC: bool = true;
@@ -27,7 +27,32 @@ impl TupleData {
 impl Vm {
     /// A tuple.
     pub fn tuple(&self, items: Vec<Value>) -> Value {
-        new_object(&self.types.tuple, TupleData(items.into()))
+        new_object(&self.types.tuple, TupleData(Block::from_vec(items)))
+    }
+
+    /// A tuple of values that are taken one by one.
+    #[inline]
+    pub fn tuple_of(&self, count: usize, items: impl Iterator<Item = Value>) -> Value {
+        new_object(&self.types.tuple, TupleData(Block::collect(count, items)))
+    }
+
+    /// The hash of a tuple of these items.
+    ///
+    /// # Errors
+    /// What `__hash__` raises.
+    pub(crate) fn hash_items(&self, items: &[Value]) -> PyResult<i64> {
+        // The mixing of CPython's tuple hash (xxHash's round), so that sets of tuples have its order.
+        const P1: u64 = 11_400_714_785_074_694_791;
+        const P2: u64 = 14_029_467_366_897_019_727;
+        const P5: u64 = 2_870_177_450_012_600_261;
+        let mut acc = P5;
+        self.check_stack()?;
+        for item in items {
+            let lane = self.hash(item)? as u64;
+            acc = acc.wrapping_add(lane.wrapping_mul(P2)).rotate_left(31).wrapping_mul(P1);
+        }
+        acc = acc.wrapping_add(items.len() as u64 ^ (P5 ^ 3_527_539));
+        Ok(if acc == u64::MAX { 1_546_275_796 } else { acc as i64 })
     }
 
     /// Compares two sequences item by item.
@@ -102,24 +127,11 @@ fn new(vm: &Vm, args: Args) -> PyResult {
         }
         Some(x) => vm.to_vec(x)?,
     };
-    Ok(new_object(&args[0], TupleData(items.into())))
+    Ok(new_object(&args[0], TupleData(Block::from_vec(items))))
 }
 
 fn hash(vm: &Vm, args: Args) -> PyResult {
-    // The mixing of CPython's tuple hash (xxHash's round), so that sets of tuples have its order.
-    const P1: u64 = 11_400_714_785_074_694_791;
-    const P2: u64 = 14_029_467_366_897_019_727;
-    const P5: u64 = 2_870_177_450_012_600_261;
-    let mut acc = P5;
-    let items = own(&args[0]);
-    vm.check_stack()?;
-    for item in items {
-        let lane = vm.hash(item)? as u64;
-        acc = acc.wrapping_add(lane.wrapping_mul(P2)).rotate_left(31).wrapping_mul(P1);
-    }
-    acc = acc.wrapping_add(items.len() as u64 ^ (P5 ^ 3_527_539));
-    let h = if acc == u64::MAX { 1_546_275_796 } else { acc as i64 };
-    Ok(vm.int(h))
+    Ok(vm.int(vm.hash_items(own(&args[0]))?))
 }
 
 fn get_item(vm: &Vm, args: Args) -> PyResult {

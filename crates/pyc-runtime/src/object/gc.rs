@@ -5,14 +5,17 @@
 //! each time it runs.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
 use super::value::{self, Header, Value, gc_index};
 use crate::vm;
 
 thread_local! {
-    static TRACKED: RefCell<Vec<NonNull<Header>>> = const { RefCell::new(Vec::new()) };
+    // Never dropped, so that reaching it needs no look at whether the thread is ending; objects that outlive their
+    // instance cannot be released later than this.
+    static TRACKED: ManuallyDrop<RefCell<Vec<NonNull<Header>>>> =
+        const { ManuallyDrop::new(RefCell::new(Vec::new())) };
     static NEXT: Cell<usize> = const { Cell::new(50_000) };
     static THRESHOLD: Cell<usize> = const { Cell::new(50_000) };
     static RUNNING: Cell<bool> = const { Cell::new(false) };
@@ -32,7 +35,7 @@ pub(super) fn track(header: *mut Header) {
 /// `header` is a tracked object.
 pub(super) unsafe fn untrack(header: *mut Header) {
     let Some(header) = NonNull::new(header) else { return };
-    let _ = TRACKED.try_with(|list| {
+    TRACKED.with(|list| {
         let mut list = list.borrow_mut();
         // SAFETY: by the caller's promise; the index was kept by `track` and by this function.
         let index = unsafe { *gc_index(header) } as usize;
@@ -133,10 +136,19 @@ fn collect_now() -> usize {
     count
 }
 
+/// The place of a tracked object in the list.
+fn place(value: &Value) -> Option<usize> {
+    if !value.is_tracked() {
+        return None;
+    }
+    let header = NonNull::new(value::header_pointer(value))?;
+    // SAFETY: a tracked object has the word in front.
+    Some(unsafe { *gc_index(header) } as usize)
+}
+
 /// Tracked objects that nothing outside reaches; a reference to each is held.
 fn unreachable() -> Vec<Value> {
     let list: Vec<NonNull<Header>> = TRACKED.with(|list| list.borrow().clone());
-    let index: HashMap<*mut Header, usize> = list.iter().enumerate().map(|(i, h)| (h.as_ptr(), i)).collect();
     // All listed objects are alive, and nothing is released before this function returns.
     let mut outside = Vec::with_capacity(list.len());
     for header in &list {
@@ -146,8 +158,8 @@ fn unreachable() -> Vec<Value> {
     for header in &list {
         // SAFETY: see above.
         value::visit_object(unsafe { header.as_ref() }, &mut |held| {
-            if let Some(i) = index.get(&value::header_pointer(held)) {
-                outside[*i] -= 1;
+            if let Some(i) = place(held) {
+                outside[i] -= 1;
             }
         });
     }
@@ -156,11 +168,11 @@ fn unreachable() -> Vec<Value> {
     while let Some(at) = work.pop() {
         // SAFETY: see above.
         value::visit_object(unsafe { list[at].as_ref() }, &mut |held| {
-            if let Some(i) = index.get(&value::header_pointer(held))
-                && !reached[*i]
+            if let Some(i) = place(held)
+                && !reached[i]
             {
-                reached[*i] = true;
-                work.push(*i);
+                reached[i] = true;
+                work.push(i);
             }
         });
     }

@@ -2,6 +2,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System, alloc, dealloc, handle_alloc_error};
 use std::cell::{Cell, UnsafeCell};
+use std::sync::Mutex;
 
 const CLASS_BYTES: usize = 16;
 const CLASSES: usize = 33;
@@ -11,7 +12,30 @@ struct Pools {
     free: [*mut u8; CLASSES],
 }
 
+/// Free blocks of threads that have ended, for the next ones.
+static LEFT: Mutex<Vec<Left>> = Mutex::new(Vec::new());
+
+struct Left(Pools);
+// SAFETY: the blocks of an ended thread's lists are unused; whoever takes them out of the list owns them.
+unsafe impl Send for Left {}
+
+/// Hands the lists on when the thread ends.
+struct Handover;
+
+impl Drop for Handover {
+    fn drop(&mut self) {
+        // SAFETY: the pools belong to this thread, and nothing below reaches them again while we hold them.
+        let pools = POOLS.with(|pools| unsafe {
+            std::mem::replace(&mut *pools.get(), Pools { free: [std::ptr::null_mut(); CLASSES] })
+        });
+        if let Ok(mut left) = LEFT.lock() {
+            left.push(Left(pools));
+        }
+    }
+}
+
 thread_local! {
+    static HANDOVER: Handover = const { Handover };
     static POOLS: UnsafeCell<Pools> = const { UnsafeCell::new(Pools { free: [std::ptr::null_mut(); CLASSES] }) };
     static USED_BYTES: Cell<i64> = const { Cell::new(0) };
 }
@@ -79,6 +103,21 @@ pub(super) fn take(size: usize) -> *mut u8 {
 
 #[cold]
 fn refill(pools: &mut Pools, class: usize) -> *mut u8 {
+    // What is released after the thread's end is handed over is lost; that is a handful of objects at most.
+    let _ = HANDOVER.try_with(|_| ());
+    let left = LEFT.lock().ok().and_then(|mut left| {
+        let with_block = left.iter().position(|l| !l.0.free[class].is_null())?;
+        let taken = std::mem::replace(&mut left[with_block].0.free[class], std::ptr::null_mut());
+        if left[with_block].0.free.iter().all(|f| f.is_null()) {
+            left.swap_remove(with_block);
+        }
+        Some(taken)
+    });
+    if let Some(head) = left {
+        // SAFETY: a block in a free list is unused and holds the next block's address.
+        pools.free[class] = unsafe { *head.cast::<*mut u8>() };
+        return head;
+    }
     let size = class * CLASS_BYTES;
     let layout = Layout::from_size_align(CHUNK_BYTES, CLASS_BYTES).expect("a constant");
     // SAFETY: the size is not zero; every block written to lies inside the chunk, which is never given back.

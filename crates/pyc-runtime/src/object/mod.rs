@@ -6,17 +6,21 @@
 //! instances of classes, their attributes:
 //!
 //! ```text
-//! [Attrs] [gc index] [refs, kind, sub, flags | type] [payload ...]
-//!                    ^ the value's address
+//! [values] [Attrs] [gc index] [refs, kind, sub, flags | type] [payload ...]
+//!                             ^ the value's address
 //! ```
 
 #![allow(unsafe_code)]
 
+mod attrs;
+mod block;
 mod gc;
 mod memory;
 mod value;
 
+pub use attrs::Attrs;
+pub use block::Block;
 pub use gc::{collect, referents, refers, set_threshold, threshold, tracked, tracked_count};
 pub use memory::{Counting, used_bytes};
 pub(crate) use value::resize_hint;
-pub use value::{Attrs, Kind, Payload, VTable, Value, new_object};
+pub use value::{Kind, Payload, Unowned, VTable, Value, new_object};

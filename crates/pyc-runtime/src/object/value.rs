@@ -7,8 +7,8 @@ use std::cell::{Cell, RefCell};
 use std::num::NonZeroU64;
 use std::ptr::NonNull;
 
+use super::attrs::Attrs;
 use super::{gc, memory};
-use crate::shape::Shape;
 use crate::types::Type;
 use crate::vm;
 
@@ -124,19 +124,6 @@ const FINALIZED: u8 = 8;
 /// A string of the intern table.
 const INTERNED: u8 = 16;
 
-/// An instance's attributes and `__slots__`.
-#[derive(Default)]
-pub struct Attrs {
-    /// The layout of `values`; nothing yet: no attribute.
-    pub shape: RefCell<Option<std::rc::Rc<Shape>>>,
-    /// In the shape's order.
-    pub values: RefCell<Vec<Value>>,
-    /// The `__dict__` object, once somebody asked for it; then the two above are unused.
-    pub dict: RefCell<Option<Value>>,
-    /// Values of `__slots__`.
-    pub slots: RefCell<Box<[Value]>>,
-}
-
 const GC_PREFIX: usize = 16;
 const ATTRS_PREFIX: usize = size_of::<Attrs>().div_ceil(16) * 16;
 
@@ -144,11 +131,40 @@ const ATTRS_PREFIX: usize = size_of::<Attrs>().div_ceil(16) * 16;
 #[repr(transparent)]
 pub struct Value(NonZeroU64);
 
-const fn special(n: u64) -> Value {
+/// A value that somebody else keeps alive for as long as this one is read: a running frame's code, what an inline
+/// cache found on a type whose version has not changed. Copying it counts nothing.
+#[derive(Clone, Copy)]
+pub struct Unowned(NonZeroU64);
+
+impl Unowned {
+    /// Stands for nothing.
+    pub const UNBOUND: Unowned = Unowned(special_bits(3));
+
+    /// A reference of one's own.
+    #[inline(always)]
+    pub fn owned(&self) -> Value {
+        (**self).clone()
+    }
+}
+
+impl std::ops::Deref for Unowned {
+    type Target = Value;
+    #[inline(always)]
+    fn deref(&self) -> &Value {
+        // SAFETY: `Value` is a transparent `NonZeroU64`; whoever made this promised that the object lives.
+        unsafe { &*std::ptr::from_ref(&self.0).cast::<Value>() }
+    }
+}
+
+const fn special_bits(n: u64) -> NonZeroU64 {
     match NonZeroU64::new(n << 3 | 2) {
-        Some(bits) => Value(bits),
+        Some(bits) => bits,
         None => unreachable!(),
     }
+}
+
+const fn special(n: u64) -> Value {
+    Value(special_bits(n))
 }
 
 impl Value {
@@ -381,6 +397,22 @@ impl Value {
         }
     }
 
+    /// The payload, to change, when this is the only reference to the object.
+    #[inline]
+    pub fn payload_mut<T: Payload>(&mut self) -> Option<&mut T> {
+        if !self.is_unique() || self.get::<T>().is_none() {
+            return None;
+        }
+        // SAFETY: as in `get`; the only reference is borrowed for as long as the result lives.
+        Some(unsafe { &mut (*self.pointer().cast::<Object<T>>()).payload })
+    }
+
+    /// The payload of the type of an object in memory.
+    #[inline(always)]
+    pub(crate) fn class(&self) -> Option<&Type> {
+        self.header().map(Header::type_of)
+    }
+
     /// Overwrites a float in place when nobody else refers to it.
     #[inline(always)]
     pub fn reuse_float(&self, number: f64) -> bool {
@@ -399,6 +431,28 @@ impl Value {
         let bits = self.0;
         std::mem::forget(self);
         bits
+    }
+
+    /// The value without a reference of its own. Whoever keeps it makes sure that another reference outlives it.
+    #[inline(always)]
+    pub fn unowned(&self) -> Unowned {
+        Unowned(self.0)
+    }
+
+    pub(super) fn into_held_bits(self) -> u64 {
+        self.into_bits().get()
+    }
+
+    /// The value whose reference is held as bits elsewhere (0: none); a new reference.
+    #[inline]
+    pub(super) fn from_held_bits(bits: u64) -> Option<Value> {
+        NonZeroU64::new(bits).map(|bits| Unowned(bits).owned())
+    }
+
+    /// # Safety
+    /// The bits came from `into_held_bits` and are not used again.
+    pub(super) unsafe fn take_held_bits(bits: u64) -> Value {
+        Value(NonZeroU64::new(bits).expect("no value is zero"))
     }
 
     /// # Safety
@@ -487,51 +541,57 @@ impl Header {
 #[inline]
 pub fn new_object<T: Payload>(ty: &Value, payload: T) -> Value {
     let class = ty.get::<Type>();
-    let (sub, attrs, slots) =
-        class.map_or((0, false, 0), |c| (u8::from(c.is_heap()), c.has_attrs(), c.slot_count()));
     debug_assert!(class.is_none_or(|c| c.vtable.id == TypeId::of::<T>()));
-    let tracked = T::GC || attrs;
-    let prefix = if attrs {
-        GC_PREFIX + ATTRS_PREFIX
-    } else if tracked {
-        GC_PREFIX
-    } else {
-        0
-    };
-    let flags = if attrs {
-        ATTRS | TRACKED
-    } else if tracked {
-        TRACKED
-    } else {
-        0
-    };
+    match class {
+        Some(class) if class.has_attrs() => new_with_attrs(ty, class, payload),
+        class => new_plain(ty, class.map_or(0, |c| u8::from(c.is_heap())), payload),
+    }
+}
+
+#[inline(always)]
+fn new_plain<T: Payload>(ty: &Value, sub: u8, payload: T) -> Value {
+    let prefix = if T::GC { GC_PREFIX } else { 0 };
+    let start = memory::take(prefix + size_of::<Object<T>>());
+    // SAFETY: the block is large enough for the prefix and the object, and aligned to 16.
+    let value = unsafe { fill(start.add(prefix), ty, sub, if T::GC { TRACKED } else { 0 }, payload) };
+    if T::GC {
+        gc::track(value.pointer());
+    }
+    value
+}
+
+fn new_with_attrs<T: Payload>(ty: &Value, class: &Type, payload: T) -> Value {
+    let (slots, room) = (class.slot_count(), class.attribute_room());
+    let prefix = Attrs::inline_bytes(room) + GC_PREFIX + ATTRS_PREFIX;
     let start = memory::take(prefix + size_of::<Object<T>>());
     // SAFETY: the block is large enough for the prefixes and the object, and aligned to 16; every part is written
     // before anything reads it.
     let value = unsafe {
-        let header = start.add(prefix).cast::<Header>();
-        if attrs {
-            let slots =
-                RefCell::new(if slots > 0 { vec![Value::UNBOUND; slots].into() } else { Box::default() });
-            start.cast::<Attrs>().write(Attrs { slots, ..Attrs::default() });
-        }
-        header.cast::<Object<T>>().write(Object {
-            header: Header {
-                refs: Cell::new(1),
-                kind: T::KIND,
-                sub,
-                flags: Cell::new(flags),
-                spare: 0,
-                ty: Cell::new(ty.clone().into_bits()),
-            },
-            payload,
-        });
-        Value(NonZeroU64::new(header as u64).expect("an address is not zero"))
+        let object = start.add(prefix);
+        Attrs::write(object.sub(GC_PREFIX + ATTRS_PREFIX).cast(), slots, room);
+        fill(object, ty, u8::from(class.is_heap()), ATTRS | TRACKED, payload)
     };
-    if tracked {
-        gc::track(value.pointer());
-    }
+    gc::track(value.pointer());
     value
+}
+
+/// Writes header and payload.
+///
+/// # Safety
+/// `place` is unused memory for the object.
+#[inline(always)]
+unsafe fn fill<T: Payload>(place: *mut u8, ty: &Value, sub: u8, flags: u8, payload: T) -> Value {
+    let header = Header {
+        refs: Cell::new(1),
+        kind: T::KIND,
+        sub,
+        flags: Cell::new(flags),
+        spare: 0,
+        ty: Cell::new(ty.clone().into_bits()),
+    };
+    // SAFETY: by the caller's promise.
+    unsafe { place.cast::<Object<T>>().write(Object { header, payload }) };
+    Value(NonZeroU64::new(place as u64).expect("an address is not zero"))
 }
 
 /// The type of types is its own type: made with an empty type first, which this sets.
@@ -541,6 +601,7 @@ pub(crate) fn resize_hint(value: &Value) -> usize {
 
 thread_local! {
     static DEPTH: Cell<u32> = const { Cell::new(0) };
+    static WAITING: Cell<bool> = const { Cell::new(false) };
     static LATER: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
 }
 const DEPTH_MAX: u32 = 100;
@@ -549,7 +610,6 @@ const DEPTH_MAX: u32 = 100;
 ///
 /// # Safety
 /// `header` is a live object without references.
-#[cold]
 #[inline(never)]
 unsafe fn release(header: *mut Header) {
     // SAFETY: by the caller's promise; `ty` stays alive until the end of `finish`.
@@ -579,19 +639,21 @@ unsafe fn release(header: *mut Header) {
     let depth = DEPTH.with(Cell::get);
     if depth >= DEPTH_MAX {
         LATER.with(|later| later.borrow_mut().push(header as usize));
+        WAITING.with(|w| w.set(true));
         return;
     }
     DEPTH.with(|d| d.set(depth + 1));
     // SAFETY: no references are left.
     unsafe { finish(header) };
     DEPTH.with(|d| d.set(depth));
-    if depth == 0 {
+    if depth == 0 && WAITING.with(Cell::get) {
         while let Some(next) = LATER.with(|later| later.borrow_mut().pop()) {
             DEPTH.with(|d| d.set(1));
             // SAFETY: put there without references by the branch above.
             unsafe { finish(next as *mut Header) };
             DEPTH.with(|d| d.set(0));
         }
+        WAITING.with(|w| w.set(false));
     }
 }
 
@@ -612,7 +674,9 @@ unsafe fn finish(header: *mut Header) {
         let mut prefix = if flags & TRACKED != 0 { GC_PREFIX } else { 0 };
         if flags & ATTRS != 0 {
             prefix += ATTRS_PREFIX;
-            std::ptr::drop_in_place(header.cast::<u8>().sub(prefix).cast::<Attrs>());
+            let attrs = header.cast::<u8>().sub(prefix).cast::<Attrs>();
+            prefix += Attrs::inline_bytes((*attrs).inline_room());
+            std::ptr::drop_in_place(attrs);
         }
         memory::give(header.cast::<u8>().sub(prefix), prefix + table.size);
         drop(ty);
@@ -647,9 +711,7 @@ pub(super) fn visit_object(header: &Header, visit: &mut dyn FnMut(&Value)) {
     if header.flags.get() & ATTRS != 0 {
         // SAFETY: as in `Value::attrs`.
         let attrs = unsafe { &*pointer.cast::<u8>().sub(GC_PREFIX + ATTRS_PREFIX).cast::<Attrs>() };
-        attrs.values.borrow().iter().for_each(&mut *visit);
-        attrs.slots.borrow().iter().for_each(&mut *visit);
-        attrs.dict.borrow().iter().for_each(&mut *visit);
+        attrs.visit(visit);
     }
     if header.sub != 0 {
         visit(header.type_ref());
@@ -660,15 +722,7 @@ pub(super) fn visit_object(header: &Header, visit: &mut dyn FnMut(&Value)) {
 pub(super) fn clear_object(value: &Value) {
     let Some(header) = value.header() else { return };
     if let Some(attrs) = value.attrs() {
-        let values = attrs.values.take();
-        let shape = attrs.shape.take();
-        let dict = attrs.dict.take();
-        let count = attrs.slots.borrow().len();
-        for slot in 0..count {
-            let old = std::mem::replace(&mut attrs.slots.borrow_mut()[slot], Value::UNBOUND);
-            drop(old);
-        }
-        drop((values, shape, dict));
+        attrs.clear();
     }
     // SAFETY: a live object, its own table.
     unsafe { (header.type_of().vtable.clear)(value.pointer()) };

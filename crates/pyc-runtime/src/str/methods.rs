@@ -89,11 +89,7 @@ fn compare(_: &Vm, op: CompareOp, a: &Value, b: &Value) -> PyResult {
 fn get_item(vm: &Vm, args: Args) -> PyResult {
     let s = own(&args[0]);
     if let Some(slice) = args[1].get::<SliceData>() {
-        let span = vm.span(slice, s.len())?;
-        if span.step == 1 {
-            return Ok(vm.new_str(s.slice(span.start as usize, span.start as usize + span.count)));
-        }
-        return Ok(vm.new_str(Str::from_points(span.indices().map(|i| s.at(i)).collect())));
+        return vm.str_slice(s, slice);
     }
     if args[1].as_small().is_none() && vm.special(&args[1], &vm.names.__index__).is_none() {
         return Err(

@@ -10,21 +10,22 @@ pub mod percent;
 use std::cell::Cell;
 use std::rc::Rc;
 
-use crate::object::{Kind, Payload, Value, new_object};
-use crate::vm::Vm;
+use crate::containers::SliceData;
+use crate::object::{Block, Kind, Payload, Value, new_object};
+use crate::vm::{PyResult, Vm};
 
 pub(crate) use methods::init;
 
 /// The code points.
 pub enum Data {
     /// All below 128.
-    Ascii(Box<[u8]>),
+    Ascii(Block<u8>),
     /// All below 256.
-    Latin(Box<[u8]>),
+    Latin(Block<u8>),
     /// All below 65536.
-    Two(Box<[u16]>),
+    Two(Block<u16>),
     /// Any.
-    Four(Box<[u32]>),
+    Four(Block<u32>),
 }
 
 /// The payload of a string.
@@ -63,7 +64,7 @@ impl Str {
     /// From text.
     pub fn new(text: &str) -> Str {
         if text.is_ascii() {
-            return Str::with(Data::Ascii(text.as_bytes().into()));
+            return Str::with(Data::Ascii(Block::copy(text.as_bytes())));
         }
         Str::from_points(text.chars().map(u32::from).collect())
     }
@@ -71,15 +72,15 @@ impl Str {
     /// From ASCII bytes that the caller checked.
     pub fn from_ascii(bytes: Vec<u8>) -> Str {
         debug_assert!(bytes.is_ascii());
-        Str::with(Data::Ascii(bytes.into()))
+        Str::with(Data::Ascii(Block::copy(&bytes)))
     }
 
     /// From Latin-1 bytes.
     pub fn from_latin(bytes: Vec<u8>) -> Str {
         if bytes.is_ascii() {
-            Str::with(Data::Ascii(bytes.into()))
+            Str::with(Data::Ascii(Block::copy(&bytes)))
         } else {
-            Str::with(Data::Latin(bytes.into()))
+            Str::with(Data::Latin(Block::copy(&bytes)))
         }
     }
 
@@ -87,10 +88,10 @@ impl Str {
     pub fn from_points(points: Vec<u32>) -> Str {
         let max = points.iter().copied().max().unwrap_or(0);
         Str::with(match max {
-            0..128 => Data::Ascii(points.iter().map(|c| *c as u8).collect()),
-            128..256 => Data::Latin(points.iter().map(|c| *c as u8).collect()),
-            256..65536 => Data::Two(points.iter().map(|c| *c as u16).collect()),
-            _ => Data::Four(points.into()),
+            0..128 => Data::Ascii(Block::collect(points.len(), points.iter().map(|c| *c as u8))),
+            128..256 => Data::Latin(Block::collect(points.len(), points.iter().map(|c| *c as u8))),
+            256..65536 => Data::Two(Block::collect(points.len(), points.iter().map(|c| *c as u16))),
+            _ => Data::Four(Block::copy(&points)),
         })
     }
 
@@ -228,7 +229,7 @@ impl Str {
     /// The part `from..to`, which lies within.
     pub fn slice(&self, from: usize, to: usize) -> Str {
         match &self.data {
-            Data::Ascii(b) => Str::with(Data::Ascii(b[from..to].into())),
+            Data::Ascii(b) => Str::with(Data::Ascii(Block::copy(&b[from..to]))),
             Data::Latin(b) => Str::from_latin(b[from..to].to_vec()),
             Data::Two(b) => Str::from_points(b[from..to].iter().map(|c| u32::from(*c)).collect()),
             Data::Four(b) => Str::from_points(b[from..to].to_vec()),
@@ -237,19 +238,42 @@ impl Str {
 
     /// Concatenation.
     pub fn join(parts: &[&Str]) -> Str {
+        if let [first, second] = parts
+            && let (Data::Ascii(a), Data::Ascii(b)) = (&first.data, &second.data)
+        {
+            return Str::with(Data::Ascii(Block::join(a, b)));
+        }
         if parts.iter().all(|p| p.as_bytes().is_some()) {
-            let mut bytes = Vec::with_capacity(parts.iter().map(|p| p.len()).sum());
             let ascii = parts.iter().all(|p| p.is_ascii());
-            for part in parts {
-                bytes.extend_from_slice(part.as_bytes().unwrap_or(&[]));
-            }
-            return Str::with(if ascii { Data::Ascii(bytes.into()) } else { Data::Latin(bytes.into()) });
+            let bytes = Block::concat(parts.iter().map(|part| part.as_bytes().unwrap_or(&[])));
+            return Str::with(if ascii { Data::Ascii(bytes) } else { Data::Latin(bytes) });
         }
         let mut points = Vec::with_capacity(parts.iter().map(|p| p.len()).sum());
         for part in parts {
             points.extend(part.points());
         }
         Str::from_points(points)
+    }
+
+    /// Adds another string's text at the end, when both are stored alike; false when nothing was done.
+    #[inline]
+    pub fn append(&mut self, other: &Str) -> bool {
+        match (&mut self.data, &other.data) {
+            (Data::Ascii(a), Data::Ascii(b)) => a.extend(b),
+            (Data::Two(a), Data::Two(b)) => a.extend(b),
+            (Data::Four(a), Data::Four(b)) => a.extend(b),
+            _ => return false,
+        }
+        self.hash.set(0);
+        true
+    }
+
+    /// Whether another string is part of it.
+    pub fn contains(&self, part: &Str) -> bool {
+        match (self.as_bytes(), part.as_bytes()) {
+            (Some(hay), Some([byte])) => memchr::memchr(*byte, hay).is_some(),
+            _ => self.find(part, 0, self.len()).is_some(),
+        }
     }
 
     /// First place of `needle` in `from..to` (code points).
@@ -306,6 +330,18 @@ impl Vm {
             1 if payload.at(0) < 128 => self.chars[payload.at(0) as usize].clone(),
             _ => new_object(&self.types.str_, payload),
         }
+    }
+
+    /// `text[slice]`
+    ///
+    /// # Errors
+    /// TypeError and ValueError for wrong bounds.
+    pub(crate) fn str_slice(&self, text: &Str, slice: &SliceData) -> PyResult {
+        let span = self.span(slice, text.len())?;
+        if span.step == 1 {
+            return Ok(self.new_str(text.slice(span.start as usize, span.start as usize + span.count)));
+        }
+        Ok(self.new_str(Str::from_points(span.indices().map(|i| text.at(i)).collect())))
     }
 
     /// A string of one code point.
