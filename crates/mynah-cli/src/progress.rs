@@ -166,6 +166,10 @@ impl Observer for Console {
         }
     }
 
+    fn taken(&mut self, step: u64, name: &str) {
+        self.say(&format!("step {step}: goes on with weights {name}"));
+    }
+
     fn warning(&mut self, message: &str) {
         match &self.bar {
             Some(bar) => bar.println(format!("note: {message}")),

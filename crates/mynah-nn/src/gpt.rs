@@ -126,6 +126,21 @@ impl Gpt {
         Self::build(config, &mut |name, shape, _| Ok(Tensor::from_vec(values(name, shape)?, shape)?))
     }
 
+    /// Takes another model's weights, in place: whoever holds the parameters (an optimizer) holds the new values.
+    ///
+    /// # Errors
+    /// When the other has another configuration, or a parameter is in use at this moment.
+    pub fn copy_weights(&self, from: &Gpt) -> Result<()> {
+        if self.config != from.config {
+            return Err(Error::mismatch("the weights are of a model of another configuration"));
+        }
+        // Equal configurations make equal lists.
+        for ((_, to), (_, from)) in self.named.iter().zip(&from.named) {
+            from.with_f32(|values| to.with_f32_mut(|to| to.copy_from_slice(values)))??;
+        }
+        Ok(())
+    }
+
     fn build(config: GptConfig, source: &mut Source<'_>) -> Result<Self> {
         config.validate()?;
         let mut build = Builder { source, named: Vec::new() };

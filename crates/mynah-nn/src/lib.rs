@@ -28,4 +28,4 @@ pub use config::{Activation, GptConfig, Norm, ParamCounts, SMEAR_GATE_CHANNELS, 
 pub use error::{Error, ErrorKind, Result};
 pub use gpt::Gpt;
 pub use mynah_tensor::Reduction;
-pub use optim::{Algorithm, MuonSettings, Optimizer, ParamGroup, Rates};
+pub use optim::{Algorithm, MuonSettings, Optimizer, ParamGroup, Rates, StatePolicy};

@@ -140,6 +140,18 @@ impl State {
     }
 }
 
+/// What becomes of an optimizer's state when its parameters get other values.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum StatePolicy {
+    /// It stays: the new values are close to the old ones.
+    Preserve,
+    /// It begins anew, as in a new run.
+    Reset,
+    /// Momentum counts this much of what it did, from 0 to 1. Second moments and step counts stay: they say how large
+    /// gradients are, and steps keep their length.
+    Attenuate(f32),
+}
+
 /// Steps the parameters of its groups from their gradients.
 #[derive(Debug)]
 pub struct Optimizer {
@@ -254,6 +266,19 @@ impl Optimizer {
             if let Algorithm::Muon(muon) = &mut group.algorithm {
                 muon.momentum = settings.muon_momentum;
                 group.weight_decay = settings.muon_weight_decay;
+            }
+        }
+    }
+
+    /// Brings the state in line with parameters that got other values.
+    pub fn adapt_state(&mut self, policy: StatePolicy) {
+        for state in self.states.iter_mut().flatten() {
+            match policy {
+                StatePolicy::Preserve => {}
+                StatePolicy::Reset => *state = State::default(),
+                StatePolicy::Attenuate(factor) => {
+                    state.first.iter_mut().for_each(|momentum| *momentum *= factor);
+                }
             }
         }
     }

@@ -328,7 +328,8 @@ fn main() -> Result<(), Failed> {
         gaps.iter().filter(|(at, _)| is_within(at)).map(|(_, gap)| gap.as_secs_f64()).collect()
     };
     let step = percentile(gaps_in(&idle_windows), 0.5);
-    let (idle_p99, flip_p99) = (percentile(gaps_in(&idle_windows), 0.99), percentile(gaps_in(&flip_windows), 0.99));
+    let (idle_p99, flip_p99) =
+        (percentile(gaps_in(&idle_windows), 0.99), percentile(gaps_in(&flip_windows), 0.99));
     let ratios = idle_rates.iter().zip(&staging_rates).map(|(idle, staging)| staging / idle).collect();
     println!(
         "{}",

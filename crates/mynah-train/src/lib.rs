@@ -20,6 +20,7 @@ pub mod checkpoint;
 mod config;
 mod error;
 pub mod eval;
+mod incoming;
 pub mod metrics;
 mod observer;
 mod run;
@@ -29,6 +30,7 @@ pub mod state;
 
 pub use config::{Stage, TrainConfig, WatchConfig};
 pub use error::{Error, ErrorKind, Result};
+pub use incoming::{Incoming, WeightSource};
 pub use metrics::MetricsRow;
 pub use observer::{NoObserver, Observer, Progress};
 pub use run::{Data, End, Hooks, Outcome, Start, train};

@@ -31,6 +31,9 @@ pub trait Observer {
     /// The weights after a step; the last one of the run is told apart.
     fn weights(&mut self, _step: u64, _is_last: bool, _model: &Gpt) {}
 
+    /// The run goes on with weights from elsewhere.
+    fn taken(&mut self, _step: u64, _name: &str) {}
+
     /// Time to sample from the model, if one likes.
     fn sample(&mut self, _step: u64, _model: &Gpt) {}
 

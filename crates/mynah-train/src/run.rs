@@ -15,6 +15,7 @@ use crate::checkpoint::{Checkpoint, CheckpointStore};
 use crate::config::{TrainConfig, WatchConfig};
 use crate::error::{Error, ErrorKind, Result};
 use crate::eval::{bits_per_byte, model_error, tensor_error, tensors};
+use crate::incoming::WeightSource;
 use crate::metrics::MetricsRow;
 use crate::observer::{Observer, Progress};
 use crate::sink::{Artifact, RunSink, RunStatus};
@@ -62,6 +63,8 @@ pub struct Hooks<'a> {
     pub sink: &'a mut dyn RunSink,
     /// Set to true (by Ctrl-C) to save and stop after the current step.
     pub interrupt: &'a AtomicBool,
+    /// Where other weights may come from meanwhile.
+    pub weights: Option<&'a mut dyn WeightSource>,
 }
 
 /// How a run ended.
@@ -136,7 +139,7 @@ impl<'a> Run<'a> {
         dir: &Path,
         start: Start,
         data: Data<'a>,
-        hooks: Hooks<'a>,
+        mut hooks: Hooks<'a>,
     ) -> Result<Self> {
         let machine = Machine { seconds: 0.0, threads: pool::threads() };
         let fresh = LoopState {
@@ -148,6 +151,7 @@ impl<'a> Run<'a> {
             validation_bpb: None,
             validation_bpb_best: None,
             source: serde_json::Value::Null,
+            taken: None,
             config: config.clone(),
         };
         let kept = watch.checkpoints_kept;
@@ -197,6 +201,9 @@ impl<'a> Run<'a> {
         hooks.sink.params(&params)?;
         hooks.sink.status(&RunStatus::Running)?;
         hooks.observer.started(config, state.step);
+        if let Some(source) = &mut hooks.weights {
+            source.begin(state.taken.as_deref());
+        }
         let schedule = with_steps(&config.schedule, state.steps);
         let saved = resumed.map(|(step, _)| step);
         let speed = Speed::default();
@@ -218,6 +225,7 @@ impl<'a> Run<'a> {
                 self.save()?;
                 return Ok(End::Interrupted);
             }
+            self.take_weights()?;
             let mut row = self.step()?;
             let last = self.state.step == self.state.steps;
             let due = |every: u64| every > 0 && (last || self.state.step.is_multiple_of(every));
@@ -239,6 +247,31 @@ impl<'a> Run<'a> {
         }
         self.save()?;
         Ok(End::Completed)
+    }
+
+    /// Goes on with weights from elsewhere, if there are some.
+    fn take_weights(&mut self) -> Result<()> {
+        let step = self.state.step;
+        let polled = self.hooks.weights.as_mut().map_or(Ok(None), |source| source.poll(step));
+        let incoming = match polled {
+            Ok(None) => return Ok(()),
+            Ok(Some(incoming)) if incoming.model.config() == self.model.config() => incoming,
+            Ok(Some(incoming)) => {
+                let why = format!("{} is a model of another configuration", incoming.name);
+                self.hooks.observer.warning(&format!("other weights were not taken: {why}"));
+                return Ok(());
+            }
+            Err(why) => {
+                self.hooks.observer.warning(&format!("other weights were not taken: {why}"));
+                return Ok(());
+            }
+        };
+        self.model.copy_weights(&incoming.model).map_err(model_error)?;
+        self.optimizer.adapt_state(incoming.optimizer);
+        self.hooks.observer.taken(step, &incoming.name);
+        self.hooks.sink.taken(step, &incoming.name, incoming.epoch)?;
+        self.state.taken = Some(incoming.name);
+        Ok(())
     }
 
     /// One optimizer step.

@@ -60,6 +60,14 @@ pub trait RunSink {
     /// As [`params`](Self::params).
     fn metrics(&mut self, row: &MetricsRow) -> Result<()>;
 
+    /// The run goes on, after this step, with weights from elsewhere, number `epoch` of their series.
+    ///
+    /// # Errors
+    /// As [`params`](Self::params).
+    fn taken(&mut self, _step: u64, _name: &str, _epoch: u64) -> Result<()> {
+        Ok(())
+    }
+
     /// Makes everything recorded so far durable; a checkpoint that counts on it follows.
     ///
     /// # Errors

@@ -40,6 +40,9 @@ pub struct LoopState {
     pub validation_bpb_best: Option<f64>,
     /// Position of the data.
     pub source: Value,
+    /// The weights from elsewhere that were taken last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken: Option<String>,
     /// The settings of the run.
     pub config: TrainConfig,
 }

@@ -87,7 +87,7 @@ impl Text {
         let mut observer = StopAt(stop_at, &flag);
         let data =
             Data { train: source, validation: &validation, token_bytes: &self.tokenizer.token_bytes() };
-        let hooks = Hooks { observer: &mut observer, sink: &mut sink, interrupt: &flag };
+        let hooks = Hooks { observer: &mut observer, sink: &mut sink, interrupt: &flag, weights: None };
         train(config, &watch, dir, start, data, hooks).unwrap()
     }
 }
@@ -172,7 +172,7 @@ fn data_that_is_not_that_of_the_checkpoint_is_refused() {
     let mut source = other.source();
     let data = Data { train: &mut source, validation: &[], token_bytes: &[] };
     let interrupt = AtomicBool::new(false);
-    let hooks = Hooks { observer: &mut NoObserver, sink: &mut sink, interrupt: &interrupt };
+    let hooks = Hooks { observer: &mut NoObserver, sink: &mut sink, interrupt: &interrupt, weights: None };
     let error =
         train(&config, &WatchConfig::default(), dir.path(), Start::Resume(None), data, hooks).err().unwrap();
     assert!(error.to_string().contains("not that of the checkpoint"), "{error}");

@@ -240,6 +240,7 @@ impl Run {
                 interrupt,
                 recording: run.recording.as_ref(),
                 push: None,
+                take: None,
             }
             .train()?;
             Ok(format!(
@@ -274,6 +275,7 @@ impl Run {
                 interrupt,
                 recording: run.recording.as_ref(),
                 push: None,
+                take: None,
             }
             .train()?;
             Ok(format!(

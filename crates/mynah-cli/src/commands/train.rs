@@ -18,6 +18,7 @@ use crate::recording::RecordOptions;
 use crate::stages::finetune::Finetune;
 use crate::stages::pretrain::Pretrain;
 use crate::stages::push::PushOptions;
+use crate::stages::take::TakeOptions;
 use crate::stages::{Resume, peak};
 use crate::{home, interrupt};
 
@@ -76,6 +77,8 @@ pub struct Base {
     #[command(flatten)]
     push: PushOptions,
     #[command(flatten)]
+    take: TakeOptions,
+    #[command(flatten)]
     record: RecordOptions,
 }
 
@@ -122,6 +125,8 @@ pub struct Sft {
     run: RunOptions,
     #[command(flatten)]
     push: PushOptions,
+    #[command(flatten)]
+    take: TakeOptions,
     #[command(flatten)]
     record: RecordOptions,
 }
@@ -170,6 +175,7 @@ fn base(arguments: &Base) -> Result<()> {
         interrupt: &interrupt,
         recording: recording.as_ref(),
         push: Some(&arguments.push),
+        take: Some(&arguments.take),
     }
     .train();
     keep_tokenizer(out, &tokenizer)?;
@@ -213,6 +219,7 @@ fn sft(arguments: &Sft) -> Result<()> {
         interrupt: &interrupt,
         recording: recording.as_ref(),
         push: Some(&arguments.push),
+        take: Some(&arguments.take),
     }
     .train();
     keep_tokenizer(&arguments.out, &tokenizer)?;

@@ -11,6 +11,7 @@ use mynah_train::sink::RunFile;
 use mynah_train::{Outcome, Start, TrainConfig};
 
 use super::push::PushOptions;
+use super::take::TakeOptions;
 use super::{Job, Resume, conversations_digest, dataset, sources};
 use crate::failure::{Failure, Result};
 use crate::model;
@@ -44,6 +45,8 @@ pub struct Finetune<'a> {
     pub recording: Option<&'a Recording>,
     /// Where the weights go while they are trained; none stay here.
     pub push: Option<&'a PushOptions>,
+    /// Where other weights come from meanwhile; from nowhere.
+    pub take: Option<&'a TakeOptions>,
 }
 
 impl Finetune<'_> {
@@ -88,6 +91,7 @@ impl Finetune<'_> {
         let pusher = self.push.map(|push| push.start(self.dir)).transpose()?.flatten();
         Job {
             pusher,
+            take: self.take,
             watch: self.run.watch(steps, self.peak_flops),
             config,
             dir: self.dir,

@@ -7,6 +7,7 @@ pub mod peak;
 pub mod pretrain;
 pub mod push;
 mod sources;
+pub mod take;
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -22,6 +23,7 @@ use mynah_train::{
 use serde_json::Value;
 
 use self::push::{Pusher, Watching};
+use self::take::TakeOptions;
 use crate::failure::{Failure, Result};
 use crate::progress::Console;
 use crate::recording::{RecordedRun, Recording};
@@ -46,6 +48,8 @@ pub struct Job<'a> {
     pub init: Option<&'a Path>,
     /// Where the weights go while they are trained.
     pub pusher: Option<Pusher>,
+    /// Where other weights come from meanwhile.
+    pub take: Option<&'a TakeOptions>,
 }
 
 impl Job<'_> {
@@ -65,13 +69,19 @@ impl Job<'_> {
         let mut sink = Sinks { file: FileSink::new(self.dir)?, recorded };
         let token_bytes = self.tokenizer.token_bytes();
         let mut watching = Watching { console: self.console, pusher: self.pusher };
+        let mut taker = self.take.map(|take| take.start(&self.config.model)).transpose()?.flatten();
         let outcome = mynah_train::train(
             &self.config,
             &self.watch,
             self.dir,
             self.start,
             Data { train: self.train, validation: self.validation, token_bytes: &token_bytes },
-            Hooks { observer: &mut watching, sink: &mut sink, interrupt: self.interrupt },
+            Hooks {
+                observer: &mut watching,
+                sink: &mut sink,
+                interrupt: self.interrupt,
+                weights: taker.as_mut().map(|taker| taker as _),
+            },
         );
         watching.finish();
         let outcome = outcome?;
@@ -106,6 +116,11 @@ impl RunSink for Sinks {
     fn metrics(&mut self, row: &MetricsRow) -> mynah_train::Result<()> {
         self.file.metrics(row)?;
         RunSink::metrics(&mut self.recorded, row)
+    }
+
+    fn taken(&mut self, step: u64, _: &str, epoch: u64) -> mynah_train::Result<()> {
+        self.recorded.metrics(step, &[("weights_taken_epoch", epoch as f64)]);
+        Ok(())
     }
 
     fn sync(&mut self) -> mynah_train::Result<()> {

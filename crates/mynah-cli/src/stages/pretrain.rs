@@ -9,6 +9,7 @@ use mynah_tokenizer::Tokenizer;
 use mynah_train::{Outcome, Start, TrainConfig, validation_batches};
 
 use super::push::PushOptions;
+use super::take::TakeOptions;
 use super::{Job, Resume, sources, text_dataset};
 use crate::failure::Result;
 use crate::options::RunOptions;
@@ -34,6 +35,8 @@ pub struct Pretrain<'a> {
     pub recording: Option<&'a Recording>,
     /// Where the weights go while they are trained; none stay here.
     pub push: Option<&'a PushOptions>,
+    /// Where other weights come from meanwhile; from nowhere.
+    pub take: Option<&'a TakeOptions>,
 }
 
 impl Pretrain<'_> {
@@ -54,6 +57,7 @@ impl Pretrain<'_> {
         let pusher = self.push.map(|push| push.start(self.dir)).transpose()?.flatten();
         Job {
             pusher,
+            take: self.take,
             watch: self.run.watch(config.schedule.steps, self.peak_flops),
             config,
             dir: self.dir,

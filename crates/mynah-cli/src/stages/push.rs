@@ -205,6 +205,10 @@ impl Observer for Watching {
         }
     }
 
+    fn taken(&mut self, step: u64, name: &str) {
+        self.console.taken(step, name);
+    }
+
     fn sample(&mut self, step: u64, model: &Gpt) {
         self.console.sample(step, model);
     }

@@ -10,6 +10,7 @@ mod interruption;
 mod runs;
 mod serve;
 mod train_push;
+mod train_take;
 mod weights;
 mod weights_agents;
 mod weights_simulate;

@@ -67,6 +67,11 @@ impl Store {
         Ok(store)
     }
 
+    /// Looks at a folder that an agent keeps, and changes nothing in it.
+    pub fn look(folder: &Path) -> Self {
+        Self { folder: folder.to_path_buf(), asked: Mutex::new(None) }
+    }
+
     fn entries(&self) -> Result<Vec<(String, PathBuf)>> {
         let versions = self.folder.join("versions");
         let listed = std::fs::read_dir(&versions).map_err(|e| Error::io("list the folder", &versions, &e))?;

@@ -12,7 +12,7 @@ use mynah_nn::derive::Schedule;
 use mynah_nn::{GptConfig, Rates};
 use mynah_train::{
     BatchSource, Data, Error, ErrorKind, FileSink, Hooks, Observer, Outcome, Result, Stage, Start,
-    TrainConfig, WatchConfig, train,
+    TrainConfig, WatchConfig, WeightSource, train,
 };
 use serde_json::{Value, json};
 
@@ -124,8 +124,28 @@ pub fn run(
     observer: &mut dyn Observer,
     interrupt: &AtomicBool,
 ) -> Result<Outcome> {
+    run_with(dir, (config, watch), start, source, observer, interrupt, None)
+}
+
+/// The same, with weights from elsewhere.
+pub fn run_with(
+    dir: &Path,
+    (config, watch): (&TrainConfig, &WatchConfig),
+    start: Start,
+    source: &mut dyn BatchSource,
+    observer: &mut dyn Observer,
+    interrupt: &AtomicBool,
+    weights: Option<&mut dyn WeightSource>,
+) -> Result<Outcome> {
     let mut sink = FileSink::new(dir)?;
     let (validation, token_bytes) = (validation(), token_bytes());
     let data = Data { train: source, validation: &validation, token_bytes: &token_bytes };
-    train(config, watch, dir, start, data, Hooks { observer, sink: &mut sink, interrupt })
+    train(
+        config,
+        watch,
+        dir,
+        start,
+        data,
+        Hooks { observer, sink: &mut sink, interrupt, weights: weights.map(|weights| weights as _) },
+    )
 }

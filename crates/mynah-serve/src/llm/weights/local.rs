@@ -43,13 +43,8 @@ impl Hot {
         let link = Own { hot: self };
         let name = format!("{PREFIX}{:x}-{}", now_ms(), COUNT.fetch_add(1, Ordering::Relaxed));
         let scratch = self.config.state.join("versions");
-        let options = PushOptions {
-            policy: order.policy,
-            name,
-            scratch,
-            label: order.label,
-            ..PushOptions::default()
-        };
+        let options =
+            PushOptions { policy: order.policy, name, scratch, label: order.label, ..PushOptions::default() };
         let said = |error: &dyn std::fmt::Display| error.to_string();
         let source = SafetensorsSource::open(folder).map_err(|error| said(&error))?;
         let fleet = Fleet::open(vec![&link]).map_err(|error| said(&error))?;
