@@ -29,12 +29,18 @@ pub fn build(workspace: &Path, target: &Path, out: &Path, triple: &str, quick: b
             "profile.stub.debug=false".into(),
             format!("profile.stub.lto={}", if quick { "false" } else { "'fat'" }),
             format!("profile.stub.codegen-units={}", if quick { 16 } else { 1 }),
-            format!("profile.stub.opt-level={}", if quick { 2 } else { 3 }),
+            // What runs programs is optimised for speed, what surrounds it for size.
+            "profile.stub.opt-level=2".into(),
+            "profile.stub.package.pyc-interp.opt-level=3".into(),
+            "profile.stub.package.pyc-host.opt-level='s'".into(),
+            "profile.stub.package.pyc-stdlib.opt-level='s'".into(),
         ];
         if triple.contains("-linux-") {
             // No shared library and no relocation: the program starts at once, on any distribution.
+            // Rust's own linker for x86-64 folds functions with the same code.
+            let fold = if triple.starts_with("x86_64-") { ",'-Clink-arg=-Wl,--icf=all'" } else { "" };
             config.push(format!(
-                "target.{triple}.rustflags=['-Ctarget-feature=+crt-static','-Crelocation-model=static']"
+                "target.{triple}.rustflags=['-Ctarget-feature=+crt-static','-Crelocation-model=static'{fold}]"
             ));
         }
         for item in config {

@@ -1,13 +1,13 @@
 //! One executable of a program: its modules and those that it reaches, behind a prebuilt stub.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pyc_front::Mode;
 use pyc_host::{Entry, Error, Manifest, PackWriter};
-use pyc_ir::{Code, Const, Intrinsic, Op};
+use pyc_ir::{Code, Const, Field, Intrinsic, Op};
 
 use crate::{library, read_source};
 
@@ -141,19 +141,27 @@ fn lower(text: &str, filename: &str) -> Result<Arc<Code>, Error> {
 }
 
 /// Imports being followed. Modules are kept by name, so that their order in the result is always the same.
+///
+/// The program's own modules count with all that they hold. Of the library's, a function counts when something that
+/// counts mentions its name (as a name, an attribute or a string): a module of the library imports much in functions
+/// that few programs call. A name made at run time escapes this; `include` is for that.
 #[derive(Default)]
 struct Reach {
     folder: PathBuf,
     modules: BTreeMap<String, Module>,
-    /// Modules whose imports were not looked at yet.
-    open: Vec<String>,
+    /// Code whose imports were not looked at yet, and its module.
+    open: Vec<(String, Arc<Code>)>,
+    /// Names that something mentions.
+    mentioned: HashSet<Box<str>>,
+    /// Functions of the library that nothing mentions so far, by name.
+    idle: HashMap<Box<str>, Vec<(String, Arc<Code>)>>,
     missing: Vec<(String, String)>,
     dynamic: Vec<String>,
     /// A native module or the use of the compiler, by who wants it.
     needs: BTreeMap<String, String>,
 }
 
-/// What a module's code asks for.
+/// What a piece of code asks for, without the functions inside.
 #[derive(Default)]
 struct Asks {
     /// Level, name, names after `from`.
@@ -164,10 +172,15 @@ struct Asks {
 }
 
 impl Asks {
-    fn read(&mut self, code: &Code, nested: bool) {
-        for op in &code.ops {
+    /// Reads ops up to a line: what a module of the library does as a program counts for nobody.
+    fn read(code: &Code, line_max: u32) -> Asks {
+        let mut asks = Asks::default();
+        for (op, position) in code.ops.iter().zip(&code.positions) {
+            if position.line > line_max {
+                continue;
+            }
             match *op {
-                Op::Import { name, from, level, .. } if nested => {
+                Op::Import { name, from, level, .. } => {
                     let from = match &code.consts[usize::from(from)] {
                         Const::Tuple(items) => items
                             .iter()
@@ -177,39 +190,54 @@ impl Asks {
                             .collect(),
                         _ => Vec::new(),
                     };
-                    self.imports.push((usize::from(level), code.names[usize::from(name)].to_string(), from));
+                    asks.imports.push((usize::from(level), code.names[usize::from(name)].to_string(), from));
                 }
                 Op::LoadGlobal { name, .. } | Op::LoadName { name, .. } => {
                     match &*code.names[usize::from(name)] {
-                        "exec" => self.compiler = Some("exec"),
-                        "eval" => self.compiler = Some("eval"),
-                        "compile" => self.compiler = Some("compile"),
-                        "__import__" | "import_module" => self.dynamic = true,
+                        "exec" => asks.compiler = Some("exec"),
+                        "eval" => asks.compiler = Some("eval"),
+                        "compile" => asks.compiler = Some("compile"),
+                        "__import__" | "import_module" => asks.dynamic = true,
                         _ => {}
                     }
                 }
                 Op::LoadAttr { name, .. } | Op::LoadMethod { name, .. } => {
-                    self.dynamic |= &*code.names[usize::from(name)] == "import_module";
+                    asks.dynamic |= &*code.names[usize::from(name)] == "import_module";
                 }
                 Op::Intrinsic { which, .. } => {
-                    self.typing |=
+                    asks.typing |=
                         !matches!(which, Intrinsic::Print | Intrinsic::Interpolation | Intrinsic::Template);
                 }
                 _ => {}
             }
         }
-        for constant in &code.consts {
-            if let Const::Code(inner) = constant {
-                self.read(inner, nested);
-            }
-        }
+        asks
     }
+}
+
+/// The name that an op has as an operand.
+fn op_name(op: &Op) -> Option<usize> {
+    let mut found = None;
+    op.fields(|_, field| {
+        if let Field::Name(name) = field {
+            found = Some(usize::from(name));
+        }
+    });
+    found
+}
+
+/// The line of a module's last part, for when it is run as a program.
+fn program_line(text: &str) -> u32 {
+    let at = text.lines().position(|l| {
+        l.starts_with("if __name__ == \"__main__\"") || l.starts_with("if __name__ == '__main__'")
+    });
+    at.map_or(u32::MAX, |at| at as u32)
 }
 
 impl Reach {
     fn follow(&mut self, name: &str, module: Module) -> Result<(), Error> {
+        self.open.push((name.to_string(), module.code.clone()));
         self.modules.insert(name.to_string(), module);
-        self.open.push(name.to_string());
         // What the runtime itself imports: warnings are written by the library's module.
         if name == "__main__" {
             self.want("the runtime", true, "warnings")?;
@@ -217,32 +245,91 @@ impl Reach {
         Ok(())
     }
 
-    /// Looks at the imports of every module that was found.
+    /// Something that counts mentions a name: idle functions of that name count, too.
+    fn mention(&mut self, name: &str) {
+        if self.mentioned.insert(name.into())
+            && let Some(functions) = self.idle.remove(name)
+        {
+            self.open.extend(functions);
+        }
+    }
+
+    /// Looks at the imports of everything that counts.
     fn finish(&mut self) -> Result<(), Error> {
-        while let Some(name) = self.open.pop() {
+        loop {
+            self.follow_open()?;
+            // What native functions import.
+            for (mention, module) in [("strptime", "_strptime"), ("__reduce_ex__", "copyreg")] {
+                if self.mentioned.contains(mention) {
+                    self.want("the runtime", true, module)?;
+                }
+            }
+            if self.open.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn follow_open(&mut self) -> Result<(), Error> {
+        while let Some((name, code)) = self.open.pop() {
             let module = &self.modules[&name];
             let (own, package) = (!module.library, module.package);
-            let mut asks = Asks::default();
-            // Only when a warning is shown in full does its module import others, and it does without them.
-            asks.read(&module.code, name != "warnings");
+            let line_max = if own { u32::MAX } else { program_line(&module.text) };
+            let asks = Asks::read(&code, line_max);
             if let Some(function) = asks.compiler {
                 self.needs.entry("the compiler".into()).or_insert_with(|| format!("{name} uses {function}"));
             }
             if asks.typing {
                 self.want(&name, true, "typing")?;
             }
-            if asks.dynamic && own {
+            if asks.dynamic && own && !self.dynamic.contains(&name) {
                 self.dynamic.push(name.clone());
             }
             for (level, wanted, from) in asks.imports {
+                // Only to show a warning in full does its module import others, and it does without them.
+                if matches!(&*name, "warnings" | "_py_warnings") && code.flags.function {
+                    continue;
+                }
                 let Some(full) = absolute(&name, package, level, &wanted) else { continue };
-                let found = self.want(&name, !own, &full)?;
-                if !found {
+                if !self.want(&name, !own, &full)? {
                     continue;
                 }
                 for item in from {
                     // An attribute or a submodule; the latter is there when a file is.
                     self.want(&name, true, &format!("{full}.{item}"))?;
+                }
+            }
+            for op in &code.ops {
+                let binds =
+                    matches!(op, Op::StoreName { .. } | Op::StoreGlobal { .. } | Op::StoreAttr { .. });
+                if !binds && let Some(name) = op_name(op) {
+                    self.mention(&code.names[name]);
+                }
+            }
+            // A module's own texts are `__all__` and messages.
+            let texts = own || code.flags.function;
+            for constant in &code.consts {
+                match constant {
+                    Const::Str(text) if texts => self.mention(text),
+                    Const::Tuple(items) if texts => {
+                        for item in items {
+                            if let Const::Str(text) = item {
+                                self.mention(text);
+                            }
+                        }
+                    }
+                    Const::Code(inner) => {
+                        let special = inner.name.starts_with('<') || inner.name.starts_with("__");
+                        if own || special || !inner.flags.function || self.mentioned.contains(&inner.name) {
+                            self.open.push((name.clone(), inner.clone()));
+                        } else {
+                            self.idle
+                                .entry(inner.name.clone())
+                                .or_default()
+                                .push((name.clone(), inner.clone()));
+                        }
+                    }
+                    _ => {}
                 }
             }
         }
@@ -265,18 +352,6 @@ impl Reach {
         }
         if is_native(name) {
             self.needs.entry(name.to_string()).or_insert_with(|| who.to_string());
-            // What these import from their native side.
-            let behind: &[&str] = match name {
-                "time" => &["_strptime"],
-                "_typing" => &["typing"],
-                _ => &[],
-            };
-            // `time` is everywhere; its parser of dates comes with datetime, or with --include.
-            if name != "time" {
-                for module in behind {
-                    self.want(who, true, module)?;
-                }
-            }
             return Ok(true);
         }
         if let Some(module) = self.in_folder(name)? {
@@ -324,6 +399,27 @@ impl Reach {
         }
         hasher.finalize().to_hex().to_string()
     }
+}
+
+/// Whether the library has a module, native or not.
+pub(crate) fn is_module(name: &str) -> bool {
+    is_native(name) || library::find(name).is_some()
+}
+
+/// Absolute imports of a file's code, with their lines.
+pub(crate) fn own_imports(code: &Code) -> Vec<(String, u32)> {
+    let mut found = Vec::new();
+    for (op, position) in code.ops.iter().zip(&code.positions) {
+        if let Op::Import { name, level: 0, .. } = *op {
+            found.push((code.names[usize::from(name)].to_string(), position.line));
+        }
+    }
+    for constant in &code.consts {
+        if let Const::Code(inner) = constant {
+            found.extend(own_imports(inner));
+        }
+    }
+    found
 }
 
 fn is_native(name: &str) -> bool {
@@ -385,7 +481,7 @@ mod tests {
         ];
         let (_folder, main) = program(&files);
         let built = build(&main, &BuildOptions::default(), &stubs()).unwrap();
-        assert_eq!(built.modules, ["__main__", "pkg", "pkg.one", "pkg.two", "warnings"]);
+        assert_eq!(built.modules, ["__main__", "_py_warnings", "pkg", "pkg.one", "pkg.two", "warnings"]);
         assert_eq!(built.missing, [("__main__".to_string(), "nowhere".to_string())]);
         assert_eq!(built.full_because, None);
         assert!(built.bytes.starts_with(b"small"));

@@ -12,15 +12,23 @@
 //! compiled programs on disk (compiling is quicker than 100,000 lines a second, and a cache would be one more thing
 //! that a program without granted files touches).
 
+mod bench;
 mod build;
 mod compile;
 mod embed;
+mod inspect;
 mod library;
 mod run;
+mod session;
+mod testing;
 
+pub use bench::{Measured, Runner, bench};
 pub use build::{BuildOptions, Built, Stubs, build};
 pub use compile::compile;
 pub use embed::{HostFunction, Instance, Program};
+pub use inspect::{Finding, Inspection, LibraryModule, check, inspect, library_modules};
 pub use library::{install_library, pack_library};
-pub use pyc_host::{Capabilities, Entry, Error, Limits, Manifest, Pack, ProgramHost, find as find_program};
+pub use pyc_host::{Capabilities, Entry, Error, Limits, Manifest, Pack, ProgramHost, on_stack};
 pub use run::{Options, Outcome, Source, read_source, run, run_captured};
+pub use session::{Pushed, Session};
+pub use testing::{Outcome as TestOutcome, Report, TestOptions, discover, junit, run_tests};

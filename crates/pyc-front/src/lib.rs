@@ -13,12 +13,14 @@
 //! Rejected: a parser of our own (a year of grammar details that users would meet as bugs).
 
 mod analyze;
+mod asserts;
 mod collect;
 mod errors;
 mod parse;
 mod scope;
 mod source;
 
+pub use asserts::show_asserts;
 pub use errors::SyntaxError;
 pub use parse::{Mode, Module, parse};
 pub use scope::{Place, Scope, ScopeId, ScopeKind, Scopes, Symbol, mangle, node_key};

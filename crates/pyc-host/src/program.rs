@@ -48,11 +48,11 @@ pub fn find(path: &Path) -> Result<(Pack, u64), Error> {
     Ok((Pack::from_file(file, start, length)?, start))
 }
 
-/// Runs the program that is appended to this process's executable; gives its exit code.
+/// Runs the program that is appended to this process's executable, and ends the process with its exit code.
 ///
 /// # Errors
 /// When there is none, or it is damaged.
-pub fn run_self(compiler: Option<CompileFn>) -> Result<u8, Error> {
+pub fn run_self(compiler: Option<CompileFn>) -> Result<std::convert::Infallible, Error> {
     // The system's own name for it: the file may have been renamed, or reached through a link.
     let system = Path::new("/proc/self/exe");
     let path = if system.exists() {
@@ -73,11 +73,15 @@ pub fn run_self(compiler: Option<CompileFn>) -> Result<u8, Error> {
         let code = pack.code(main)?;
         let host = ProgramHost::new(capabilities, Vec::new(), pack.clone() as Arc<dyn Modules>);
         let vm = prepare(Box::new(host), limits, STACK_BYTES - (4 << 20), compiler);
-        let _entered = vm.enter();
+        let entered = vm.enter();
         let result = vm.import("sys").and_then(|_| {
             pyc_stdlib::set_arguments(&vm, &arguments, &[]);
             run_main(&vm, &code, &manifest.filename)
         });
-        Ok(finish(&vm, result))
+        let exit = finish(&vm, result);
+        drop((entered, code));
+        vm.leave();
+        // Nothing is left to do that the end of the process does not do quicker.
+        std::process::exit(i32::from(exit))
     })?
 }

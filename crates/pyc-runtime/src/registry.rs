@@ -225,17 +225,29 @@ impl Vm {
 impl Drop for Vm {
     fn drop(&mut self) {
         let _entered = self.enter();
+        self.finalize_modules();
+        self.break_types();
+    }
+}
+
+impl Vm {
+    /// For a process that ends with this instance: what the program can see of the end happens, and the memory is left
+    /// to the system.
+    pub fn leave(self) {
+        let vm = std::mem::ManuallyDrop::new(self);
+        let _entered = vm.enter();
+        vm.finalize_modules();
+    }
+
+    fn finalize_modules(&self) {
         self.terminating.set(false);
         self.handled.replace(Value::NONE);
         self.state.borrow_mut().clear();
         self.clear_modules();
         crate::object::collect();
         self.terminating.set(true);
-        self.break_types();
     }
-}
 
-impl Vm {
     /// Types and their methods refer to each other; at the end the tables are emptied by hand.
     fn break_types(&self) {
         self.method_cache.borrow_mut().clear();

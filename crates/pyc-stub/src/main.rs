@@ -21,11 +21,7 @@ const COMPILER: Option<CompileFn> = Some(pyc_driver::compile);
 const COMPILER: Option<CompileFn> = None;
 
 fn main() -> ExitCode {
-    match pyc_host::run_self(COMPILER) {
-        Ok(code) => ExitCode::from(code),
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::from(2)
-        }
-    }
+    let Err(error) = pyc_host::run_self(COMPILER);
+    eprintln!("error: {error}");
+    ExitCode::from(2)
 }
