@@ -21,6 +21,7 @@ mod library;
 mod run;
 mod session;
 mod testing;
+mod worker;
 
 pub use bench::{Measured, Runner, bench};
 pub use build::{BuildOptions, Built, Stubs, build};
@@ -32,3 +33,4 @@ pub use pyc_host::{Capabilities, Entry, Error, Limits, Manifest, Pack, ProgramHo
 pub use run::{Options, Outcome, Source, read_source, run, run_captured};
 pub use session::{Pushed, Session};
 pub use testing::{Outcome as TestOutcome, Report, TestOptions, discover, junit, run_tests};
+pub use worker::{CAN_CONFINE, Worker, confine};

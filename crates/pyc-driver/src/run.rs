@@ -1,5 +1,6 @@
 //! Running a program as a command does.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,6 +20,19 @@ pub enum Source {
     Text(String),
 }
 
+impl Source {
+    /// Reads a file now; nothing is opened later.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read(self) -> Result<Source, Error> {
+        match self {
+            Source::File(path) => Ok(Source::Text(read_source(&path)?)),
+            text @ Source::Text(_) => Ok(text),
+        }
+    }
+}
+
 /// How to run it.
 #[derive(Debug, Default)]
 pub struct Options {
@@ -30,13 +44,19 @@ pub struct Options {
     pub arguments: Vec<String>,
 }
 
-/// The text of a program's file.
+/// The text of a program's file; `-` is standard input.
 ///
 /// # Errors
 /// When it cannot be read or is not UTF-8.
 pub fn read_source(path: &Path) -> Result<String, Error> {
-    let bytes =
-        std::fs::read(path).map_err(|e| Error::new(format!("cannot read '{}': {e}", path.display())))?;
+    let fail = |e: std::io::Error| Error::new(format!("cannot read '{}': {e}", path.display()));
+    let bytes = if path.as_os_str() == "-" {
+        let mut bytes = Vec::new();
+        std::io::stdin().lock().read_to_end(&mut bytes).map_err(fail)?;
+        bytes
+    } else {
+        std::fs::read(path).map_err(fail)?
+    };
     String::from_utf8(bytes).map_err(|e| {
         let at = e.utf8_error().valid_up_to();
         Error::new(format!("'{}' is not UTF-8 (byte {at}); save it as UTF-8", path.display()))

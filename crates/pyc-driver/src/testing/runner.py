@@ -366,11 +366,16 @@ def collect(module, conftests):
 def _unittest(item):
     import unittest
 
-    result = unittest.TestResult()
+    class Result(unittest.TestResult):
+        def _exc_info_to_string(self, error, test):
+            self.raised = error[1]
+            return f"{type(error[1]).__name__}: {error[1]}"
+
+    result = Result()
     unittest.TestSuite([item.cls(item.name)]).run(result)
     for kind, found in (("error", result.errors), ("failed", result.failures)):
         if found:
-            return kind, found[0][1], None
+            return kind, found[-1][1], result.raised
     if result.skipped:
         return "skipped", result.skipped[0][1], None
     if result.expectedFailures:
