@@ -223,12 +223,21 @@ pub fn push(
     base: Option<&Path>,
     policy: Policy,
 ) -> Result<PushReport, String> {
+    push_with(links, folder, base, &options(home, policy))
+}
+
+pub fn push_with(
+    links: &[&dyn Link],
+    folder: &Path,
+    base: Option<&Path>,
+    options: &PushOptions,
+) -> Result<PushReport, String> {
     let fleet = Fleet::open(links.to_vec()).map_err(|error| error.to_string())?;
     let (manifest, source) = manifest(folder, fleet.manifest(), fleet.epoch_next());
     let base = base.map(|base| SafetensorsSource::open(base).unwrap());
     let base = base.as_ref().map(|base| base as &dyn mynah_swap::source::TensorSource);
     fleet
-        .push((&manifest, &source), base, None, &options(home, policy), &mut MemoryLog::new())
+        .push((&manifest, &source), base, None, options, &mut MemoryLog::new())
         .map_err(|error| error.to_string())
 }
 

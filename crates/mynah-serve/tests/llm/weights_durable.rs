@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use mynah_serve::WeightsConfig;
-use mynah_serve::weights::{Link, Policy, PushReport, catch_up, resume};
+use mynah_serve::weights::{Link, Policy, PushOptions, PushReport, catch_up, resume};
 use mynah_swap::protocol::{Log, MemoryLog};
 use mynah_trust::keys::Ed25519SigningKey;
 use serde_json::{Value, json};
 
 use crate::common::call;
-use crate::fleet::{Running, Setup, checkpoint, options, push, roll_back, serve, serve_with};
+use crate::fleet::{Running, Setup, checkpoint, options, push, push_with, roll_back, serve, serve_with};
 
 /// When a server goes down: before a message of this kind reaches it, or before its answer is heard.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -261,7 +261,9 @@ fn a_promise_outlives_the_server_and_its_pusher() {
         // It is no reason to end the process.
         assert_eq!(server.ask(|server| call(&server.server, "GET", "/live", "", b"").status), 200);
     };
-    held("waits for the decision");
+    // By itself it answers on with what it has: there is nobody to differ from.
+    assert_eq!(server.ask(|server| call(&server.server, "GET", "/ready", "", b"").status), 200);
+    assert_eq!(server.ask(Running::status)["push"]["promised"], json!(true));
     server.restart();
     held("before it heard what was decided");
     let status = server.ask(Running::status);
@@ -276,6 +278,23 @@ fn a_promise_outlives_the_server_and_its_pusher() {
     server.restart();
     assert_eq!(server.ask(|server| call(&server.server, "GET", "/ready", "", b"").status), 200);
     push(&[&server], home.path(), &folders[1], None, Policy::Finish).unwrap();
+}
+
+#[test]
+fn servers_hold_between_promise_and_decision_unless_the_push_is_rolling() {
+    for is_rolling in [false, true] {
+        let home = tempfile::tempdir().unwrap();
+        let folders: Vec<PathBuf> = (0..2).map(|number| checkpoint(home.path(), number)).collect();
+        let one = Falling::start(home.path(), "one", &folders[0], &keeping());
+        let two = Falling::start(home.path(), "two", &folders[0], &keeping());
+        let silenced = Silenced(&two, Mutex::new(false));
+        let links: [&dyn Link; 2] = [&one, &silenced];
+        let options = PushOptions { is_rolling, ..options(home.path(), Policy::Finish) };
+        push_with(&links, &folders[1], None, &options).unwrap_err();
+        let ready = two.ask(|server| call(&server.server, "GET", "/ready", "", b""));
+        assert_eq!(ready.status, if is_rolling { 200 } else { 503 }, "{}", ready.body);
+        assert!(is_rolling || ready.body.contains("waits for the decision"), "{}", ready.body);
+    }
 }
 
 #[test]
