@@ -27,7 +27,6 @@ const SKIPPED: &[&str] = &[
     "distutils",
     "wsgiref",
     "xmlrpc",
-    "_pyrepl",
     "multiprocessing",
     "__phello__",
     "_android_support.py",
@@ -35,6 +34,9 @@ const SKIPPED: &[&str] = &[
     "_apple_support.py",
     "_aix_support.py",
 ];
+
+/// Modules of our own in Python.
+const OWN: &str = "../pyc-stdlib/python";
 
 fn collect(folder: &Path, prefix: &str, index: &mut String, blob: &mut Vec<u8>) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
@@ -64,7 +66,16 @@ fn main() {
     let out = std::env::var("OUT_DIR").unwrap_or_default();
     let (mut index, mut blob) = (String::new(), Vec::new());
     collect(Path::new(rustpython_pylib::LIB_PATH), "", &mut index, &mut blob);
+    // CPython has a twin of this module in C; programs here get the one in Python by both names.
+    let row =
+        index.lines().find_map(|line| line.strip_prefix("_pydatetime").filter(|rest| rest.starts_with(' ')));
+    if let Some(row) = row.map(ToOwned::to_owned) {
+        let _ = writeln!(index, "_datetime{row}");
+    }
+    // Later lines win: what is written here in Python stands beside the native modules.
+    collect(Path::new(OWN), "", &mut index, &mut blob);
     std::fs::write(Path::new(&out).join("library.index"), index).expect("the build folder can be written");
     std::fs::write(Path::new(&out).join("library.bin"), blob).expect("the build folder can be written");
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed={OWN}");
 }

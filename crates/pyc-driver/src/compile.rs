@@ -12,16 +12,29 @@ pub(crate) fn lower(text: &str, filename: &str, mode: Mode) -> Result<Arc<Code>,
     pyc_front::parse(source, mode).and_then(|module| pyc_lower::lower(&module))
 }
 
-/// Compiles text to a code object: what an instance calls for `compile`, `exec`, `eval` and imports of text.
+/// `ast.PyCF_ONLY_AST`
+const ONLY_TREE: u32 = 0x400;
+
+/// Compiles text to a code object, or to a syntax tree when the flags ask for that: what an instance calls for
+/// `compile`, `exec`, `eval` and imports of text.
 ///
 /// # Errors
 /// SyntaxError.
-pub fn compile(vm: &Vm, text: &str, filename: &str, mode: &str, _flags: u32) -> PyResult {
+pub fn compile(vm: &Vm, text: &str, filename: &str, mode: &str, flags: u32) -> PyResult {
     let mode = match mode {
         "eval" => Mode::Expression,
         "single" => Mode::Interactive,
         _ => Mode::Module,
     };
+    if flags & ONLY_TREE != 0 {
+        return match pyc_front::parse_tree(pyc_front::Source::new(filename, text), mode) {
+            Ok((source, parsed)) => {
+                let tree = pyc_lower::tree(&source, &parsed, mode == Mode::Interactive);
+                crate::syntax_tree::objects(vm, &tree)
+            }
+            Err(error) => Err(syntax_error(vm, &error)),
+        };
+    }
     match lower(text, filename, mode) {
         Ok(code) => Ok(vm.code(code)),
         Err(error) => Err(syntax_error(vm, &error)),

@@ -18,8 +18,10 @@ mod compile;
 mod embed;
 mod inspect;
 mod library;
+pub mod regrtest;
 mod run;
 mod session;
+mod syntax_tree;
 mod testing;
 mod worker;
 

@@ -22,6 +22,6 @@ mod source;
 
 pub use asserts::show_asserts;
 pub use errors::SyntaxError;
-pub use parse::{Mode, Module, parse};
+pub use parse::{Mode, Module, parse, parse_tree};
 pub use scope::{Place, Scope, ScopeId, ScopeKind, Scopes, Symbol, mangle, node_key};
 pub use source::Source;

@@ -40,6 +40,16 @@ pub struct Module {
 /// # Errors
 /// The first error of the text.
 pub fn parse(source: Source, mode: Mode) -> Result<Module, Box<SyntaxError>> {
+    let (source, tree) = parse_tree(source, mode)?;
+    let (scopes, future_annotations) = collect::collect(&source, &tree).map_err(Box::new)?;
+    Ok(Module { source, tree, scopes, future_annotations, mode })
+}
+
+/// Parses without resolving names: what a syntax tree for the program itself needs.
+///
+/// # Errors
+/// The first error of the text.
+pub fn parse_tree(source: Source, mode: Mode) -> Result<(Source, Mod), Box<SyntaxError>> {
     if let Some(at) = source.text.find('\0') {
         let range = TextRange::empty(TextSize::try_from(at).unwrap_or_default());
         return Err(Box::new(SyntaxError::new(&source, range, "source code cannot contain null bytes")));
@@ -61,9 +71,7 @@ pub fn parse(source: Source, mode: Mode) -> Result<Module, Box<SyntaxError>> {
     if let Some(error) = parsed.errors().first() {
         return Err(Box::new(map_error(&source, error)));
     }
-    let tree = parsed.into_syntax();
-    let (scopes, future_annotations) = collect::collect(&source, &tree).map_err(Box::new)?;
-    Ok(Module { source, tree, scopes, future_annotations, mode })
+    Ok((source, parsed.into_syntax()))
 }
 
 impl Module {

@@ -51,6 +51,8 @@ pub struct CodeFlags {
     pub coroutine: bool,
     /// Defined inside a function.
     pub nested: bool,
+    /// A generator that `await` takes (`types.coroutine`).
+    pub awaitable: bool,
 }
 
 /// Where an op comes from; lines from 1, columns in bytes from 0. Line 0: nowhere.

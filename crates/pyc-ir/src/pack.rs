@@ -373,6 +373,8 @@ fn read_code(r: &mut Reader, strings: &[&str], done: &[Arc<Code>]) -> Option<Cod
         generator: bit(3),
         coroutine: bit(4),
         nested: bit(5),
+        // Only `code.replace` sets it, at run time.
+        awaitable: false,
     };
     let (argcount, posonlyargcount, kwonlyargcount) = (r.short()?, r.short()?, r.short()?);
     let (registers, caches, first_line) = (r.short()?, r.short()?, r.number()?);

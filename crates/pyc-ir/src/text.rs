@@ -22,7 +22,8 @@ fn write_code(out: &mut String, code: &Code) {
     }
     let f = code.flags;
     let _ = writeln!(out, "code {:?} {:?} {:?}", code.name, code.qualname, code.filename);
-    let flags = [f.function, f.varargs, f.varkeywords, f.generator, f.coroutine, f.nested, code.has_doc];
+    let flags =
+        [f.function, f.varargs, f.varkeywords, f.generator, f.coroutine, f.nested, f.awaitable, code.has_doc];
     let bits: String = flags.iter().map(|set| if *set { '1' } else { '0' }).collect();
     let _ = writeln!(
         out,
@@ -189,10 +190,10 @@ pub fn parse(text: &str) -> Result<Code, IrError> {
 fn read_shape<'a>(code: &mut CodeParts, words: &mut impl Iterator<Item = &'a str>) -> Option<()> {
     code.first_line = words.next()?.parse().ok()?;
     let bits: Vec<bool> = words.next()?.chars().map(|c| c == '1').collect();
-    let [function, varargs, varkeywords, generator, coroutine, nested, has_doc] = bits[..] else {
+    let [function, varargs, varkeywords, generator, coroutine, nested, awaitable, has_doc] = bits[..] else {
         return None;
     };
-    code.flags = CodeFlags { function, varargs, varkeywords, generator, coroutine, nested };
+    code.flags = CodeFlags { function, varargs, varkeywords, generator, coroutine, nested, awaitable };
     code.has_doc = has_doc;
     let mut next = || words.next()?.parse().ok();
     code.argcount = next()?;

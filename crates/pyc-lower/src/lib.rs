@@ -19,12 +19,15 @@ mod names;
 mod pattern;
 mod protect;
 mod stmt;
+mod tree;
 mod unit;
 
 use std::sync::Arc;
 
 use pyc_front::{Module, SyntaxError};
 use pyc_ir::Code;
+
+pub use tree::{Field, Node, tree};
 
 /// Lowers a parsed module.
 ///

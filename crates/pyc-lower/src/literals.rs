@@ -1,62 +1,21 @@
 //! Literals and constant folding.
 
+use pyc_front::Source;
 use pyc_ir::Const;
 use ruff_python_ast::{Expr, Number, Operator, StringLiteral, UnaryOp};
 
 use crate::unit::Lower;
 
 impl<'a> Lower<'a> {
-    /// A string literal; lone surrogates are read from the source, which the parser's text cannot hold.
+    /// A string literal.
     pub fn string(&self, parts: &[StringLiteral]) -> Const {
-        let wide = parts.iter().any(|p| {
-            let text = self.module.source.slice(p.range);
-            let lower = text.to_ascii_lowercase();
-            lower.contains("\\ud8")
-                || lower.contains("\\ud9")
-                || lower.contains("\\uda")
-                || lower.contains("\\udb")
-                || lower.contains("\\udc")
-                || lower.contains("\\udd")
-                || lower.contains("\\ude")
-                || lower.contains("\\udf")
-                || lower.contains("\\u0000d")
-        });
-        if !wide {
-            return Const::Str(parts.iter().map(|p| &*p.value).collect::<String>().into());
-        }
-        let mut points = Vec::new();
-        for part in parts {
-            let mut raw = false;
-            let text = self.module.source.slice(part.range);
-            let start = text.find(['"', '\'']).unwrap_or(0);
-            raw |= text[..start].contains(['r', 'R']);
-            let quote =
-                if text[start..].starts_with("\"\"\"") || text[start..].starts_with("'''") { 3 } else { 1 };
-            let body = text.get(start + quote..text.len() - quote).unwrap_or("");
-            if raw {
-                points.extend(body.chars().map(u32::from));
-            } else {
-                unescape(body, &mut points);
-            }
-        }
-        if points.iter().any(|p| (0xd800..0xe000).contains(p)) {
-            Const::Wide(points.into())
-        } else {
-            Const::Str(points.into_iter().filter_map(char::from_u32).collect::<String>().into())
-        }
+        string(&self.module.source, parts)
     }
 
     /// The constant that an expression is, when it is one.
     pub fn fold(&self, expr: &Expr) -> Option<Const> {
         Some(match expr {
-            Expr::NumberLiteral(n) => match &n.value {
-                Number::Int(i) => match i.as_i64() {
-                    Some(n) => Const::Int(n),
-                    None => Const::BigInt(i.to_string().into()),
-                },
-                Number::Float(f) => Const::Float(*f),
-                Number::Complex { real, imag } => Const::Complex(*real, *imag),
-            },
+            Expr::NumberLiteral(n) => number(&n.value),
             Expr::StringLiteral(s) => self.string(s.value.as_slice()),
             Expr::BytesLiteral(b) => {
                 Const::Bytes(b.value.iter().flat_map(|p| p.value.iter().copied()).collect())
@@ -104,6 +63,58 @@ impl<'a> Lower<'a> {
             }
             _ => return None,
         })
+    }
+}
+
+/// A string literal; lone surrogates are read from the source, which the parser's text cannot hold.
+pub(crate) fn string(source: &Source, parts: &[StringLiteral]) -> Const {
+    let wide = parts.iter().any(|p| {
+        let text = source.slice(p.range);
+        let lower = text.to_ascii_lowercase();
+        lower.contains("\\ud8")
+            || lower.contains("\\ud9")
+            || lower.contains("\\uda")
+            || lower.contains("\\udb")
+            || lower.contains("\\udc")
+            || lower.contains("\\udd")
+            || lower.contains("\\ude")
+            || lower.contains("\\udf")
+            || lower.contains("\\u0000d")
+    });
+    if !wide {
+        return Const::Str(parts.iter().map(|p| &*p.value).collect::<String>().into());
+    }
+    let mut points = Vec::new();
+    for part in parts {
+        let mut raw = false;
+        let text = source.slice(part.range);
+        let start = text.find(['"', '\'']).unwrap_or(0);
+        raw |= text[..start].contains(['r', 'R']);
+        let quote =
+            if text[start..].starts_with("\"\"\"") || text[start..].starts_with("'''") { 3 } else { 1 };
+        let body = text.get(start + quote..text.len() - quote).unwrap_or("");
+        if raw {
+            points.extend(body.chars().map(u32::from));
+        } else {
+            unescape(body, &mut points);
+        }
+    }
+    if points.iter().any(|p| (0xd800..0xe000).contains(p)) {
+        Const::Wide(points.into())
+    } else {
+        Const::Str(points.into_iter().filter_map(char::from_u32).collect::<String>().into())
+    }
+}
+
+/// A number literal.
+pub(crate) fn number(value: &Number) -> Const {
+    match value {
+        Number::Int(i) => match i.as_i64() {
+            Some(n) => Const::Int(n),
+            None => Const::BigInt(i.to_string().into()),
+        },
+        Number::Float(f) => Const::Float(*f),
+        Number::Complex { real, imag } => Const::Complex(*real, *imag),
     }
 }
 

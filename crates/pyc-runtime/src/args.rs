@@ -82,11 +82,29 @@ fn missing_self(vm: &Vm, native: &NativeData) -> crate::vm::Raised {
     vm.type_error(format!("unbound method {}.{}() needs an argument", native.owner_name(vm), native.name))
 }
 
+/// Whether keywords of a builtin constructor are another method's business: a subclass that has its own `__init__` may
+/// take keywords that the builtin `__new__` does not know, and the other way round.
+fn ignores_keywords(vm: &Vm, native: &NativeData, args: Args) -> bool {
+    if args.names.is_empty() || !native.params.text.ends_with('/') {
+        return false;
+    }
+    let python = |ty: &Value, name: &Value| {
+        ty.get::<Type>().is_some_and(Type::is_heap)
+            && vm.lookup(ty, name).is_some_and(|m| m.get::<NativeData>().is_none())
+    };
+    match native.name {
+        "__new__" => python(&args.all[0], &vm.names.__init__),
+        "__init__" => python(vm.type_of(&args.all[0]), &vm.names.__new__),
+        _ => false,
+    }
+}
+
 fn bind(vm: &Vm, native: &NativeData, args: Args, skip: usize) -> PyResult {
     let p = &native.params;
     if args.all.len() - args.names.len() < skip {
         return Err(missing_self(vm, native));
     }
+    let args = if ignores_keywords(vm, native, args) { Args::pos(args.positional()) } else { args };
     let positional = args.positional();
     let given = positional.len() - skip;
     if given > usize::from(p.positional) || (args.names.is_empty() && given < usize::from(p.min)) {

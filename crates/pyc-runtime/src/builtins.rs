@@ -415,10 +415,21 @@ fn compile(vm: &Vm, args: Args) -> PyResult {
         return Err(vm.value_error("compile() mode must be 'exec', 'eval' or 'single'"));
     }
     let flags = args.opt(3).map_or(Ok(0), |f| vm.index(f))?;
-    if flags & 0x400 != 0 {
-        return Err(vm.value_error("compile() to a syntax tree (ast.PyCF_ONLY_AST) is not supported"));
+    if flags & 0x1000 != 0 {
+        return Err(vm.value_error("compile() with type comments is not supported"));
     }
-    let text = source_text(vm, &args[0], "compile()")?;
+    // A tree is compiled from the text that it stands for.
+    let tree = vm.find_attr(vm.type_of(&args[0]), &vm.intern("_field_kinds"))?.is_some();
+    if tree && flags & 0x400 != 0 {
+        return Ok(args[0].clone());
+    }
+    let text = if tree {
+        let unparse = vm.get_attr_str(&vm.import("ast")?, "unparse")?;
+        let fixed = vm.call_pos(&unparse, &args.all[..1])?;
+        vm.str_text(&fixed)?
+    } else {
+        source_text(vm, &args[0], "compile()")?
+    };
     let filename = if vm.is_bytes_like(&args[1]) {
         String::from_utf8_lossy(&vm.bytes_of(&args[1])?).into_owned()
     } else {
@@ -543,7 +554,7 @@ const FUNCTIONS: &[Method] = &[
     ("locals", "", |vm, _| Ok(vm.locals_at(vm.frames.borrow().len().saturating_sub(1)))),
     ("vars", "object? /", vars),
     ("dir", "object? /", dir),
-    ("exec", "source globals? locals? / * closure?", |vm, args| run(vm, args, "exec")),
+    ("exec", "source / globals? locals? * closure?", |vm, args| run(vm, args, "exec")),
     ("eval", "source / globals? locals?", |vm, args| run(vm, args, "eval")),
     ("compile", "source filename mode flags? dont_inherit? optimize? * _feature_version?", compile),
     ("input", "prompt? /", input),

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use crate::containers::{DictData, TupleData};
+use crate::descriptors::{Getter, Setter};
 use crate::function::{CellData, FunctionData, NativeData};
 use crate::object::{Kind, Payload, Unowned, Value, new_object};
 use crate::registry::Plain;
@@ -340,6 +341,35 @@ pub(crate) fn best_base(vm: &Vm, bases: &[Value]) -> PyResult {
     Ok(best.cloned().unwrap_or_else(|| vm.types.object.clone()))
 }
 
+/// `obj.__dict__`
+pub(crate) const DICT_GET: Getter =
+    |vm, this| vm.instance_dict(this).ok_or_else(|| vm.no_attribute(this, &vm.names.__dict__));
+
+/// `obj.__dict__ = value`
+pub(crate) const DICT_SET: Setter = |vm, this, value| {
+    if value.is_unbound() {
+        vm.instance_dict(this);
+        if let Some(attrs) = this.attrs() {
+            drop(attrs.replace_dict(Some(vm.dict())));
+        }
+        return Ok(());
+    }
+    if value.kind() != Kind::Dict {
+        return Err(
+            vm.type_error(format!("__dict__ must be set to a dictionary, not a '{}'", vm.type_name(&value)))
+        );
+    }
+    vm.instance_dict(this);
+    if let Some(attrs) = this.attrs() {
+        drop(attrs.replace_dict(Some(value)));
+    }
+    Ok(())
+};
+
+/// `obj.__weakref__`
+pub(crate) const WEAK_GET: Getter =
+    |vm, this| Ok(vm.weak_references(this).first().cloned().unwrap_or(Value::NONE));
+
 pub(crate) fn type_new(vm: &Vm, args: Args) -> PyResult {
     let positional = args.positional();
     if positional.len() == 2 && positional[0].is(&vm.types.type_) {
@@ -401,15 +431,25 @@ pub(crate) fn type_new(vm: &Vm, args: Args) -> PyResult {
     let mut dict = original.borrow().clone();
     // Slots and dict.
     let inherited_attrs = bases.iter().any(|b| b.get::<Type>().is_some_and(|c| c.has(flag::ATTRS)));
-    let mut flags =
-        flag::HEAP | flag::BASE | flag::WEAK | (base_class.flags.get() & (flag::SEQUENCE | flag::MAPPING));
+    let inherited_weak = bases.iter().any(|b| b.get::<Type>().is_some_and(|c| c.has(flag::WEAK)));
+    // Objects of variable size have no room for the list of their weak references.
+    let may_be_weak = !matches!(base_class.vtable.kind, Kind::Int | Kind::Tuple | Kind::Bytes);
+    let mut flags = flag::HEAP | flag::BASE | (base_class.flags.get() & (flag::SEQUENCE | flag::MAPPING));
+    if inherited_weak {
+        flags |= flag::WEAK;
+    }
     for b in &bases {
         flags |= class(vm, b)?.flags.get() & (flag::SEQUENCE | flag::MAPPING | flag::SLOTS);
     }
     let slots_value = dict.get_interned(&n.__slots__).cloned();
     let mut slot_names: Vec<Value> = Vec::new();
     match &slots_value {
-        None => flags |= flag::ATTRS,
+        None => {
+            flags |= flag::ATTRS;
+            if may_be_weak {
+                flags |= flag::WEAK;
+            }
+        }
         Some(slots) => {
             let list = if slots.kind() == Kind::Str { vec![slots.clone()] } else { vm.to_vec(slots)? };
             if inherited_attrs {
@@ -432,8 +472,14 @@ pub(crate) fn type_new(vm: &Vm, args: Args) -> PyResult {
                     return Err(vm.type_error("__slots__ must be identifiers"));
                 }
                 match &*text {
+                    "__dict__" if flags & flag::ATTRS != 0 => {
+                        return Err(vm.type_error("__dict__ slot disallowed: we already got one"));
+                    }
                     "__dict__" => flags |= flag::ATTRS,
-                    "__weakref__" => {}
+                    "__weakref__" if flags & flag::WEAK != 0 => {
+                        return Err(vm.type_error("__weakref__ slot disallowed: we already got one"));
+                    }
+                    "__weakref__" => flags |= flag::WEAK,
                     text => {
                         let class_name = vm.text(name);
                         let stripped = class_name.trim_start_matches('_');
@@ -506,6 +552,20 @@ pub(crate) fn type_new(vm: &Vm, args: Args) -> PyResult {
         *own.qualname.borrow_mut() = vm.text(&qualname);
     }
     let cell = dict.remove_interned(&n.__classcell__);
+    for (added, name, get, set) in [
+        (flags & flag::ATTRS != 0 && !inherited_attrs, "__dict__", DICT_GET, Some(DICT_SET)),
+        (flags & flag::WEAK != 0 && !inherited_weak, "__weakref__", WEAK_GET, None),
+    ] {
+        let key = vm.intern(name);
+        // A metaclass has the `__dict__` of `type`, a module's class that of modules.
+        let inherited = || {
+            own.mro.borrow().iter().skip(1).any(|b| b.get::<Type>().is_some_and(|b| b.own(&key).is_some()))
+        };
+        if added && dict.get_interned(&key).is_none() && !inherited() {
+            let data = crate::descriptors::GetSetData { name, owner: ty.clone(), get, set };
+            dict.set_interned(&key, new_object(&vm.types.getset, data));
+        }
+    }
     if dict.get_interned(&n.__module__).is_none()
         && let Some(module) = vm.current_global(&n.__name__)
     {

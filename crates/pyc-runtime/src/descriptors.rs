@@ -376,6 +376,33 @@ fn getset_repr(vm: &Vm, args: Args) -> PyResult {
 
 pub(crate) fn init(vm: &Vm) {
     let t = &vm.types;
+    // What a wrapped function says of its parameters is asked of it, unless something else was set.
+    for ty in [&t.staticmethod, &t.classmethod] {
+        vm.add_getset(
+            ty,
+            "__annotations__",
+            |vm, this| match vm.own_attr(this, &vm.names.__annotations__) {
+                Some(own) => Ok(own),
+                None => vm.get_attr(&wrapped(this), &vm.names.__annotations__),
+            },
+            Some(|vm, this, value| {
+                vm.set_attr_raw(this, &vm.names.__annotations__, value);
+                Ok(())
+            }),
+        );
+        vm.add_getset(
+            ty,
+            "__annotate__",
+            |vm, this| match vm.own_attr(this, &vm.names.__annotate__) {
+                Some(own) => Ok(own),
+                None => vm.get_attr(&wrapped(this), &vm.names.__annotate__),
+            },
+            Some(|vm, this, value| {
+                vm.set_attr_raw(this, &vm.names.__annotate__, value);
+                Ok(())
+            }),
+        );
+    }
     const PROPERTY: &[Method] = &[
         ("__new__", "...", property_new),
         ("__init__", "fget? fset? fdel? doc?", property_init),

@@ -51,6 +51,10 @@ pub struct GeneratorData {
     pub name: RefCell<Value>,
     /// `__qualname__`
     pub qualname: RefCell<Value>,
+    /// The hook for the first step of an asynchronous generator has run.
+    hooked: Cell<bool>,
+    /// What the event loop wants to do when it goes away unfinished.
+    finalizer: RefCell<Value>,
     /// An asynchronous generator's step is under way, or it was closed.
     pub async_running: Cell<bool>,
     closed: Cell<bool>,
@@ -65,6 +69,7 @@ impl Payload for GeneratorData {
             visit(&frame.globals);
             visit(&frame.handled);
         }
+        visit(&self.finalizer.borrow());
     }
     fn clear(&self) {
         if let Ok(mut frame) = self.frame.try_borrow_mut() {
@@ -133,6 +138,8 @@ impl Vm {
                 code,
                 name: RefCell::new(name),
                 qualname: RefCell::new(qualname),
+                hooked: Cell::new(false),
+                finalizer: RefCell::new(Value::NONE),
                 async_running: Cell::new(false),
                 closed: Cell::new(false),
             },
@@ -369,7 +376,7 @@ impl Vm {
         }
         let marked = value
             .get::<GeneratorData>()
-            .is_some_and(|d| d.code.get::<crate::function::CodeData>().is_some_and(|c| c.ir.flags.coroutine));
+            .is_some_and(|d| d.code.get::<crate::function::CodeData>().is_some_and(|c| c.ir.flags.awaitable));
         if marked {
             return Ok(value.clone());
         }
@@ -430,6 +437,12 @@ pub(crate) fn next(vm: &Vm, value: &Value) -> PyResult<Option<Value>> {
 
 /// The exception of `throw(type, value, traceback)`.
 fn thrown(vm: &Vm, args: Args) -> PyResult<Raised> {
+    if args.opt(2).is_some() || args.opt(3).is_some() {
+        vm.warn(
+            &vm.exc.deprecation_warning,
+            "the (type, exc, tb) signature of throw() is deprecated, use the single-arg signature instead.",
+        )?;
+    }
     let exception = if args[1].kind() == crate::object::Kind::Exception {
         args[1].clone()
     } else if vm.is_exception_type(&args[1]) {
@@ -476,6 +489,20 @@ const GENERATOR: &[Method] = &[
 fn repr(vm: &Vm, args: Args) -> PyResult {
     let name = vm.text(&own(&args[0]).qualname.borrow());
     Ok(vm.str(&format!("<{} object {name} at {:#x}>", vm.type_name(&args[0]), args[0].bits())))
+}
+
+/// Tells the event loop of an asynchronous generator, once.
+fn first_step(vm: &Vm, generator: &Value) -> PyResult<()> {
+    let data = own(generator);
+    if data.hooked.replace(true) {
+        return Ok(());
+    }
+    let (first, finalizer) = vm.async_hooks.borrow().clone();
+    drop(data.finalizer.replace(finalizer));
+    if !first.is_none() {
+        vm.call_pos(&first, std::slice::from_ref(generator))?;
+    }
+    Ok(())
 }
 
 fn asend(vm: &Vm, generator: &Value, first: Result<Value, Value>, closing: bool) -> Value {
@@ -623,13 +650,30 @@ pub(crate) fn init(vm: &Vm) {
         &t.async_generator,
         &[
             ("__aiter__", "", |_, args| Ok(args[0].clone())),
-            ("__anext__", "", |vm, args| Ok(asend(vm, &args[0], Ok(Value::NONE), false))),
-            ("asend", "value /", |vm, args| Ok(asend(vm, &args[0], Ok(args[1].clone()), false))),
+            ("__anext__", "", |vm, args| {
+                first_step(vm, &args[0])?;
+                Ok(asend(vm, &args[0], Ok(Value::NONE), false))
+            }),
+            ("asend", "value /", |vm, args| {
+                first_step(vm, &args[0])?;
+                Ok(asend(vm, &args[0], Ok(args[1].clone()), false))
+            }),
+            ("__del__", "", |vm, args| {
+                let data = own(&args[0]);
+                let unfinished = data.frame.borrow().as_ref().is_some_and(|f| f.started);
+                let finalizer = data.finalizer.replace(Value::NONE);
+                if unfinished && !finalizer.is_none() && !data.closed.get() {
+                    vm.call_pos(&finalizer, &args.all[..1])?;
+                }
+                Ok(Value::NONE)
+            }),
             ("athrow", "typ val? tb? /", |vm, args| {
+                first_step(vm, &args[0])?;
                 let error = thrown(vm, args)?;
                 Ok(asend(vm, &args[0], Err(error.0), false))
             }),
             ("aclose", "", |vm, args| {
+                first_step(vm, &args[0])?;
                 let exit = vm.new_exception(&vm.exc.generator_exit, vec![]);
                 Ok(asend(vm, &args[0], Err(exit), true))
             }),

@@ -182,14 +182,14 @@ impl Vm {
     /// # Errors
     /// The memory limit, or MemoryError for sizes that no machine has.
     pub fn check_memory(&self, more: u64) -> PyResult<()> {
+        if more > 1 << 40 {
+            return Err(self.raise_bare(&self.exc.memory_error));
+        }
         if let Some(limit) = self.limits.memory_bytes {
             let used = (used_bytes() - self.limits.base_bytes.get()).max(0) as u64;
             if used.saturating_add(more) > limit {
                 return Err(self.terminate(format!("memory limit of {limit} bytes exceeded")));
             }
-        }
-        if more > 1 << 40 {
-            return Err(self.raise_bare(&self.exc.memory_error));
         }
         Ok(())
     }

@@ -80,6 +80,7 @@ pub struct DictIter {
     dict: RefCell<Value>,
     at: Cell<usize>,
     length: usize,
+    given: Cell<usize>,
     what: u8,
     reversed: bool,
 }
@@ -110,7 +111,7 @@ payload!(Enumerate, Other, iterator, count);
 /// `zip`
 pub struct Zip {
     iterators: Vec<Value>,
-    strict: bool,
+    strict: Cell<bool>,
     done: Cell<bool>,
 }
 impl Payload for Zip {
@@ -214,6 +215,7 @@ pub fn dict_iter(vm: &Vm, dict: &Value, what: u8, reversed: bool) -> Value {
             dict: RefCell::new(dict.clone()),
             at: Cell::new(if reversed { slots } else { 0 }),
             length,
+            given: Cell::new(0),
             what,
             reversed,
         },
@@ -357,6 +359,20 @@ fn dict_next(vm: &Vm, value: &Value) -> PyResult<Option<Value>> {
             }
         }
         iter.at.set(at);
+        if found.is_some() && iter.given.replace(iter.given.get() + 1) >= iter.length {
+            // There is a key that was not there at first. In CPython it may be out of sight: a table that was full has
+            // been packed meanwhile, and the iterator is behind its end.
+            let mut size = 8;
+            while size * 2 / 3 < table.len() {
+                size *= 2;
+            }
+            let packed = table.slots() > size * 2 / 3;
+            drop(table);
+            if packed {
+                return Ok(None);
+            }
+            return Err(vm.runtime_error("dictionary keys changed during iteration"));
+        }
         found
     };
     match found {
@@ -435,7 +451,7 @@ fn zip_next(vm: &Vm, value: &Value) -> PyResult<Option<Value>> {
     if iter.done.get() || iter.iterators.is_empty() {
         return Ok(None);
     }
-    if !iter.strict
+    if !iter.strict.get()
         && let [first, second] = &iter.iterators[..]
     {
         if let Some(a) = vm.next(first)?
@@ -452,7 +468,7 @@ fn zip_next(vm: &Vm, value: &Value) -> PyResult<Option<Value>> {
             Some(item) => items.push(item),
             None => {
                 iter.done.set(true);
-                if iter.strict {
+                if iter.strict.get() {
                     let names =
                         |n: usize| if n == 1 { "argument 1".to_string() } else { format!("arguments 1-{n}") };
                     if at > 0 {
@@ -556,7 +572,7 @@ fn zip_new(vm: &Vm, args: Args) -> PyResult {
         let _ = at;
         made.push(vm.iter(value)?);
     }
-    Ok(new_object(&args.all[0], Zip { iterators: made, strict, done: Cell::new(false) }))
+    Ok(new_object(&args.all[0], Zip { iterators: made, strict: Cell::new(strict), done: Cell::new(false) }))
 }
 
 fn length_hint(vm: &Vm, args: Args) -> PyResult {
@@ -593,26 +609,80 @@ fn length_hint(vm: &Vm, args: Args) -> PyResult {
     Ok(Value::from_len(n))
 }
 
+/// What pickling and copying need: a function, its arguments, and the place to go on from.
 fn rest(vm: &Vm, args: Args) -> PyResult {
-    // Pickling and copying: an iterator over what is left.
-    let iter = vm.get_builtin("iter");
+    let triple = |name: &str, arguments: Vec<Value>, at: Option<Value>| {
+        let mut parts = vec![vm.get_builtin(name), vm.tuple(arguments)];
+        parts.extend(at);
+        Ok(vm.tuple(parts))
+    };
+    let word = |reversed: bool| if reversed { "reversed" } else { "iter" };
     if let Some(i) = args[0].get::<ListIter>() {
         let list = i.list.borrow().clone();
-        let list = if list.is_none() { vm.list(vec![]) } else { list };
-        let what = vm.tuple(vec![list]);
-        return Ok(vm.tuple(vec![iter, what, Value::from_len(i.at.get())]));
+        if list.is_none() {
+            return triple("iter", vec![vm.list(vec![])], None);
+        }
+        let at = vm.int(i.at.get() as i64 - i64::from(i.reversed));
+        return triple(word(i.reversed), vec![list], Some(at));
+    }
+    if let Some(i) = args[0].get::<TupleIter>() {
+        let tuple = i.tuple.borrow().clone();
+        if tuple.is_none() {
+            return triple("iter", vec![vm.tuple(vec![])], None);
+        }
+        return triple("iter", vec![tuple], Some(Value::from_len(i.at.get())));
+    }
+    if let Some(i) = args[0].get::<IndexIter>() {
+        let sequence = i.sequence.borrow().clone();
+        if sequence.is_none() {
+            return triple("iter", vec![vm.tuple(vec![])], None);
+        }
+        return triple(word(i.reversed), vec![sequence], Some(vm.int(i.at.get())));
+    }
+    if let Some(i) = args[0].get::<CallIter>() {
+        let (callable, sentinel) = (i.callable.borrow().clone(), i.sentinel.borrow().clone());
+        if callable.is_none() {
+            return triple("iter", vec![vm.tuple(vec![])], None);
+        }
+        return triple("iter", vec![callable, sentinel], None);
     }
     if let Some(i) = args[0].get::<RangeIter>() {
         let stop = i.next.get() + i.left.get() * i.step;
         let range = vm.range(vm.int(i.next.get()), vm.int(stop), vm.int(i.step));
-        return Ok(vm.tuple(vec![iter, vm.tuple(vec![range])]));
+        return triple("iter", vec![range], None);
     }
+    // The others give what is left; asking changes nothing.
+    let dict = args[0].get::<DictIter>().map(|i| (i.dict.borrow().clone(), i.at.get(), i.given.get()));
+    let set = args[0].get::<SetIter>().map(|i| (i.set.borrow().clone(), i.at.get()));
     let mut items = Vec::new();
     while let Some(item) = vm.next(&args[0])? {
         items.push(item);
     }
-    let list = vm.list(items);
-    Ok(vm.tuple(vec![iter, vm.tuple(vec![list])]))
+    if let (Some(i), Some((value, at, given))) = (args[0].get::<DictIter>(), dict) {
+        drop(i.dict.replace(value));
+        i.at.set(at);
+        i.given.set(given);
+    }
+    if let (Some(i), Some((value, at))) = (args[0].get::<SetIter>(), set) {
+        drop(i.set.replace(value));
+        i.at.set(at);
+    }
+    triple("iter", vec![vm.list(items)], None)
+}
+
+fn set_state(vm: &Vm, args: Args) -> PyResult {
+    let at = vm.index(&args[1])?;
+    if let Some(i) = args[0].get::<ListIter>() {
+        let length = i.list.borrow().get::<ListData>().map_or(0, |l| l.borrow().len()) as i64;
+        let at = at + i64::from(i.reversed);
+        i.at.set(at.clamp(0, length) as usize);
+    } else if let Some(i) = args[0].get::<TupleIter>() {
+        let length = i.tuple.borrow().get::<TupleData>().map_or(0, |t| t.items().len()) as i64;
+        i.at.set(at.clamp(0, length) as usize);
+    } else if let Some(i) = args[0].get::<IndexIter>() {
+        i.at.set(at.max(if i.reversed { -1 } else { 0 }));
+    }
+    Ok(Value::NONE)
 }
 
 /// Makes a type an iterator with a native step.
@@ -676,6 +746,19 @@ pub(crate) fn init(vm: &Vm) {
             "zip" | "map" | "filter" | "enumerate"
         ) {
             vm.add_methods(ty, &[("__length_hint__", "", length_hint), ("__reduce__", "", rest)]);
+            let placed = [
+                &t.list_iterator,
+                &t.list_reverseiterator,
+                &t.tuple_iterator,
+                &t.str_iterator,
+                &t.bytes_iterator,
+                &t.bytearray_iterator,
+                &t.seq_iterator,
+                &t.reversed,
+            ];
+            if placed.iter().any(|p| p.is(ty)) {
+                vm.add_methods(ty, &[("__setstate__", "state /", set_state)]);
+            }
         }
     }
     vm.add_methods(
@@ -705,6 +788,50 @@ pub(crate) fn init(vm: &Vm) {
         &t.filter,
         &[("__new__", "function iterable /", |vm, args| {
             Ok(new_object(&args[0], Filter { function: args[1].clone(), iterator: vm.iter(&args[2])? }))
+        })],
+    );
+    vm.add_methods(
+        &t.enumerate,
+        &[("__reduce__", "", |vm, args| {
+            let Some(e) = args[0].get::<Enumerate>() else { return Ok(Value::NONE) };
+            let parts = vm.tuple(vec![e.iterator.borrow().clone(), e.count.borrow().clone()]);
+            Ok(vm.tuple(vec![vm.type_of(&args[0]).clone(), parts]))
+        })],
+    );
+    vm.add_methods(
+        &t.zip,
+        &[
+            ("__reduce__", "", |vm, args| {
+                let Some(z) = args[0].get::<Zip>() else { return Ok(Value::NONE) };
+                let mut parts = vec![vm.type_of(&args[0]).clone(), vm.tuple(z.iterators.clone())];
+                if z.strict.get() {
+                    parts.push(Value::TRUE);
+                }
+                Ok(vm.tuple(parts))
+            }),
+            ("__setstate__", "state /", |vm, args| {
+                if let Some(z) = args[0].get::<Zip>() {
+                    z.strict.set(vm.truth(&args[1])?);
+                }
+                Ok(Value::NONE)
+            }),
+        ],
+    );
+    vm.add_methods(
+        &t.map,
+        &[("__reduce__", "", |vm, args| {
+            let Some(m) = args[0].get::<Map>() else { return Ok(Value::NONE) };
+            let mut parts = vec![m.function.clone()];
+            parts.extend(m.iterators.iter().cloned());
+            Ok(vm.tuple(vec![vm.type_of(&args[0]).clone(), vm.tuple(parts)]))
+        })],
+    );
+    vm.add_methods(
+        &t.filter,
+        &[("__reduce__", "", |vm, args| {
+            let Some(f) = args[0].get::<Filter>() else { return Ok(Value::NONE) };
+            let parts = vm.tuple(vec![f.function.clone(), f.iterator.clone()]);
+            Ok(vm.tuple(vec![vm.type_of(&args[0]).clone(), parts]))
         })],
     );
     vm.add_methods(&t.reversed, &[("__new__", "sequence /", reversed_new)]);

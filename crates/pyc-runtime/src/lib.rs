@@ -29,6 +29,7 @@ mod attr;
 pub mod builtins;
 pub mod bytes;
 pub mod class;
+mod code_object;
 pub mod containers;
 pub mod descriptors;
 pub mod dict;

@@ -560,26 +560,6 @@ pub(crate) fn init(vm: &Vm) {
     vm.add_getset(&t.type_, "__weakrefoffset__", |_, _| Ok(Value::from_i32(0)), None);
     vm.add_getset(&t.type_, "__itemsize__", |_, _| Ok(Value::from_i32(0)), None);
     vm.add_getset(&t.type_, "__text_signature__", |_, _| Ok(Value::NONE), None);
-    // `__dict__` of instances is looked up on object; types without attributes have none.
-    vm.add_getset(
-        &t.object,
-        "__dict__",
-        |vm, this| vm.instance_dict(this).ok_or_else(|| vm.no_attribute(this, &vm.names.__dict__)),
-        Some(|vm, this, value| {
-            if value.kind() != Kind::Dict {
-                return Err(vm.type_error(format!(
-                    "__dict__ must be set to a dictionary, not a '{}'",
-                    vm.type_name(&value)
-                )));
-            }
-            vm.instance_dict(this);
-            if let Some(attrs) = this.attrs() {
-                drop(attrs.replace_dict(Some(value)));
-            }
-            Ok(())
-        }),
-    );
-    vm.add_getset(&t.object, "__weakref__", |_, _| Ok(Value::NONE), None);
     vm.add_methods(
         &t.super_,
         &[

@@ -216,8 +216,21 @@ impl Vm {
             if class.own(&self.names.__eq__).is_some() && class.own(&self.names.__hash__).is_none() {
                 class.dict.borrow_mut().set_interned(&self.names.__hash__, Value::NONE);
             }
+            self.add_instance_descriptors(&ty, class);
             class.version.set(crate::types::fresh_version());
             self.refresh_flags(&ty, class);
+        }
+    }
+}
+
+impl Vm {
+    /// `__dict__` and `__weakref__` of the first class in a line whose instances have them.
+    pub(crate) fn add_instance_descriptors(&self, ty: &Value, class: &Type) {
+        let inherited =
+            |bit: u32| class.bases.borrow().iter().any(|b| b.get::<Type>().is_some_and(|b| b.has(bit)));
+        let own_dict = class.has(flag::ATTRS) && !inherited(flag::ATTRS) || ty.is(&self.types.function);
+        if own_dict && class.own(&self.names.__dict__).is_none() {
+            self.add_getset(ty, "__dict__", crate::class::DICT_GET, Some(crate::class::DICT_SET));
         }
     }
 }

@@ -281,6 +281,26 @@ impl Vm {
         if self.terminating.get() {
             return;
         }
+        let sys = self.sys.borrow().clone();
+        let hook = self.dict_get_name(&sys, &self.intern("unraisablehook"));
+        if let Some(hook) = hook.filter(|h| !h.is_none() && h.kind() != crate::object::Kind::Native) {
+            let report = new_object(&self.types.namespace, crate::registry::Plain);
+            let traceback = self.get_attr(&error.0, &self.names.__traceback__).unwrap_or(Value::NONE);
+            let message = prefix.trim_end_matches([':', ' ']);
+            let message = if message == "Exception ignored in" { Value::NONE } else { self.str(message) };
+            for (key, value) in [
+                ("exc_type", self.type_of(&error.0).clone()),
+                ("exc_value", error.0.clone()),
+                ("exc_traceback", traceback),
+                ("err_msg", message),
+                ("object", object.cloned().unwrap_or(Value::NONE)),
+            ] {
+                self.set_attr_raw(&report, &self.intern(key), value);
+            }
+            if self.call_pos(&hook, &[report]).is_ok() {
+                return;
+            }
+        }
         let what = object.and_then(|o| self.repr_text(o).ok()).unwrap_or_default();
         let text = format!("{prefix}{what}\n{}", self.format_exception(&error.0));
         self.write_stderr(&text);

@@ -431,6 +431,9 @@ impl Vm {
         if module != "builtins" {
             self.set_type_attr(&ty, "__module__", self.str(module));
         }
+        if let Some(class) = ty.get::<Type>() {
+            self.add_instance_descriptors(&ty, class);
+        }
         ty
     }
 

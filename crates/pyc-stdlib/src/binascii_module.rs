@@ -3,19 +3,16 @@
 use pyc_runtime::str::Str;
 use pyc_runtime::{Args, Method, PyResult, Raised, Value, Vm};
 
-fn error_type(vm: &Vm, name: &'static str, base: &Value) -> Value {
-    (*vm.state(name, || {
-        let namespace = vm.dict();
-        vm.dict_set_str(&namespace, "__module__", vm.str("binascii"));
-        let bases = vm.tuple(vec![base.clone()]);
-        vm.call_pos(&vm.types.type_, &[vm.str(name), bases, namespace])
-            .unwrap_or_else(|_| vm.exc.value_error.clone())
-    }))
-    .clone()
+fn error_type(vm: &Vm, name: &str) -> Value {
+    let (key, base) = match name {
+        "Error" => ("binascii_error", &vm.exc.value_error),
+        _ => ("binascii_incomplete", &vm.exc.exception),
+    };
+    crate::support::error_type(vm, key, "binascii", name, base)
 }
 
 fn error(vm: &Vm, text: &str) -> Raised {
-    vm.raise(&error_type(vm, "Error", &vm.exc.value_error), text)
+    vm.raise(&error_type(vm, "Error"), text)
 }
 
 /// The bytes of an argument that may also be ASCII text.
@@ -269,7 +266,7 @@ const FUNCTIONS: &[Method] = &[
 
 pub(crate) fn module(vm: &Vm) -> PyResult {
     let module = vm.native_module_object("binascii", FUNCTIONS);
-    vm.module_set(&module, "Error", error_type(vm, "Error", &vm.exc.value_error));
-    vm.module_set(&module, "Incomplete", error_type(vm, "Incomplete", &vm.exc.exception));
+    vm.module_set(&module, "Error", error_type(vm, "Error"));
+    vm.module_set(&module, "Incomplete", error_type(vm, "Incomplete"));
     Ok(module)
 }

@@ -77,20 +77,13 @@ struct Shared {
 }
 
 fn shared(vm: &Vm) -> std::rc::Rc<Shared> {
-    vm.state("csv", || {
-        let namespace = vm.dict();
-        vm.dict_set_str(&namespace, "__module__", vm.str("_csv"));
-        let bases = vm.tuple(vec![vm.exc.exception.clone()]);
-        Shared {
-            dialects: vm.dict(),
-            limit: Cell::new(131_072),
-            error: vm
-                .call_pos(&vm.types.type_, &[vm.str("Error"), bases, namespace])
-                .unwrap_or_else(|_| vm.exc.value_error.clone()),
-            dialect_type: dialect_type(vm),
-            reader_type: reader_type(vm),
-            writer_type: writer_type(vm),
-        }
+    vm.state("csv", || Shared {
+        dialects: vm.dict(),
+        limit: Cell::new(131_072),
+        error: crate::support::error_type(vm, "csv_error", "_csv", "Error", &vm.exc.exception),
+        dialect_type: dialect_type(vm),
+        reader_type: reader_type(vm),
+        writer_type: writer_type(vm),
     })
 }
 

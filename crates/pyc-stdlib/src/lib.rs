@@ -18,11 +18,15 @@ mod collections_module;
 mod contextvars_module;
 mod csv_module;
 mod finder;
+mod functools_cache;
 mod functools_module;
+mod functools_partial;
 #[cfg(feature = "full")]
 mod hash_module;
+mod heapq_module;
 mod io;
 mod itertools_module;
+mod json_module;
 mod math_module;
 mod opcode_module;
 mod operator_module;
@@ -31,9 +35,11 @@ mod random_module;
 mod small;
 mod sre_engine;
 mod sre_module;
+mod statistics_module;
 mod streams;
 mod struct_module;
 mod support;
+mod sys_hooks;
 mod sys_module;
 mod thread_module;
 mod time_module;
@@ -49,6 +55,10 @@ pub type Maker = fn(&Vm) -> PyResult;
 
 /// Name and maker of every native module.
 pub const MODULES: &[(&str, Maker)] = &[
+    ("_bisect", heapq_module::bisect_module),
+    ("_heapq", heapq_module::heapq_module),
+    ("_json", json_module::module),
+    ("_statistics", statistics_module::module),
     ("_abc", small::abc_module),
     ("_ast", ast_module::module),
     ("_codecs", codecs_module::module),
@@ -98,9 +108,7 @@ pub const MODULES: &[(&str, Maker)] = &[
 ];
 
 /// Native modules that exist only with the feature `full`: those with big tables.
-pub const FULL_MODULES: &[&str] = &[
-    "_blake2", "_md5", "_sha1", "_sha2", "_sha3", "unicodedata",
-];
+pub const FULL_MODULES: &[&str] = &["_blake2", "_md5", "_sha1", "_sha2", "_sha3", "unicodedata"];
 
 pub use streams::flush_standard;
 pub use sys_module::set_arguments;

@@ -137,11 +137,14 @@ fn rounded(vm: &Vm, args: Args, name: &str, f: fn(f64) -> f64) -> PyResult {
 fn fsum(vm: &Vm, args: Args) -> PyResult {
     let mut partials: Vec<f64> = Vec::new();
     let iterator = vm.iter(&args[0])?;
-    let (mut special, mut any_special) = (0.0, false);
+    let (mut special, mut infinite, mut any_special) = (0.0, 0.0, false);
     while let Some(item) = vm.next(&iterator)? {
         let mut x = vm.to_f64(&item)?;
         if !x.is_finite() {
             special += x;
+            if x.is_infinite() {
+                infinite += x;
+            }
             any_special = true;
             continue;
         }
@@ -166,7 +169,7 @@ fn fsum(vm: &Vm, args: Args) -> PyResult {
         }
     }
     if any_special {
-        return if special.is_nan() {
+        return if f64::is_nan(infinite) {
             Err(vm.value_error("-inf + inf in fsum"))
         } else {
             Ok(vm.float(special))
@@ -206,19 +209,39 @@ fn norm(values: &[f64]) -> f64 {
     if values.iter().any(|v| v.is_infinite()) {
         return f64::INFINITY;
     }
-    match values {
-        [] => 0.0,
-        [x] => *x,
-        [x, y] => x.hypot(*y),
-        more => {
-            let max = more.iter().copied().fold(0.0, f64::max);
-            if max == 0.0 {
-                0.0
-            } else {
-                max * more.iter().map(|v| (v / max) * (v / max)).sum::<f64>().sqrt()
-            }
-        }
+    if values.iter().any(|v| v.is_nan()) {
+        return f64::NAN;
     }
+    let max = values.iter().copied().fold(0.0, f64::max);
+    if max == 0.0 || values.len() < 2 {
+        return max;
+    }
+    if max < f64::MIN_POSITIVE {
+        // Subnormal numbers have no exponent to scale by.
+        let larger: Vec<f64> = values.iter().map(|v| v / f64::MIN_POSITIVE).collect();
+        return f64::MIN_POSITIVE * norm(&larger);
+    }
+    // Squares of numbers below 1 are summed in double length from 1 up, so that no bit is lost until the end, and a
+    // step of Newton's method corrects the root.
+    let exponent = libm::ilogb(max) + 1;
+    let scaled = |v: f64| libm::ldexp(v, -exponent);
+    let (mut sum, mut low, mut lower) = (1.0, 0.0, 0.0);
+    let mut add = |a: f64, b: f64| {
+        let high = a * b;
+        let rest = a.mul_add(b, -high);
+        let next = sum + high;
+        lower += high - (next - sum);
+        low += rest;
+        sum = next;
+        sum - 1.0 + (low + lower)
+    };
+    let mut total = 0.0;
+    for v in values {
+        total = add(scaled(*v), scaled(*v));
+    }
+    let root = total.sqrt();
+    let rest = add(-root, root);
+    libm::ldexp(root + rest / (2.0 * root), exponent)
 }
 
 fn isclose(vm: &Vm, args: Args) -> PyResult {
@@ -233,28 +256,6 @@ fn isclose(vm: &Vm, args: Args) -> PyResult {
     Ok(Value::from_bool(close))
 }
 
-/// The gamma function (Lanczos, g = 7, n = 9).
-fn ln_gamma(x: f64) -> f64 {
-    const C: [f64; 9] = [
-        0.999_999_999_999_809_9,
-        676.520_368_121_885_1,
-        -1_259.139_216_722_402_8,
-        771.323_428_777_653_1,
-        -176.615_029_162_140_6,
-        12.507_343_278_686_905,
-        -0.138_571_095_265_720_12,
-        9.984_369_578_019_572e-6,
-        1.505_632_735_149_311_6e-7,
-    ];
-    if x < 0.5 {
-        return (std::f64::consts::PI / (std::f64::consts::PI * x).sin().abs()).ln() - ln_gamma(1.0 - x);
-    }
-    let x = x - 1.0;
-    let t = x + 7.5;
-    let sum = C[1..].iter().enumerate().fold(C[0], |s, (i, c)| s + c / (x + i as f64 + 1.0));
-    0.5 * (2.0 * std::f64::consts::PI).ln() + (x + 0.5) * t.ln() - t + sum.ln()
-}
-
 fn gamma(vm: &Vm, args: Args) -> PyResult {
     let x = vm.to_f64(&args[0])?;
     if x == f64::NEG_INFINITY || x <= 0.0 && x.fract() == 0.0 {
@@ -266,68 +267,53 @@ fn gamma(vm: &Vm, args: Args) -> PyResult {
     if x > 171.7 && x.is_finite() {
         return Err(vm.overflow_error("math range error"));
     }
-    let negative = x < 0.0 && (x.floor() as i64).rem_euclid(2) == 1;
-    let g = ln_gamma(x).exp();
-    Ok(vm.float(if negative { -g } else { g }))
-}
-
-/// The error function: series below 2, continued fraction above.
-fn erf(x: f64) -> f64 {
-    if x.is_nan() {
-        return x;
-    }
-    let a = x.abs();
-    let value = if a < 2.5 {
-        let (mut term, mut sum, mut n) = (a, a, 0.0);
-        while term.abs() > 1e-18 * sum.abs() && n < 200.0 {
-            n += 1.0;
-            term *= -a * a / n;
-            sum += term / (2.0 * n + 1.0);
-        }
-        sum * 2.0 / std::f64::consts::PI.sqrt()
-    } else {
-        1.0 - erfc_tail(a)
-    };
-    value.copysign(x)
-}
-
-fn erfc_tail(a: f64) -> f64 {
-    if a > 27.5 {
-        return 0.0;
-    }
-    let mut f = 0.0;
-    for k in (1..=60).rev() {
-        f = f64::from(k) / 2.0 / (a + f);
-    }
-    (-a * a).exp() / (std::f64::consts::PI.sqrt() * (a + f))
-}
-
-fn erfc(x: f64) -> f64 {
-    if x > 2.5 {
-        erfc_tail(x)
-    } else if x < -2.5 {
-        2.0 - erfc_tail(-x)
-    } else {
-        1.0 - erf(x)
-    }
+    Ok(vm.float(libm::tgamma(x)))
 }
 
 fn two(vm: &Vm, args: Args) -> PyResult<(f64, f64)> {
     Ok((vm.to_f64(&args[0])?, vm.to_f64(&args[1])?))
 }
 
-fn next_after(x: f64, y: f64) -> f64 {
+/// That many floats from `x` towards `y`.
+fn next_after(x: f64, y: f64, steps: u64) -> f64 {
     if x.is_nan() || y.is_nan() {
         return f64::NAN;
     }
     if x == y {
         return y;
     }
-    if x == 0.0 {
-        return f64::from_bits(1).copysign(y);
+    if steps == 0 {
+        return x;
     }
-    let bits = x.to_bits();
-    f64::from_bits(if (y > x) == (x > 0.0) { bits + 1 } else { bits - 1 })
+    // Floats in order are numbers in order, when those below zero count downwards.
+    let place = |f: f64| -> i128 {
+        let bits = i128::from(f.abs().to_bits());
+        if f.is_sign_negative() { -bits } else { bits }
+    };
+    let (from, to) = (place(x), place(y));
+    let steps = i128::from(steps);
+    let at = if to > from { (from + steps).min(to) } else { (from - steps).max(to) };
+    if at == to {
+        return y;
+    }
+    let f = f64::from_bits(at.unsigned_abs() as u64);
+    if at < 0 || at == 0 && x.is_sign_negative() { -f } else { f }
+}
+
+fn fma(vm: &Vm, args: Args) -> PyResult {
+    let (x, y, z) = (vm.to_f64(&args[0])?, vm.to_f64(&args[1])?, vm.to_f64(&args[2])?);
+    let result = x.mul_add(y, z);
+    if result.is_finite() {
+        return Ok(vm.float(result));
+    }
+    if result.is_nan() {
+        if !x.is_nan() && !y.is_nan() && !z.is_nan() {
+            return Err(vm.value_error("invalid operation in fma"));
+        }
+    } else if x.is_finite() && y.is_finite() && z.is_finite() {
+        return Err(vm.overflow_error("overflow in fma"));
+    }
+    Ok(vm.float(result))
 }
 
 fn prod(vm: &Vm, args: Args) -> PyResult {
@@ -353,10 +339,10 @@ macro_rules! plain {
 }
 const PLAIN: &[Method] = plain! {
     "sin" f64::sin, false; "cos" f64::cos, false; "tan" f64::tan, false; "asin" f64::asin, false; "acos" f64::acos, false;
-    "atan" f64::atan, false; "sinh" f64::sinh, true; "cosh" f64::cosh, true; "tanh" f64::tanh, false; "asinh" f64::asinh, false;
-    "acosh" f64::acosh, false; "atanh" f64::atanh, false; "exp" f64::exp, true; "exp2" f64::exp2, true; "expm1" f64::exp_m1, true;
+    "atan" f64::atan, false; "sinh" f64::sinh, true; "cosh" f64::cosh, true; "tanh" f64::tanh, false; "asinh" libm::asinh, false;
+    "acosh" libm::acosh, false; "atanh" libm::atanh, false; "exp" f64::exp, true; "exp2" f64::exp2, true; "expm1" f64::exp_m1, true;
     "log1p" f64::ln_1p, false; "sqrt" f64::sqrt, false; "cbrt" f64::cbrt, false; "fabs" f64::abs, false;
-    "degrees" f64::to_degrees, true; "radians" f64::to_radians, false; "erf" erf, false; "erfc" erfc, false;
+    "degrees" f64::to_degrees, true; "radians" f64::to_radians, false; "erf" libm::erf, false; "erfc" libm::erfc, false;
 };
 
 const FUNCTIONS: &[Method] = &[
@@ -489,6 +475,7 @@ const FUNCTIONS: &[Method] = &[
         }
         Ok(vm.float(norm(&values)))
     }),
+    ("fma", "x y z /", fma),
     ("gamma", "x /", gamma),
     ("lgamma", "x /", |vm, args| {
         let x = vm.to_f64(&args[0])?;
@@ -500,26 +487,28 @@ const FUNCTIONS: &[Method] = &[
         } else if x == 1.0 || x == 2.0 {
             0.0
         } else {
-            ln_gamma(x)
+            libm::lgamma(x)
         }))
     }),
     ("nextafter", "x y / * steps?", |vm, args| {
         let (x, y) = two(vm, args)?;
-        let steps = args.opt(2).filter(|s| !s.is_none()).map_or(Ok(1), |s| vm.index(s))?;
-        let mut at = x;
-        for _ in 0..steps.clamp(0, 1_000_000) {
-            at = next_after(at, y);
-        }
-        Ok(vm.float(at))
+        let steps = match args.opt(2).filter(|s| !s.is_none()) {
+            None => 1,
+            Some(s) => match vm.index_clamped(s)? {
+                n if n < 0 => return Err(vm.value_error("steps must be a non-negative integer")),
+                n => n as u64,
+            },
+        };
+        Ok(vm.float(next_after(x, y, steps)))
     }),
     ("ulp", "x /", |vm, args| {
         let x = vm.to_f64(&args[0])?.abs();
         Ok(vm.float(if !x.is_finite() {
             x
         } else if x == f64::MAX {
-            x - next_after(x, 0.0)
+            x - next_after(x, 0.0, 1)
         } else {
-            next_after(x, f64::INFINITY) - x
+            next_after(x, f64::INFINITY, 1) - x
         }))
     }),
 ];

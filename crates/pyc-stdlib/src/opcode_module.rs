@@ -54,6 +54,16 @@ const IMP: &[Method] = &[
         vm.import(&vm.str_text(&name)?)
     }),
     ("exec_builtin", "module /", |_, _| Ok(Value::from_i32(0))),
+    ("_override_frozen_modules_for_tests", "override /", |_, _| Ok(Value::NONE)),
+    ("_override_multi_interp_extensions_check", "override /", |_, _| Ok(Value::from_i32(0))),
+    ("_frozen_module_names", "", nothing),
+    ("get_frozen_object", "name data? /", |vm, args| {
+        let name = vm.text(&args[0]);
+        Err(vm.raise(&vm.exc.import_error, &format!("No such frozen object named {name}")))
+    }),
+    ("source_hash", "key source /", |vm, _| {
+        Err(vm.raise(&vm.exc.not_implemented_error, "_imp.source_hash is not supported"))
+    }),
     ("_fix_co_filename", "code path /", |vm, _| {
         Err(vm.raise(&vm.exc.not_implemented_error, "_imp._fix_co_filename is not supported"))
     }),

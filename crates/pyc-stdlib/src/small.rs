@@ -160,11 +160,19 @@ pub(crate) fn weakref_module(vm: &Vm) -> PyResult {
     Ok(module)
 }
 
+fn format_argument(vm: &Vm, value: &Value) -> PyResult<()> {
+    match value.get::<Str>() {
+        Some(_) => Ok(()),
+        None => Err(vm.type_error(format!("expected str, got {}", vm.type_name(value)))),
+    }
+}
+
 pub(crate) fn string_module(vm: &Vm) -> PyResult {
     Ok(vm.native_module_object(
         "_string",
         &[
             ("formatter_parser", "string /", |vm, args| {
+                format_argument(vm, &args[0])?;
                 let text = vm.str_text(&args[0])?;
                 let mut parts = Vec::new();
                 let mut literal = String::new();
@@ -231,6 +239,7 @@ pub(crate) fn string_module(vm: &Vm) -> PyResult {
                 vm.iter(&vm.list(parts))
             }),
             ("formatter_field_name_split", "string /", |vm, args| {
+                format_argument(vm, &args[0])?;
                 let text = vm.str_text(&args[0])?;
                 let at = text.find(['.', '[']).unwrap_or(text.len());
                 let (first, mut rest) = text.split_at(at);
@@ -340,6 +349,15 @@ pub(crate) fn signal_module(vm: &Vm) -> PyResult {
                         Ok(Value::NONE)
                     }
                 }
+            }),
+            // No signal comes from outside, so there is nothing to wake up for.
+            ("set_wakeup_fd", "fd * warn_on_full_buffer?", |vm, args| {
+                let last = vm.state("signal_wakeup", || std::cell::Cell::new(-1i64));
+                Ok(vm.int(last.replace(vm.index(&args[0])?)))
+            }),
+            ("siginterrupt", "signalnum flag /", |vm, args| {
+                signal_number(vm, &args[0])?;
+                Ok(Value::NONE)
             }),
             ("valid_signals", "", |vm, _| vm.set((1..65).map(Value::from_i32).collect())),
             ("strsignal", "signalnum /", |vm, args| {

@@ -1,6 +1,6 @@
 //! `sys.stdin`, `sys.stdout` and `sys.stderr` as text streams over the host.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use pyc_runtime::str::Str;
 use pyc_runtime::types::flag;
@@ -11,8 +11,12 @@ pub(crate) struct Stream {
     handle: i32,
     buffer: RefCell<Vec<u8>>,
     /// Flushed at each line's end.
-    by_line: bool,
-    at_end: std::cell::Cell<bool>,
+    by_line: Cell<bool>,
+    /// Flushed at each write.
+    at_once: Cell<bool>,
+    /// What becomes of text that cannot be encoded.
+    errors: RefCell<String>,
+    at_end: Cell<bool>,
 }
 impl Payload for Stream {}
 
@@ -40,12 +44,12 @@ fn write(vm: &Vm, args: Args) -> PyResult {
     let Some(text) = args[1].get::<Str>() else {
         return Err(vm.type_error(format!("write() argument must be str, not {}", vm.type_name(&args[1]))));
     };
-    let errors = if stream.handle == 2 { "backslashreplace" } else { "strict" };
-    let bytes = vm.encode(&args[1], "utf-8", errors)?;
+    let errors = stream.errors.borrow().clone();
+    let bytes = vm.encode(&args[1], "utf-8", &errors)?;
     vm.check_output(bytes.len())?;
-    let line = stream.by_line && bytes.contains(&b'\n');
+    let line = stream.by_line.get() && bytes.contains(&b'\n');
     stream.buffer.borrow_mut().extend(bytes);
-    if line || stream.buffer.borrow().len() >= BUFFER_BYTES {
+    if line || stream.at_once.get() || stream.buffer.borrow().len() >= BUFFER_BYTES {
         flush(vm, stream)?;
     }
     Ok(Value::from_len(text.len()))
@@ -92,6 +96,41 @@ fn next(vm: &Vm, value: &Value) -> PyResult<Option<Value>> {
     Ok(if line.get::<Str>().is_some_and(Str::is_empty) { None } else { Some(line) })
 }
 
+/// The standard streams are UTF-8 and end lines with a line feed; the rest can be chosen.
+fn reconfigure(vm: &Vm, args: Args) -> PyResult {
+    let stream = own(&args[0]);
+    let given = |at: usize| args.opt(at).filter(|v| !v.is_none());
+    let refuse = |what: &str| crate::io::unsupported(vm, what);
+    if let Some(encoding) = given(1) {
+        let name = vm.expect_str(encoding, "reconfigure() argument 'encoding'")?.to_lossy().to_lowercase();
+        if !matches!(name.replace('_', "-").as_str(), "utf-8" | "utf8") {
+            return Err(refuse(&format!("the standard streams are UTF-8; '{name}' is not supported")));
+        }
+    }
+    if let Some(newline) = given(3)
+        && !matches!(
+            vm.expect_str(newline, "reconfigure() argument 'newline'")?.to_lossy().as_str(),
+            "" | "\n"
+        )
+    {
+        return Err(refuse("the standard streams end lines with a line feed only"));
+    }
+    if let Some(errors) = given(2) {
+        let name = vm.expect_str(errors, "reconfigure() argument 'errors'")?.to_lossy();
+        stream.errors.replace(name);
+    } else if given(1).is_some() {
+        stream.errors.replace("strict".into());
+    }
+    flush(vm, stream)?;
+    if let Some(by_line) = given(4) {
+        stream.by_line.set(vm.truth(by_line)?);
+    }
+    if let Some(at_once) = given(5) {
+        stream.at_once.set(vm.truth(at_once)?);
+    }
+    Ok(Value::NONE)
+}
+
 /// Makes a standard stream.
 pub(crate) fn make(vm: &Vm, handle: i32) -> Value {
     let ty = vm.state("standard_stream", || {
@@ -124,20 +163,16 @@ pub(crate) fn make(vm: &Vm, handle: i32) -> Value {
                 ("close", "", |_, _| Ok(Value::NONE)),
                 ("__enter__", "", |_, args| Ok(args[0].clone())),
                 ("__exit__", "...", |_, _| Ok(Value::NONE)),
-                ("reconfigure", "...", |_, _| Ok(Value::NONE)),
+                ("reconfigure", "* encoding? errors? newline? line_buffering? write_through?", reconfigure),
             ],
         );
         pyc_runtime::iterators::iterator_methods(vm, &ty, next);
         vm.add_getset(&ty, "encoding", |vm, _| Ok(vm.str("utf-8")), None);
-        vm.add_getset(
-            &ty,
-            "errors",
-            |vm, this| Ok(vm.str(if own(this).handle == 2 { "backslashreplace" } else { "strict" })),
-            None,
-        );
+        vm.add_getset(&ty, "errors", |vm, this| Ok(vm.str(&own(this).errors.borrow())), None);
         vm.add_getset(&ty, "closed", |_, _| Ok(Value::FALSE), None);
         vm.add_getset(&ty, "newlines", |_, _| Ok(Value::NONE), None);
-        vm.add_getset(&ty, "line_buffering", |_, this| Ok(Value::from_bool(own(this).by_line)), None);
+        vm.add_getset(&ty, "line_buffering", |_, this| Ok(Value::from_bool(own(this).by_line.get())), None);
+        vm.add_getset(&ty, "write_through", |_, this| Ok(Value::from_bool(own(this).at_once.get())), None);
         vm.add_getset(
             &ty,
             "name",
@@ -155,7 +190,14 @@ pub(crate) fn make(vm: &Vm, handle: i32) -> Value {
     let by_line = handle == 2 || vm.host.is_terminal(handle);
     new_object(
         &ty,
-        Stream { handle, buffer: RefCell::default(), by_line, at_end: std::cell::Cell::new(false) },
+        Stream {
+            handle,
+            buffer: RefCell::default(),
+            by_line: Cell::new(by_line),
+            at_once: Cell::new(false),
+            errors: RefCell::new(if handle == 2 { "backslashreplace" } else { "strict" }.into()),
+            at_end: Cell::new(false),
+        },
     )
 }
 

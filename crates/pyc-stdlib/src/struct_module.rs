@@ -45,14 +45,7 @@ struct Unpacking {
 impl Payload for Unpacking {}
 
 fn error_type(vm: &Vm) -> Value {
-    (*vm.state("struct_error", || {
-        let namespace = vm.dict();
-        vm.dict_set_str(&namespace, "__module__", vm.str("struct"));
-        let bases = vm.tuple(vec![vm.exc.exception.clone()]);
-        vm.call_pos(&vm.types.type_, &[vm.str("error"), bases, namespace])
-            .unwrap_or_else(|_| vm.exc.value_error.clone())
-    }))
-    .clone()
+    crate::support::error_type(vm, "struct_error", "struct", "error", &vm.exc.exception)
 }
 
 fn error(vm: &Vm, text: &str) -> Raised {

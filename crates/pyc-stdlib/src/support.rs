@@ -179,3 +179,40 @@ pub(crate) fn size_argument(vm: &Vm, value: Option<&Value>) -> PyResult<Option<u
         },
     }
 }
+
+/// The exception class of a module, made once for each instance; `key` is its name in the instance's state.
+pub(crate) fn error_type(vm: &Vm, key: &'static str, module: &str, name: &str, base: &Value) -> Value {
+    (*vm.state(key, || {
+        let namespace = vm.dict();
+        vm.dict_set_str(&namespace, "__module__", vm.str(module));
+        let bases = vm.tuple(vec![base.clone()]);
+        // A plain class cannot fail to be made.
+        vm.call_pos(&vm.types.type_, &[vm.str(name), bases, namespace]).unwrap_or_else(|_| base.clone())
+    }))
+    .clone()
+}
+
+/// The argument of `truncate` of a stream in memory: the place where it is, when absent.
+pub(crate) fn truncate_size(vm: &Vm, value: Option<&Value>, at: usize, negative: &str) -> PyResult<usize> {
+    match value.filter(|s| !s.is_none()) {
+        Some(size) => {
+            let n = vm.index(size)?;
+            usize::try_from(n).map_err(|_| vm.value_error(format!("{negative} size value {n}")))
+        }
+        None => Ok(at),
+    }
+}
+
+/// The questions that an open stream in memory always answers the same; `open` checks that it is.
+macro_rules! memory_stream_answers {
+    ($open:path) => {
+        [
+            ("flush", "", |vm: &Vm, args: Args| $open(vm, &args[0]).map(|_| Value::NONE)),
+            ("isatty", "", |vm: &Vm, args: Args| $open(vm, &args[0]).map(|_| Value::FALSE)),
+            ("readable", "", |vm: &Vm, args: Args| $open(vm, &args[0]).map(|_| Value::TRUE)),
+            ("writable", "", |vm: &Vm, args: Args| $open(vm, &args[0]).map(|_| Value::TRUE)),
+            ("seekable", "", |vm: &Vm, args: Args| $open(vm, &args[0]).map(|_| Value::TRUE)),
+        ] as [pyc_runtime::Method; 5]
+    };
+}
+pub(crate) use memory_stream_answers;

@@ -6,7 +6,7 @@ use pyc_runtime::exceptions::ExceptionData;
 use pyc_runtime::module::ModuleData;
 use pyc_runtime::registry::Plain;
 use pyc_runtime::str::Str;
-use pyc_runtime::{Args, Kind, Method, PyResult, Value, Vm, new_object};
+use pyc_runtime::{Args, Method, PyResult, Value, Vm, new_object};
 
 use crate::streams;
 
@@ -292,7 +292,7 @@ pub(crate) fn module(vm: &Vm) -> PyResult {
         set(&format!("__{name}__"), stream.clone());
         originals.borrow_mut().push(stream);
     }
-    let _ = Kind::Str;
+    crate::sys_hooks::add(vm, &module)?;
     Ok(module)
 }
 

@@ -222,11 +222,18 @@ const LOCAL: &[Method] = &[
         Ok(made)
     }),
     ("__init__", "...", |_, _| Ok(Value::NONE)),
-    ("__getattr__", "name /", |vm, args| {
+    ("__getattribute__", "name /", |vm, args| {
+        let name = vm.intern_value(&args[1]);
         let dict = local_dict(vm, &args[0])?;
-        match vm.dict_get_name(&dict, &vm.intern_value(&args[1])) {
+        // As for any object: descriptors with a setter, the thread's own values, the class.
+        let on_class = vm.lookup(vm.type_of(&args[0]), &name);
+        let wins = on_class.as_ref().is_some_and(|found| vm.is_data_descriptor(found));
+        if !wins && let Some(value) = vm.dict_get_name(&dict, &name) {
+            return Ok(value);
+        }
+        match vm.generic_get_opt(&args[0], &name)? {
             Some(value) => Ok(value),
-            None => Err(vm.no_attribute(&args[0], &args[1])),
+            None => Err(vm.no_attribute(&args[0], &name)),
         }
     }),
 ];

@@ -21,14 +21,7 @@ struct Unpacker {
 impl Payload for Unpacker {}
 
 fn error_type(vm: &Vm) -> Value {
-    (*vm.state("zlib_error", || {
-        let namespace = vm.dict();
-        vm.dict_set_str(&namespace, "__module__", vm.str("zlib"));
-        let bases = vm.tuple(vec![vm.exc.exception.clone()]);
-        vm.call_pos(&vm.types.type_, &[vm.str("error"), bases, namespace])
-            .unwrap_or_else(|_| vm.exc.value_error.clone())
-    }))
-    .clone()
+    crate::support::error_type(vm, "zlib_error", "zlib", "error", &vm.exc.exception)
 }
 
 fn error(vm: &Vm, text: &str) -> Raised {

@@ -37,6 +37,50 @@ fn item(vm: &Vm, format: u8, bytes: &[u8]) -> Value {
     }
 }
 
+/// The bytes of an item.
+fn pack(vm: &Vm, format: u8, value: &Value) -> PyResult<Vec<u8>> {
+    let shown = char::from(format);
+    let wrong_type = || vm.type_error(format!("memoryview: invalid type for format '{shown}'"));
+    let wrong_value = || vm.value_error(format!("memoryview: invalid value for format '{shown}'"));
+    match format {
+        b'd' | b'f' => {
+            let number = match vm.number(value) {
+                Some(number) => number,
+                None => vm.to_f64(value).map_err(|_| wrong_type())?,
+            };
+            Ok(if format == b'd' {
+                number.to_le_bytes().to_vec()
+            } else {
+                (number as f32).to_le_bytes().to_vec()
+            })
+        }
+        b'?' => Ok(vec![u8::from(vm.truth(value)?)]),
+        b'c' => match value.kind() {
+            Kind::Bytes => {
+                let bytes = vm.bytes_of(value)?;
+                if bytes.len() == 1 { Ok(bytes) } else { Err(wrong_value()) }
+            }
+            _ => Err(wrong_type()),
+        },
+        _ => {
+            if vm.special(value, &vm.names.__index__).is_none() {
+                return Err(wrong_type());
+            }
+            let number = vm.index_value(value)?;
+            let size = item_bytes(format);
+            let big = vm.big_int(&number).ok_or_else(wrong_type)?;
+            let number = i128::try_from(big).map_err(|_| wrong_value())?;
+            let bits = 8 * size as u32;
+            let fits = if format.is_ascii_lowercase() {
+                (-(1i128 << (bits - 1))..1 << (bits - 1)).contains(&number)
+            } else {
+                (0..1i128 << bits).contains(&number)
+            };
+            if fits { Ok(number.to_le_bytes()[..size].to_vec()) } else { Err(wrong_value()) }
+        }
+    }
+}
+
 fn memory(value: &Value) -> &MemoryData {
     value.get::<MemoryData>().expect("the descriptor checked the type")
 }
@@ -45,21 +89,17 @@ fn memory_item(vm: &Vm, args: Args) -> PyResult {
     let m = memory(&args[0]);
     let bytes = vm.bytes_of(&args[0])?;
     if let Some(slice) = args[1].get::<SliceData>() {
-        if item_bytes(m.format) > 1 {
-            return Err(vm.raise(
-                &vm.exc.not_implemented_error,
-                "memoryview: slices of items wider than a byte are not supported",
-            ));
-        }
-        let span = vm.span(slice, bytes.len())?;
+        let size = item_bytes(m.format);
+        let span = vm.span(slice, bytes.len() / size)?;
         if span.step != 1 {
-            let copied = vm.bytes(&span.indices().map(|i| bytes[i]).collect::<Vec<_>>());
+            let picked: Vec<u8> =
+                span.indices().flat_map(|i| bytes[i * size..(i + 1) * size].iter().copied()).collect();
             return Ok(new_object(
                 &vm.types.memoryview,
                 MemoryData {
-                    object: copied,
+                    object: vm.bytes(&picked),
                     start: 0,
-                    length: span.count,
+                    length: span.count * size,
                     format: m.format,
                     released: Cell::new(false),
                 },
@@ -67,8 +107,8 @@ fn memory_item(vm: &Vm, args: Args) -> PyResult {
         }
         let part = MemoryData {
             object: m.object.clone(),
-            start: m.start + span.start as usize,
-            length: span.count,
+            start: m.start + span.start as usize * size,
+            length: span.count * size,
             format: m.format,
             released: Cell::new(false),
         };
@@ -113,30 +153,34 @@ const MEMORY: &[Method] = &[
         let Some(target) = m.object.get::<ByteArrayData>() else {
             return Err(vm.type_error("cannot modify read-only memory"));
         };
-        if item_bytes(m.format) > 1 {
-            return Err(
-                vm.raise(&vm.exc.not_implemented_error, "memoryview: items wider than a byte cannot be set")
-            );
-        }
+        let size = item_bytes(m.format);
+        let store = |at: usize, bytes: &[u8]| {
+            let mut target = target.0.borrow_mut();
+            match target.get_mut(m.start + at..m.start + at + bytes.len()) {
+                Some(part) => part.copy_from_slice(bytes),
+                None => debug_assert!(false, "the view lies within the array"),
+            }
+        };
         if let Some(slice) = args[1].get::<SliceData>() {
-            let span = vm.span(slice, m.length)?;
+            let span = vm.span(slice, m.length / size)?;
             let new = vm.bytes_of(&args[2])?;
-            if new.len() != span.count {
+            let same_items = args[2].get::<MemoryData>().map_or(size == 1, |o| item_bytes(o.format) == size);
+            if new.len() != span.count * size || !same_items {
                 return Err(
                     vm.value_error("memoryview assignment: lvalue and rvalue have different structures")
                 );
             }
-            span.indices().zip(new).for_each(|(i, b)| target.0.borrow_mut()[m.start + i] = b);
+            span.indices().zip(new.chunks_exact(size)).for_each(|(i, bytes)| store(i * size, bytes));
             return Ok(Value::NONE);
         }
+        let count = (m.length / size) as i64;
         let i = vm.index(&args[1])?;
-        let at = if i < 0 { i + m.length as i64 } else { i };
-        if at < 0 || at as usize >= m.length {
+        let at = if i < 0 { i + count } else { i };
+        if !(0..count).contains(&at) {
             return Err(vm.index_error("index out of bounds on dimension 1"));
         }
-        let n = vm.index(&args[2])?;
-        let b = u8::try_from(n).map_err(|_| vm.value_error("memoryview: invalid value for format 'B'"))?;
-        target.0.borrow_mut()[m.start + at as usize] = b;
+        let bytes = pack(vm, m.format, &args[2])?;
+        store(at as usize * size, &bytes);
         Ok(Value::NONE)
     }),
     ("__iter__", "", |vm, args| Ok(crate::iterators::index_iter(&vm.types.memory_iterator, &args[0]))),

@@ -188,8 +188,13 @@ impl Vm {
         if let Some(source) = other.get::<DictData>()
             && self.special(other, &self.names.__iter__).is_some_and(|m| m.kind() == Kind::Native)
         {
-            for (key, value) in source.items() {
+            let (items, before) = (source.items(), source.borrow().len());
+            for (key, value) in items {
                 self.dict_set(dict, key, value)?;
+                // Comparing keys may have run code that changed the other dict.
+                if source.borrow().len() != before && !std::ptr::eq(source, own(dict)) {
+                    return Err(self.runtime_error("dict mutated during update"));
+                }
             }
             return Ok(());
         }

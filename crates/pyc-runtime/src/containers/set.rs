@@ -209,6 +209,10 @@ impl SetData {
     /// What `__hash__` and `__eq__` raise.
     pub fn add(&self, vm: &Vm, value: Value) -> PyResult<bool> {
         let hash = vm.hash(&value)? as u64;
+        self.add_hashed(vm, hash, value)
+    }
+
+    fn add_hashed(&self, vm: &Vm, hash: u64, value: Value) -> PyResult<bool> {
         match self.locate(vm, hash, &value)? {
             Found::Free(at) => {
                 self.table.borrow_mut().insert(at, hash, value);
@@ -224,6 +228,10 @@ impl SetData {
     /// What `__hash__` and `__eq__` raise.
     pub fn contains(&self, vm: &Vm, value: &Value) -> PyResult<bool> {
         let hash = vm.hash(value)? as u64;
+        self.contains_hashed(vm, hash, value)
+    }
+
+    fn contains_hashed(&self, vm: &Vm, hash: u64, value: &Value) -> PyResult<bool> {
         Ok(matches!(self.locate(vm, hash, value)?, Found::At(_)))
     }
 
@@ -233,6 +241,10 @@ impl SetData {
     /// What `__hash__` and `__eq__` raise.
     pub fn remove(&self, vm: &Vm, value: &Value) -> PyResult<bool> {
         let hash = vm.hash(value)? as u64;
+        self.remove_hashed(vm, hash, value)
+    }
+
+    fn remove_hashed(&self, vm: &Vm, hash: u64, value: &Value) -> PyResult<bool> {
         match self.locate(vm, hash, value)? {
             Found::At(at) => {
                 let old = self.table.borrow_mut().remove(at);
@@ -241,6 +253,16 @@ impl SetData {
             }
             _ => Ok(false),
         }
+    }
+
+    /// Hashes and items, copied.
+    fn hashed(&self) -> Vec<(u64, Value)> {
+        let table = self.table.borrow();
+        let used = |slot: &Slot| match slot {
+            Slot::Used(hash, value) => Some((*hash, value.clone())),
+            _ => None,
+        };
+        table.slots.iter().filter_map(used).collect()
     }
 
     /// The items, copied.
@@ -281,15 +303,16 @@ fn own(value: &Value) -> &SetData {
     value.get::<SetData>().expect("the descriptor checked the type")
 }
 
-/// The items of a set-like argument.
-fn operand(vm: &Vm, value: &Value) -> PyResult<Vec<Value>> {
-    match value.get::<SetData>() {
-        Some(set) => Ok(set.items()),
-        None => match value.get::<DictData>() {
-            Some(dict) if value.is_exact() => Ok(dict.items().into_iter().map(|(k, _)| k).collect()),
-            _ => vm.to_vec(value),
-        },
+/// The items of a set-like argument with their hashes; those that a set or a dict keeps are not asked for again.
+fn operand(vm: &Vm, value: &Value) -> PyResult<Vec<(u64, Value)>> {
+    if let Some(set) = value.get::<SetData>() {
+        return Ok(set.hashed());
     }
+    if let Some(dict) = value.get::<DictData>().filter(|_| value.is_exact()) {
+        return Ok(dict.borrow().iter().map(|e| (e.hash, e.key.clone())).collect());
+    }
+    let items = vm.to_vec(value)?;
+    items.into_iter().map(|item| Ok((vm.hash(&item)? as u64, item))).collect()
 }
 
 /// An empty set of the kind that results of operations on `like` have.
@@ -332,8 +355,8 @@ fn copy(vm: &Vm, this: &Value) -> SetData {
 fn union(vm: &Vm, this: &Value, others: &[Value]) -> PyResult {
     let result = copy(vm, this);
     for other in others {
-        for item in operand(vm, other)? {
-            result.add(vm, item)?;
+        for (hash, item) in operand(vm, other)? {
+            result.add_hashed(vm, hash, item)?;
         }
     }
     Ok(new_object(result_type(vm, this), result))
@@ -345,18 +368,21 @@ fn intersection(vm: &Vm, this: &Value, others: &[Value]) -> PyResult {
         let result = SetData::default();
         match other.get::<SetData>() {
             Some(set) => {
-                let (small, large) =
-                    if set.len() > current.len() { (current.items(), set) } else { (set.items(), &current) };
-                for item in small {
-                    if large.contains(vm, &item)? {
-                        result.add(vm, item)?;
+                let (small, large) = if set.len() > current.len() {
+                    (current.hashed(), set)
+                } else {
+                    (set.hashed(), &current)
+                };
+                for (hash, item) in small {
+                    if large.contains_hashed(vm, hash, &item)? {
+                        result.add_hashed(vm, hash, item)?;
                     }
                 }
             }
             None => {
-                for item in operand(vm, other)? {
-                    if current.contains(vm, &item)? {
-                        result.add(vm, item)?;
+                for (hash, item) in operand(vm, other)? {
+                    if current.contains_hashed(vm, hash, &item)? {
+                        result.add_hashed(vm, hash, item)?;
                     }
                 }
             }
@@ -369,23 +395,26 @@ fn intersection(vm: &Vm, this: &Value, others: &[Value]) -> PyResult {
 fn difference(vm: &Vm, this: &Value, others: &[Value]) -> PyResult {
     let result = copy(vm, this);
     for other in others {
-        for item in operand(vm, other)? {
-            result.remove(vm, &item)?;
+        for (hash, item) in operand(vm, other)? {
+            result.remove_hashed(vm, hash, &item)?;
         }
     }
     let fresh = SetData::default();
-    for item in result.items() {
-        fresh.add(vm, item)?;
+    for (hash, item) in result.hashed() {
+        fresh.add_hashed(vm, hash, item)?;
     }
     Ok(new_object(result_type(vm, this), fresh))
 }
 
 fn symmetric(vm: &Vm, this: &Value, other: &Value) -> PyResult {
     let result = copy(vm, this);
-    let other = vm.make_set(&vm.types.set, operand(vm, other)?)?;
-    for item in own(&other).items() {
-        if !result.remove(vm, &item)? {
-            result.add(vm, item)?;
+    let once = SetData::default();
+    for (hash, item) in operand(vm, other)? {
+        once.add_hashed(vm, hash, item)?;
+    }
+    for (hash, item) in once.hashed() {
+        if !result.remove_hashed(vm, hash, &item)? {
+            result.add_hashed(vm, hash, item)?;
         }
     }
     Ok(new_object(result_type(vm, this), result))
@@ -407,8 +436,8 @@ fn compare(vm: &Vm, op: CompareOp, a: &Value, b: &Value) -> PyResult {
         if x.len() > y.len() {
             return Ok(false);
         }
-        for item in x.items() {
-            if !y.contains(vm, &item)? {
+        for (hash, item) in x.hashed() {
+            if !y.contains_hashed(vm, hash, &item)? {
                 return Ok(false);
             }
         }
@@ -449,8 +478,8 @@ fn frozen_hash(vm: &Vm, args: Args) -> PyResult {
     }
     let shuffle = |h: u64| ((h ^ 89_869_747) ^ (h << 16)).wrapping_mul(3_644_798_167);
     let mut hash = 0u64;
-    for item in set.items() {
-        hash ^= shuffle(vm.hash(&item)? as u64);
+    for (item, _) in set.hashed() {
+        hash ^= shuffle(item);
     }
     hash ^= (set.len() as u64 + 1).wrapping_mul(1_927_868_237);
     hash ^= (hash >> 11) ^ (hash >> 25);
@@ -478,7 +507,8 @@ fn pop(vm: &Vm, args: Args) -> PyResult {
 
 /// A key for lookups: a set stands for its frozen copy.
 fn key(vm: &Vm, value: &Value) -> Value {
-    if is_set(value) && !vm.is_a(value, &vm.types.frozenset) {
+    let unhashable = || vm.lookup(vm.type_of(value), &vm.names.__hash__).is_none_or(|hash| hash.is_none());
+    if is_set(value) && unhashable() {
         return new_object(&vm.types.frozenset, copy(vm, value));
     }
     value.clone()
@@ -524,8 +554,8 @@ const SHARED: &[Method] = &[
     ("difference", "...", |vm, args| difference(vm, &args[0], &args.all[1..])),
     ("symmetric_difference", "other /", |vm, args| symmetric(vm, &args[0], &args[1])),
     ("isdisjoint", "other /", |vm, args| {
-        for item in operand(vm, &args[1])? {
-            if own(&args[0]).contains(vm, &item)? {
+        for (hash, item) in operand(vm, &args[1])? {
+            if own(&args[0]).contains_hashed(vm, hash, &item)? {
                 return Ok(Value::FALSE);
             }
         }
@@ -536,8 +566,8 @@ const SHARED: &[Method] = &[
         compare(vm, CompareOp::Le, &args[0], &other)
     }),
     ("issuperset", "other /", |vm, args| {
-        for item in operand(vm, &args[1])? {
-            if !own(&args[0]).contains(vm, &item)? {
+        for (hash, item) in operand(vm, &args[1])? {
+            if !own(&args[0]).contains_hashed(vm, hash, &item)? {
                 return Ok(Value::FALSE);
             }
         }
@@ -555,8 +585,8 @@ const SET: &[Method] = &[
                 assign(&args[0], &copied);
                 return Ok(Value::NONE);
             }
-            for item in vm.to_vec(iterable)? {
-                fresh.add(vm, item)?;
+            for (hash, item) in operand(vm, iterable)? {
+                fresh.add_hashed(vm, hash, item)?;
             }
         }
         drop(own(&args[0]).table.replace(fresh.table.take()));
@@ -578,8 +608,8 @@ const SET: &[Method] = &[
     }),
     ("update", "...", |vm, args| {
         for other in &args.all[1..] {
-            for item in operand(vm, other)? {
-                own(&args[0]).add(vm, item)?;
+            for (hash, item) in operand(vm, other)? {
+                own(&args[0]).add_hashed(vm, hash, item)?;
             }
         }
         Ok(Value::NONE)
@@ -591,8 +621,8 @@ const SET: &[Method] = &[
     }),
     ("difference_update", "...", |vm, args| {
         for other in &args.all[1..] {
-            for item in operand(vm, other)? {
-                own(&args[0]).remove(vm, &item)?;
+            for (hash, item) in operand(vm, other)? {
+                own(&args[0]).remove_hashed(vm, hash, &item)?;
             }
         }
         Ok(Value::NONE)
@@ -626,7 +656,13 @@ const FROZEN: &[Method] = &[
         None => Ok(new_object(&args[0], SetData::default())),
         Some(x) if args[0].is(&vm.types.frozenset) && vm.type_of(x).is(&vm.types.frozenset) => Ok(x.clone()),
         Some(x) if is_set(x) => Ok(new_object(&args[0], copy(vm, x))),
-        Some(x) => vm.make_set(&args[0], vm.to_vec(x)?),
+        Some(x) => {
+            let data = SetData::default();
+            for (hash, item) in operand(vm, x)? {
+                data.add_hashed(vm, hash, item)?;
+            }
+            Ok(new_object(&args[0], data))
+        }
     }),
     ("__hash__", "", frozen_hash),
 ];

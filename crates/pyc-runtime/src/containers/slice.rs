@@ -77,9 +77,11 @@ impl Vm {
         let start = part(&slice.start)?.map_or(if step > 0 { 0 } else { length - 1 }, clamp);
         let stop = part(&slice.stop)?.map_or(if step > 0 { length } else { -1 }, clamp);
         let count = if step > 0 {
-            (stop - start + step - 1).max(0) / step
+            if stop > start { (stop - start - 1) / step + 1 } else { 0 }
+        } else if start > stop {
+            (start - stop - 1) / -step + 1
         } else {
-            (start - stop - step - 1).max(0) / -step
+            0
         };
         Ok(Span { start, stop, step, count: count as usize })
     }

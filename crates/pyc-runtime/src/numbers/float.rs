@@ -6,7 +6,7 @@ use pyc_ir::{BinaryOp, CompareOp};
 
 use super::IntData;
 use crate::args::Method;
-use crate::object::{Kind, Value, new_object};
+use crate::object::{Value, new_object};
 use crate::ops::{compare_floats, compare_with};
 use crate::str::Str;
 use crate::vm::{Args, PyResult, Vm};
@@ -272,8 +272,9 @@ fn new(vm: &Vm, args: Args) -> PyResult {
             Some(s) => parse_float(&s.to_lossy()).ok_or(()).or_else(|()| {
                 Err(vm.value_error(format!("could not convert string to float: {}", vm.repr_text(x)?)))
             })?,
-            None if matches!(x.kind(), Kind::Bytes | Kind::ByteArray) => {
-                let text: String = vm.bytes_of(x)?.iter().map(|b| char::from(*b)).collect();
+            None if vm.is_bytes_like(x) => {
+                let ascii = |b: &u8| if b.is_ascii() { char::from(*b) } else { '\u{fffd}' };
+                let text: String = vm.bytes_of(x)?.iter().map(ascii).collect();
                 parse_float(&text).ok_or(()).or_else(|()| {
                     Err(vm.value_error(format!("could not convert string to float: {}", vm.repr_text(x)?)))
                 })?

@@ -285,8 +285,9 @@ fn convert(vm: &Vm, x: Option<&Value>, base: Option<&Value>) -> PyResult {
     };
     let text = if let Some(s) = x.get::<Str>() {
         Some(s.to_lossy())
-    } else if matches!(x.kind(), Kind::Bytes | Kind::ByteArray) {
-        Some(vm.bytes_of(x)?.iter().map(|b| char::from(*b)).collect())
+    } else if vm.is_bytes_like(x) && (base.is_none() || x.get::<crate::bytes::MemoryData>().is_none()) {
+        // Only ASCII counts, so a byte beyond must not become a space of Latin-1.
+        Some(vm.bytes_of(x)?.iter().map(|b| if b.is_ascii() { char::from(*b) } else { '\u{fffd}' }).collect())
     } else {
         None
     };

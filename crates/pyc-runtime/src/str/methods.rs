@@ -259,11 +259,7 @@ fn split(vm: &Vm, args: Args) -> PyResult {
                 break;
             }
             if parts.len() >= limit {
-                let mut end = s.len();
-                while end > at && unicode::is_space(s.at(end - 1)) {
-                    end -= 1;
-                }
-                parts.push(vm.new_str(s.slice(at, end.max(at))));
+                parts.push(vm.new_str(s.slice(at, s.len())));
                 break;
             }
             let start = at;
@@ -302,11 +298,7 @@ fn rsplit(vm: &Vm, args: Args) -> PyResult {
                 break;
             }
             if parts.len() >= limit {
-                let mut start = 0;
-                while unicode::is_space(s.at(start)) {
-                    start += 1;
-                }
-                parts.push(vm.new_str(s.slice(start, end)));
+                parts.push(vm.new_str(s.slice(0, end)));
                 break;
             }
             let stop = end;
@@ -499,7 +491,7 @@ const METHODS: &[Method] = &[
     ("splitlines", "keepends?", splitlines),
     ("partition", "sep /", |vm, args| partition(vm, args, false)),
     ("rpartition", "sep /", |vm, args| partition(vm, args, true)),
-    ("replace", "old new count? /", replace),
+    ("replace", "old new / count?", replace),
     ("strip", "chars? /", |vm, args| strip(vm, args, true, true)),
     ("lstrip", "chars? /", |vm, args| strip(vm, args, true, false)),
     ("rstrip", "chars? /", |vm, args| strip(vm, args, false, true)),

@@ -19,6 +19,32 @@ fn map_chars(vm: &Vm, s: &Str, mut f: impl FnMut(usize, char, &mut Vec<u32>)) ->
     vm.new_str(Str::from_points(out))
 }
 
+/// The string itself, or its value when it is of a subclass.
+pub(super) fn plain(vm: &Vm, value: &Value) -> Value {
+    if value.is_exact() {
+        return value.clone();
+    }
+    let s = own(value);
+    vm.new_str(s.slice(0, s.len()))
+}
+
+/// Lower case of the character at a place: a capital sigma at a word's end has a form of its own.
+fn lower_at(s: &Str, at: usize, c: char, out: &mut Vec<u32>) {
+    const SIGMA: char = '\u{3a3}';
+    if c != SIGMA {
+        out.extend(c.to_lowercase().map(u32::from));
+        return;
+    }
+    // Rust's string function knows the rule; what stands before and behind decides.
+    let text = |from: usize, to: usize| -> String {
+        (from..to).map(|i| char::from_u32(s.at(i)).unwrap_or('\u{fffd}')).collect()
+    };
+    let before = text(0, at);
+    let whole = format!("{before}{SIGMA}{}", text(at + 1, s.len())).to_lowercase();
+    let last = whole.get(before.to_lowercase().len()..).is_some_and(|rest| rest.starts_with('\u{3c2}'));
+    out.push(if last { 0x3c2 } else { 0x3c3 });
+}
+
 fn lower(vm: &Vm, args: Args) -> PyResult {
     let s = own(&args[0]);
     if let Some(ascii) = s.as_ascii() {
@@ -46,10 +72,18 @@ fn title_char(c: char, out: &mut Vec<u32>) {
         'Ǉ' | 'ǈ' | 'ǉ' => out.push(0x1c8),
         'Ǌ' | 'ǋ' | 'ǌ' => out.push(0x1cb),
         'Ǳ' | 'ǲ' | 'ǳ' => out.push(0x1f2),
+        // Georgian has no title case of its own.
+        '\u{10d0}'..='\u{10ff}' => out.push(u32::from(c)),
+        // Greek letters with an iota below keep it below.
+        '\u{1f80}'..='\u{1faf}' => out.push(u32::from(c) | 8),
+        '\u{1fb3}' | '\u{1fc3}' | '\u{1ff3}' => out.push(u32::from(c) + 9),
+        '\u{1fbc}' | '\u{1fcc}' | '\u{1ffc}' => out.push(u32::from(c)),
         c => {
             for (at, part) in c.to_uppercase().enumerate() {
                 if at == 0 {
                     out.push(u32::from(part));
+                } else if ('\u{1f00}'..='\u{1fff}').contains(&c) && part == '\u{399}' {
+                    out.push(0x345);
                 } else {
                     out.extend(part.to_lowercase().map(u32::from));
                 }
@@ -60,10 +94,11 @@ fn title_char(c: char, out: &mut Vec<u32>) {
 
 fn title(vm: &Vm, args: Args) -> PyResult {
     let mut inside = false;
-    Ok(map_chars(vm, own(&args[0]), |_, c, out| {
+    let s = own(&args[0]);
+    Ok(map_chars(vm, s, |at, c, out| {
         let cased = c.is_lowercase() || c.is_uppercase() || u::is_title(c as u32);
         if inside {
-            out.extend(c.to_lowercase().map(u32::from));
+            lower_at(s, at, c, out);
         } else {
             title_char(c, out);
         }
@@ -72,21 +107,25 @@ fn title(vm: &Vm, args: Args) -> PyResult {
 }
 
 fn capitalize(vm: &Vm, args: Args) -> PyResult {
-    Ok(map_chars(vm, own(&args[0]), |at, c, out| {
+    let s = own(&args[0]);
+    Ok(map_chars(vm, s, |at, c, out| {
         if at == 0 {
             title_char(c, out);
         } else {
-            out.extend(c.to_lowercase().map(u32::from));
+            lower_at(s, at, c, out);
         }
     }))
 }
 
 fn swapcase(vm: &Vm, args: Args) -> PyResult {
-    Ok(map_chars(vm, own(&args[0]), |_, c, out| {
+    let s = own(&args[0]);
+    Ok(map_chars(vm, s, |at, c, out| {
         if c.is_uppercase() {
-            out.extend(c.to_lowercase().map(u32::from));
-        } else {
+            lower_at(s, at, c, out);
+        } else if c.is_lowercase() {
             out.extend(c.to_uppercase().map(u32::from));
+        } else {
+            out.push(u32::from(c));
         }
     }))
 }
@@ -154,7 +193,7 @@ fn pad(vm: &Vm, args: Args, left: impl Fn(usize, usize) -> usize) -> PyResult {
         },
     };
     if width <= s.len() {
-        return Ok(args[0].clone());
+        return Ok(plain(vm, &args[0]));
     }
     vm.check_alloc(width, 4)?;
     let total = width - s.len();
@@ -169,7 +208,7 @@ fn zfill(vm: &Vm, args: Args) -> PyResult {
     let s = own(&args[0]);
     let width = vm.index(&args[1])?.max(0) as usize;
     if width <= s.len() {
-        return Ok(args[0].clone());
+        return Ok(plain(vm, &args[0]));
     }
     vm.check_alloc(width, 4)?;
     let sign = !s.is_empty() && matches!(s.at(0), 43 | 45);
@@ -220,7 +259,10 @@ fn maketrans(vm: &Vm, args: Args) -> PyResult {
                     Some(_) => {
                         return Err(vm.value_error("string keys in translate table must be of length 1"));
                     }
-                    None => key,
+                    None if vm.is_int(&key) => key,
+                    None => {
+                        return Err(vm.type_error("keys in translate table must be strings or integers"));
+                    }
                 };
                 vm.dict_set(&table, key, value)?;
             }
@@ -278,7 +320,7 @@ fn remove_affix(vm: &Vm, args: Args, end: bool) -> PyResult {
             return Ok(vm.new_str(s.slice(part.len(), n)));
         }
     }
-    Ok(if args[0].is_exact() { args[0].clone() } else { vm.new_str(s.slice(0, n)) })
+    Ok(plain(vm, &args[0]))
 }
 
 fn encode(vm: &Vm, args: Args) -> PyResult {

@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use pyc_runtime::iterators::iterator_methods;
 use pyc_runtime::{Args, Payload, PyResult, Value, Vm, new_object};
 
-use crate::support::{buffer_len, fill_buffer, size_argument};
+use crate::support::{buffer_len, fill_buffer, memory_stream_answers, size_argument, truncate_size};
 
 /// A file in memory.
 #[derive(Default)]
@@ -122,13 +122,7 @@ pub(super) fn init(vm: &Vm, ty: &Value) {
             }),
             ("truncate", "size? /", |vm, args| {
                 let b = own(vm, &args[0])?;
-                let size = match args.opt(1).filter(|s| !s.is_none()) {
-                    Some(size) => {
-                        let n = vm.index(size)?;
-                        usize::try_from(n).map_err(|_| vm.value_error(format!("negative size value {n}")))?
-                    }
-                    None => b.at.get(),
-                };
+                let size = truncate_size(vm, args.opt(1), b.at.get(), "negative")?;
                 b.data.borrow_mut().truncate(size);
                 Ok(Value::from_len(size))
             }),
@@ -139,11 +133,6 @@ pub(super) fn init(vm: &Vm, ty: &Value) {
                 }
                 Ok(Value::NONE)
             }),
-            ("flush", "", |vm, args| own(vm, &args[0]).map(|_| Value::NONE)),
-            ("isatty", "", |vm, args| own(vm, &args[0]).map(|_| Value::FALSE)),
-            ("readable", "", |vm, args| own(vm, &args[0]).map(|_| Value::TRUE)),
-            ("writable", "", |vm, args| own(vm, &args[0]).map(|_| Value::TRUE)),
-            ("seekable", "", |vm, args| own(vm, &args[0]).map(|_| Value::TRUE)),
             ("__getstate__", "", |vm, args| {
                 let b = own(vm, &args[0])?;
                 let bytes = vm.bytes(&b.data.borrow());
@@ -161,6 +150,7 @@ pub(super) fn init(vm: &Vm, ty: &Value) {
             }),
         ],
     );
+    vm.add_methods(ty, &memory_stream_answers!(own));
     iterator_methods(vm, ty, next);
     vm.add_getset(
         ty,

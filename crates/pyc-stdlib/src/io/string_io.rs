@@ -7,7 +7,7 @@ use pyc_runtime::str::Str;
 use pyc_runtime::{Args, Payload, PyResult, Value, Vm, new_object};
 
 use super::text::{Ends, line_length, universal};
-use crate::support::size_argument;
+use crate::support::{memory_stream_answers, size_argument, truncate_size};
 
 /// A text file in memory.
 #[derive(Default)]
@@ -149,13 +149,7 @@ pub(super) fn init(vm: &Vm, ty: &Value) {
             }),
             ("truncate", "size? /", |vm, args| {
                 let s = own(vm, &args[0])?;
-                let size = match args.opt(1).filter(|s| !s.is_none()) {
-                    Some(size) => {
-                        let n = vm.index(size)?;
-                        usize::try_from(n).map_err(|_| vm.value_error(format!("Negative size value {n}")))?
-                    }
-                    None => s.at.get(),
-                };
+                let size = truncate_size(vm, args.opt(1), s.at.get(), "Negative")?;
                 s.points.borrow_mut().truncate(size);
                 Ok(Value::from_len(size))
             }),
@@ -166,13 +160,9 @@ pub(super) fn init(vm: &Vm, ty: &Value) {
                 }
                 Ok(Value::NONE)
             }),
-            ("flush", "", |vm, args| own(vm, &args[0]).map(|_| Value::NONE)),
-            ("isatty", "", |vm, args| own(vm, &args[0]).map(|_| Value::FALSE)),
-            ("readable", "", |vm, args| own(vm, &args[0]).map(|_| Value::TRUE)),
-            ("writable", "", |vm, args| own(vm, &args[0]).map(|_| Value::TRUE)),
-            ("seekable", "", |vm, args| own(vm, &args[0]).map(|_| Value::TRUE)),
         ],
     );
+    vm.add_methods(ty, &memory_stream_answers!(own));
     iterator_methods(vm, ty, next);
     vm.add_getset(
         ty,

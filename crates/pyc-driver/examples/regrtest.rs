@@ -1,0 +1,58 @@
+//! Runs CPython's own tests: `regrtest PYTHON [NAME…]`; for development, as `mynah py test --regrtest` does it.
+
+use std::path::Path;
+use std::process::Command;
+
+use pyc_driver::regrtest::{
+    Counts, JUDGED, Options, Status, find_tests, markdown_table, run_module, run_worker,
+};
+
+#[global_allocator]
+static ALLOCATOR: pyc_runtime::object::Counting = pyc_runtime::object::Counting;
+
+fn main() {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let code = match &words[..] {
+        [word, rest @ ..] if word == "--worker" => run_worker(rest).map(i32::from),
+        [python, names @ ..] => tests(python, names).map(|()| 0),
+        [] => Err(String::from("usage: regrtest PYTHON [NAME…]")).map_err(|text| {
+            eprintln!("{text}");
+            std::process::exit(2)
+        }),
+    };
+    match code {
+        Ok(code) => std::process::exit(code),
+        Err(error) => {
+            eprintln!("error: {error}");
+            std::process::exit(2);
+        }
+    }
+}
+
+fn tests(python: &str, names: &[String]) -> Result<(), pyc_driver::Error> {
+    let (tests, version) = find_tests(Path::new(python))?;
+    println!("tests of CPython {version}, library of 3.14");
+    let options = Options::new(tests);
+    let names: Vec<&str> =
+        if names.is_empty() { JUDGED.to_vec() } else { names.iter().map(String::as_str).collect() };
+    let exe = std::env::current_exe().unwrap_or_default();
+    let worker = |arguments: &[String]| {
+        let mut command = Command::new(&exe);
+        command.arg("--worker").args(arguments);
+        command
+    };
+    let mut rows = Vec::new();
+    for name in names {
+        match run_module(name, &options, &worker) {
+            Ok(list) => {
+                for test in list.iter().filter(|t| matches!(t.status, Status::Failed | Status::Error)) {
+                    println!("{} {} | {} | {}", test.status.name(), test.id, test.why, test.place);
+                }
+                rows.push((name.to_string(), Counts::of(&list)));
+            }
+            Err(error) => println!("{error}"),
+        }
+    }
+    println!("{}", markdown_table(&rows));
+    Ok(())
+}
