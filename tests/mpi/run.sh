@@ -9,6 +9,7 @@ if ! command -v mpirun >/dev/null || ! command -v "${MPICC:-mpicc}" >/dev/null; 
   exit 0
 fi
 cargo build --quiet -p mynah-mpi --features mpi --example mpi_update
+cargo build --quiet -p mynah-cli --features mpi
 program=target/debug/examples/mpi_update
 
 folder=$(mktemp -d)
@@ -28,11 +29,25 @@ update() {
   mkdir "$folder/job"
   timeout 60 "${job[@]}" -n "$1" "$program" "$folder/job" "${@:2}" >"$folder/said" 2>&1
 }
-has_new() { cmp -s "$folder/job/new/model.safetensors" "$folder/job/rank-$1/live/model.safetensors"; }
+# The weights behind the files' headers, whose fields have no order.
+weights() { tail -c 4194304 "$1/model.safetensors"; }
+has_new() { cmp -s <(weights "$folder/job/new") <(weights "$folder/job/rank-$1/live"); }
 
 update 4 0,1,2,3 || fail "four ranks"
 for rank in 0 1 2 3; do has_new $rank || fail "rank $rank has not the new version"; done
 echo "four ranks take a version"
+
+# The same as people start it: back, and forward again.
+agents() {
+  timeout 60 "${job[@]}" -n 4 target/debug/mynah weights agent --mpi --dir "$folder/job" "$@" >"$folder/said" 2>&1
+}
+agents --rollback || fail "the way back"
+for rank in 0 1 2 3; do ! has_new $rank || fail "rank $rank did not go back"; done
+# A manifest names its epoch; without one the next is taken.
+rm "$folder/job/new/weights.manifest"
+agents --from "$folder/job/new" || fail "the way forward"
+for rank in 0 1 2 3; do has_new $rank || fail "rank $rank has not the new version"; done
+echo "mynah weights agent --mpi goes back and forward"
 
 update 3 0,1 || fail "consumers 0 and 1 of 3"
 for rank in 0 1; do has_new $rank || fail "rank $rank has not the new version"; done

@@ -12,6 +12,7 @@ fn main() {
 
 #[cfg(feature = "mpi")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    use std::cell::Cell;
     use std::path::Path;
     use std::time::Duration;
 
@@ -86,21 +87,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     } else {
         None
     };
-    if damaged == Some(rank) {
-        // After a moment: the rank has looked through its weights by then, as it does when it starts.
-        let weights = own.join("live/model.safetensors");
-        let manifest = own.join("live/weights.manifest");
-        println!("rank {rank} will find its {} damaged", manifest.display());
-        std::thread::spawn(move || {
-            std::thread::sleep(Duration::from_millis(50));
-            let mut bytes = std::fs::read(&weights).unwrap_or_default();
-            if let Some(byte) = bytes.last_mut() {
-                *byte ^= 1;
-            }
-            drop(std::fs::write(&weights, bytes));
-        });
-    }
-    let report = run_rank(&mpi, place, root, &options, &|text| println!("rank {rank}: {text}"))?;
+    let weights = own.join("live/model.safetensors");
+    let is_damaged = Cell::new(damaged != Some(rank));
+    let say = |text: &str| {
+        println!("rank {rank}: {text}");
+        // A rank looks through its weights when it starts; what happens to them afterwards it finds when it needs them.
+        if text.starts_with("may answer") && !is_damaged.replace(true) {
+            println!("rank {rank} will find its weights damaged: {:?}", damage(&weights));
+        }
+    };
+    let report = run_rank(&mpi, place, root, &options, &say)?;
     println!(
         "rank {rank} ends: failed {}, version {}, {} bytes broadcast: {}",
         report.has_failed,
@@ -110,4 +106,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
     mpi.finalize()?;
     Ok(())
+}
+
+/// Flips a bit of the last byte, in its place.
+#[cfg(feature = "mpi")]
+fn damage(weights: &std::path::Path) -> std::io::Result<()> {
+    use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+
+    let mut file = std::fs::File::options().read(true).write(true).open(weights)?;
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    last[0] ^= 1;
+    file.seek(SeekFrom::End(-1))?;
+    file.write_all(&last)
 }
