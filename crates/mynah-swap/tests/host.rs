@@ -103,7 +103,7 @@ impl Town {
         std::thread::spawn(move || {
             let store = Store::open(&dir).unwrap();
             let mut log = FileLog::open(&dir.join("agent.log")).unwrap();
-            let options = AgentOptions { id: ReplicaId(id), lease_ms: LEASE_MS, threads: 2 };
+            let options = AgentOptions { id: ReplicaId(id), lease_ms: LEASE_MS, threads: 2, signer: None };
             let observe = Arc::new(move |event: &AgentEvent| {
                 let _ = to_test.lock().unwrap().send(event.clone());
             });

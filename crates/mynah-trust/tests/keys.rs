@@ -108,6 +108,11 @@ fn key_files_are_created_once() {
     assert_eq!(Ed25519SigningKey::load(&ed).unwrap().verifying_key(), ed_key.verifying_key());
     check(EcSigningKey::generate().save(&ec), ErrorKind::Key, "never overwritten");
     check(ec_key.verifying_key().save(&ec), ErrorKind::Key, "never overwritten");
+    // The public half of the same key may be written once more, that of another may not.
+    let public = dir.path().join("again.pub.pem");
+    ec_key.verifying_key().save(&public).unwrap();
+    ec_key.verifying_key().save(&public).unwrap();
+    check(EcSigningKey::generate().verifying_key().save(&public), ErrorKind::Key, "never overwritten");
     assert_eq!(EcSigningKey::load(&ec).unwrap().verifying_key(), ec_key.verifying_key());
     let public = dir.path().join("ec.pub");
     ec_key.verifying_key().save(&public).unwrap();

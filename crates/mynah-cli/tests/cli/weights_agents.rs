@@ -10,9 +10,10 @@ use std::time::Duration;
 use mynah_swap::delta::{ChunkSink as _, SafetensorsSink};
 use mynah_swap::manifest::{BuildOptions, Identity, build};
 use mynah_swap::source::{MemorySource, TensorInfo};
+use mynah_trust::keys::Ed25519SigningKey;
 use serde_json::Value;
 
-use crate::common::{arg, mynah, one_error, text};
+use crate::common::{arg, mynah, ok, one_error, text};
 
 const TOKEN: &str = "a token for these tests only";
 const LEASE_MS: &str = "1000";
@@ -120,11 +121,16 @@ impl Town {
     }
 
     fn agent(&self, id: usize, stop_at: Option<&str>) -> Program {
+        let more: Vec<&str> = stop_at.into_iter().flat_map(|step| ["--stop-at", step]).collect();
+        self.agent_with(id, &more)
+    }
+
+    fn agent_with(&self, id: usize, more: &[&str]) -> Program {
         let (dir, id) = (self.path(&format!("agent-{id}")), id.to_string());
         let mut arguments =
             vec!["weights", "agent", "--listen", "127.0.0.1:0", "--id", &id, "--dir", arg(&dir)];
         arguments.extend(["--lease-ms", LEASE_MS, "--threads", "1", "--json"]);
-        arguments.extend(stop_at.into_iter().flat_map(|step| ["--stop-at", step]));
+        arguments.extend(more);
         let mut agent = Program::start(&arguments);
         agent.address = agent.event("listening")["address"].as_str().unwrap().to_string();
         agent
@@ -291,6 +297,40 @@ fn damage_strangers_and_silence_are_named() {
     let (code, said) = end(town.coordinator(&["--recover"]));
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("both say that they are replica 0"), "{said}");
+}
+
+#[test]
+fn an_agent_with_a_key_takes_only_what_it_has_signed() {
+    let mut town = Town::new(None);
+    let (key, stranger) = (town.path("key.pem"), town.path("stranger.pem"));
+    for path in [&key, &stranger] {
+        let made = Ed25519SigningKey::load_or_create(path).unwrap();
+        made.verifying_key().save(&path.with_extension("pub.pem")).unwrap();
+    }
+    let public = key.with_extension("pub.pem");
+    for id in 0..2 {
+        town.agents[id].kill();
+        town.agents[id] = town.agent_with(id, &["--weights-key", arg(&public)]);
+    }
+    let refused = |town: &Town, why: &str| {
+        let (code, said) = end(town.to_v2(&[]));
+        assert!(code == Some(1) && said.contains(why), "{why}: {said}");
+        town.check(1, why);
+    };
+    refused(&town, "is not signed");
+    let next = town.path("v2");
+    for (epoch, signer) in [("7", &stranger), ("9", &key)] {
+        ok(&["weights", "manifest", arg(&next), "--model", "toy", "--epoch", epoch, "--chunk-bytes", "4096"]);
+        ok(&["weights", "sign", arg(&next), "--key", arg(signer)]);
+        if signer == &stranger {
+            refused(&town, "signature");
+        }
+    }
+    let (code, said) = end(town.to_v2(&[]));
+    assert_eq!(code, Some(0), "{said}");
+    town.check(2, "signed");
+    // Kept with the version: one who comes late and wants it gets it from the other agents.
+    assert!(town.path("agent-1/live/weights.manifest.sig").is_file());
 }
 
 #[test]

@@ -7,6 +7,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use mynah_trust::keys::Ed25519VerifyingKey;
+
 use super::fetch::{Base, Fetched, fetch};
 use super::store::Store;
 use super::{Step, lock, now_ms};
@@ -34,6 +36,8 @@ pub struct AgentOptions {
     pub lease_ms: u64,
     /// Threads that build and hash while a version is staged.
     pub threads: usize,
+    /// The key that versions must be signed with; nothing: who has the token is believed.
+    pub signer: Option<Ed25519VerifyingKey>,
 }
 
 /// What an agent tells people and tests.
@@ -341,16 +345,17 @@ impl Shared {
         });
         let connected: Vec<_> = connected.collect();
         let (store, base, threads) = (&self.store, base.as_ref(), self.options.threads);
+        let signer = self.options.signer.as_ref();
         if store.has(&target) || !connected.is_empty() {
             let mut leader = lock(&self.versions).pop();
-            let fetched = fetch(store, base, target, leader.as_mut(), connected, threads);
+            let fetched = fetch(store, base, target, leader.as_mut(), connected, threads, signer);
             return self.put_back(leader, fetched);
         }
         let deadline = Instant::now() + LEADER_TIME;
         loop {
             let mut leader = self.leader(deadline);
             let is_last = leader.is_none() || Instant::now() >= deadline;
-            let fetched = fetch(store, base, target, leader.as_mut(), Vec::new(), threads);
+            let fetched = fetch(store, base, target, leader.as_mut(), Vec::new(), threads, signer);
             match self.put_back(leader, fetched) {
                 // A connection of somebody who is gone; who leads now connects or has connected.
                 Err(error) if error.kind() == ErrorKind::Io && !is_last => {}

@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 use std::io::{self, Read};
 
+use mynah_trust::keys::Ed25519VerifyingKey;
+
 use super::store::{Only, Store, place_of};
 use crate::delta::{ApplyOptions, ChunkSink, apply_with};
 use crate::plan::{Plan, PlanOptions};
 use crate::protocol::FetchLimits;
 use crate::source::{MemorySource, SafetensorsSource, TensorSource};
-use crate::transport::{Connection, Message, Traffic, fetch_chunks, receive, send};
+use crate::transport::{ChunkStore as _, Connection, Message, Traffic, fetch_chunks, receive, send};
 use crate::{Error, ErrorKind, Hash, Manifest, Result};
 
 /// What it took to get a version.
@@ -33,10 +35,15 @@ pub(super) fn fetch(
     leader: Option<&mut Box<dyn Connection>>,
     peers: Vec<Box<dyn Connection>>,
     threads: usize,
+    signer: Option<&Ed25519VerifyingKey>,
 ) -> Result<Fetched> {
     if store.has(&target) {
         // From before a crash, or to go back to: no byte moves, every byte is read.
         let manifest = store.check(&target)?;
+        if let Some(key) = signer {
+            let signature = store.signature(&target).ok_or_else(|| unsigned(&target))?;
+            manifest.verify(&signature, key)?;
+        }
         return Ok(Fetched { size_bytes: manifest.size_bytes(), was_here: true, ..Fetched::default() });
     }
     let mut problems = Vec::new();
@@ -45,11 +52,13 @@ pub(super) fn fetch(
         let outcome = ask_manifest(leader.as_mut(), &target).and_then(|manifest| {
             let Some(manifest) = manifest else { return Ok(None) };
             check_fits(&manifest, base)?;
+            let signature = ask_signature(leader.as_mut(), &manifest, signer)?;
+            let signed = |done| keep_signature(store, &target, signature.as_deref(), done);
             if from_stream(store, base, target, leader.as_mut(), threads)? {
-                return Ok(Some(manifest));
+                return signed(manifest).map(Some);
             }
             from_chunks(store, base, &manifest, Chunks::Of(leader.as_mut()))?;
-            Ok(Some(manifest))
+            signed(manifest).map(Some)
         });
         match outcome {
             Ok(Some(manifest)) => {
@@ -76,7 +85,14 @@ pub(super) fn fetch(
     let mut manifest = None;
     let mut willing = Vec::new();
     for mut peer in peers {
-        match ask_manifest(peer.as_mut(), &target) {
+        let asked = ask_manifest(peer.as_mut(), &target).and_then(|found| match found {
+            None => Ok(None),
+            Some(found) => {
+                let signature = ask_signature(peer.as_mut(), &found, signer)?;
+                Ok(Some((found, signature)))
+            }
+        });
+        match asked {
             Ok(Some(found)) => {
                 manifest = Some(found);
                 willing.push(peer);
@@ -85,7 +101,7 @@ pub(super) fn fetch(
             Err(error) => problems.push(error.to_string()),
         }
     }
-    let Some(manifest) = manifest else {
+    let Some((manifest, signature)) = manifest else {
         problems.push("no peer has it".to_string());
         return Err(Error::state(format!(
             "version {} cannot be had: {}",
@@ -95,6 +111,7 @@ pub(super) fn fetch(
     };
     check_fits(&manifest, base)?;
     let traffic = from_chunks(store, base, &manifest, Chunks::FromAll(willing))?;
+    let manifest = keep_signature(store, &target, signature.as_deref(), manifest)?;
     Ok(Fetched { traffic, size_bytes: manifest.size_bytes(), was_here: false })
 }
 
@@ -117,6 +134,49 @@ pub(super) fn ask_manifest(peer: &mut dyn Connection, version: &Hash) -> Result<
         Some(_) => Err(Error::format("the peer answers something else than a manifest")),
         None => Err(Error::new(ErrorKind::Io, "the peer has ended the connection")),
     }
+}
+
+fn unsigned(version: &Hash) -> Error {
+    Error::new(
+        ErrorKind::Signature,
+        format!(
+            "version {} is not signed; sign it before it is given away: mynah weights sign",
+            version.short()
+        ),
+    )
+}
+
+/// The signature of a version, checked, where one is wanted.
+fn ask_signature(
+    peer: &mut dyn Connection,
+    manifest: &Manifest,
+    signer: Option<&Ed25519VerifyingKey>,
+) -> Result<Option<Vec<u8>>> {
+    let Some(key) = signer else { return Ok(None) };
+    let version = manifest.digest();
+    send(peer, &Message::AskSignature(version))?;
+    match receive(peer)? {
+        Some(Message::Signature(bytes)) => {
+            manifest.verify(&bytes, key)?;
+            Ok(Some(bytes))
+        }
+        Some(Message::Absent(_)) => Err(unsigned(&version)),
+        Some(_) => Err(Error::format("the peer answers something else than a signature")),
+        None => Err(Error::new(ErrorKind::Io, "the peer has ended the connection")),
+    }
+}
+
+/// Beside the version, for those who ask this agent, and for its next start.
+fn keep_signature(
+    store: &Store,
+    version: &Hash,
+    signature: Option<&[u8]>,
+    manifest: Manifest,
+) -> Result<Manifest> {
+    if let Some(signature) = signature {
+        store.keep_signature(version, signature)?;
+    }
+    Ok(manifest)
 }
 
 /// Refuses weights of another model, configuration or tokenizer before a byte is staged.

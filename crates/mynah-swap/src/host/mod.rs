@@ -23,7 +23,7 @@ pub use agent::{AgentEvent, AgentOptions, run_agent};
 pub use fetch::{Fetched, receive_stream};
 pub use lead::{Goal, LeadEvent, LeadOptions, LeadReport, MakeOffer, lead};
 pub use offer::Offer;
-pub use store::{Staging, Store};
+pub use store::{Staging, Store, read_signature};
 
 /// Where an update can be interrupted. The step was begun and is not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -22,6 +22,7 @@ pub struct Offer {
     version: Hash,
     source: SafetensorsSource,
     base: Option<(Hash, Manifest, SafetensorsSource)>,
+    signature: Option<Vec<u8>>,
     /// Deltas are made once, here.
     scratch: PathBuf,
     streams: Mutex<BTreeMap<Hash, PathBuf>>,
@@ -38,7 +39,22 @@ impl Offer {
     ) -> Self {
         let version = manifest.digest();
         let base = base.map(|(manifest, source)| (manifest.digest(), manifest, source));
-        Self { manifest, version, source, base, scratch, streams: Mutex::new(BTreeMap::new()) }
+        Self {
+            manifest,
+            version,
+            source,
+            base,
+            signature: None,
+            scratch,
+            streams: Mutex::new(BTreeMap::new()),
+        }
+    }
+
+    /// With its signature, for agents that want one.
+    #[must_use]
+    pub fn with_signature(mut self, signature: Option<Vec<u8>>) -> Self {
+        self.signature = signature;
+        self
     }
 
     /// The version.
@@ -127,6 +143,10 @@ impl Offer {
 impl ChunkStore for Offer {
     fn manifest(&self, version: &Hash) -> Option<Vec<u8>> {
         (*version == self.version).then(|| self.manifest.to_bytes())
+    }
+
+    fn signature(&self, version: &Hash) -> Option<Vec<u8>> {
+        self.signature.clone().filter(|_| *version == self.version)
     }
 
     fn chunk(&self, id: &ChunkId) -> Option<Vec<u8>> {

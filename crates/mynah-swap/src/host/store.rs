@@ -23,6 +23,9 @@ use crate::{Error, Hash, Manifest, Result};
 /// Files beside the weights larger than this are no configuration and no tokenizer.
 const OTHER_BYTES_MAX: u64 = 1 << 30;
 
+/// A signature is not larger.
+const SIGNATURE_BYTES_MAX: u64 = 1 << 20;
+
 /// The versions in a folder.
 #[derive(Debug)]
 pub struct Store {
@@ -130,6 +133,20 @@ impl Store {
         Ok(manifest)
     }
 
+    fn signature_path(&self, version: &Hash) -> PathBuf {
+        self.path(version).join(format!("{OPENSSF_PATH}.sig"))
+    }
+
+    /// Keeps the signature of a version that is here.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn keep_signature(&self, version: &Hash, signature: &[u8]) -> Result<()> {
+        let path = self.signature_path(version);
+        mynah_base::write_atomic(&path, |file| std::io::Write::write_all(file, signature))
+            .map_err(|e| Error::io("write the signature", &path, &e))
+    }
+
     /// Takes the checkpoint that lies in the folder itself as the first version. Its files are linked, or copied where
     /// that cannot be.
     ///
@@ -158,6 +175,9 @@ impl Store {
             made.map_err(|e| Error::io("take it", path, &e))?;
         }
         self.complete(staging, &manifest, Some(&self.folder))?;
+        if let Some(signature) = read_signature(&self.folder.join(format!("{OPENSSF_PATH}.sig"))) {
+            self.keep_signature(&version, &signature)?;
+        }
         Ok(version)
     }
 
@@ -258,6 +278,10 @@ impl ChunkStore for Store {
         Some(bytes)
     }
 
+    fn signature(&self, version: &Hash) -> Option<Vec<u8>> {
+        read_signature(&self.signature_path(version))
+    }
+
     fn chunk(&self, id: &ChunkId) -> Option<Vec<u8>> {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         let version = match asked.as_ref().filter(|(version, _)| *version == id.version) {
@@ -271,6 +295,13 @@ impl ChunkStore for Store {
         drop(asked);
         chunk_of(&version.0, &version.1, id)
     }
+}
+
+/// A signature file; nothing where there is none, or it is none.
+pub fn read_signature(path: &Path) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path).ok()?.take(SIGNATURE_BYTES_MAX + 1).read_to_end(&mut bytes).ok()?;
+    (bytes.len() as u64 <= SIGNATURE_BYTES_MAX).then_some(bytes)
 }
 
 /// A chunk by its number in the manifest; nothing where there is none, or it cannot be read. The asker checks it.

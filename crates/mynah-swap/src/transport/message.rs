@@ -26,11 +26,15 @@ pub enum Message {
     AskManifest(Hash),
     /// The canonical bytes of a manifest; to be checked against the digest that was asked for.
     Manifest(Vec<u8>),
+    /// Who signed this version?
+    AskSignature(Hash),
+    /// The signature of a manifest's digest; to be checked against a key that is known.
+    Signature(Vec<u8>),
     /// Send me this chunk.
     AskChunk(ChunkId),
     /// The bytes; to be checked against the manifest.
     Chunk(ChunkId, Vec<u8>),
-    /// Neither that manifest nor that chunk is here, nor a stream to that version.
+    /// Neither that manifest nor its signature nor that chunk is here, nor a stream to that version.
     Absent(Hash),
     /// The caller leads: on this connection it says what replicas are to do.
     Lead {
@@ -138,6 +142,14 @@ impl Message {
                 w.u8(14);
                 w.0.extend(bytes);
             }
+            Self::AskSignature(version) => {
+                w.u8(15);
+                w.hash(version);
+            }
+            Self::Signature(bytes) => {
+                w.u8(16);
+                w.0.extend(bytes);
+            }
         }
         w.0
     }
@@ -199,6 +211,11 @@ impl Message {
             14 => {
                 frame.drain(..1);
                 return Ok(Self::Piece(frame));
+            }
+            15 => Self::AskSignature(r.hash("the version")?),
+            16 => {
+                frame.drain(..1);
+                return Ok(Self::Signature(frame));
             }
             other => return Err(Error::format(format!("a message of kind {other}, which is unknown"))),
         };

@@ -11,6 +11,11 @@ pub trait ChunkStore: Sync {
     /// The manifest of a version that is here.
     fn manifest(&self, version: &Hash) -> Option<Vec<u8>>;
 
+    /// The signature of a version that is here, where it has one.
+    fn signature(&self, _version: &Hash) -> Option<Vec<u8>> {
+        None
+    }
+
     /// The bytes of a chunk that is here.
     fn chunk(&self, id: &ChunkId) -> Option<Vec<u8>>;
 }
@@ -34,6 +39,10 @@ pub fn answer_chunks(question: Message, store: &dyn ChunkStore) -> Result<Messag
     Ok(match question {
         Message::AskManifest(version) => match store.manifest(&version) {
             Some(bytes) => Message::Manifest(bytes),
+            None => Message::Absent(version),
+        },
+        Message::AskSignature(version) => match store.signature(&version) {
+            Some(bytes) => Message::Signature(bytes),
             None => Message::Absent(version),
         },
         Message::AskChunk(id) => match store.chunk(&id) {

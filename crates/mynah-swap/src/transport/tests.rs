@@ -225,6 +225,8 @@ fn messages_survive_and_noise_does_not() {
         Message::ToCoordinator(ReplicaId(4), ToCoordinator::Leaving { incarnation: 9 }),
         Message::AskManifest(Hash::of(b"v")),
         Message::Manifest(vec![1, 2, 3]),
+        Message::AskSignature(Hash::of(b"v")),
+        Message::Signature(vec![4, 5, 6]),
         Message::AskChunk(id),
         Message::Chunk(id, vec![4; 100]),
         Message::Chunk(id, Vec::new()),

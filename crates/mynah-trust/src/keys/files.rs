@@ -77,10 +77,17 @@ pub(super) fn create(path: &Path, role: Role, pem: &str) -> Result<()> {
         // A file system without links: the file is then whole or absent unless the machine stops in between.
         linked = write_new(path, role, pem);
     }
-    linked.map_err(|e| match e.kind() {
-        IoErrorKind::AlreadyExists => exists(),
-        _ => Error::io("create the key file", path, &e),
-    })?;
+    let is_there = || role == Role::Public && fs::read(path).is_ok_and(|found| found == pem.as_bytes());
+    linked
+        .or_else(|e| match e.kind() {
+            // A public half is written beside each signature: the same one is there already.
+            IoErrorKind::AlreadyExists if is_there() => Ok(()),
+            _ => Err(e),
+        })
+        .map_err(|e| match e.kind() {
+            IoErrorKind::AlreadyExists => exists(),
+            _ => Error::io("create the key file", path, &e),
+        })?;
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     mynah_base::sync_dir(folder).map_err(|e| Error::io("sync the folder", folder, &e))
 }

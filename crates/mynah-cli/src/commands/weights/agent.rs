@@ -10,6 +10,7 @@ use mynah_base::units;
 use mynah_swap::host::{AgentEvent, AgentOptions, Step, Store, run_agent};
 use mynah_swap::protocol::{FileLog, Receiver, ReplicaId};
 use mynah_swap::transport::{Limits, Tcp, TlsClient, TlsServer, Token, Transport};
+use mynah_trust::keys::Ed25519VerifyingKey;
 use serde_json::{Value, json};
 
 use super::shared::Share;
@@ -118,6 +119,9 @@ pub struct Agent {
     /// Give the live version to processes of this machine as sealed shared memory, at this Unix socket
     #[arg(long, value_name = "SOCKET")]
     share: Option<PathBuf>,
+    /// Take only versions that this Ed25519 key has signed (PEM)
+    #[arg(long, value_name = "FILE", conflicts_with = "mpi")]
+    weights_key: Option<PathBuf>,
     /// Its certificate chain (PEM): listen with TLS
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -171,6 +175,7 @@ pub fn run(arguments: &Agent) -> Result<()> {
         id: ReplicaId(arguments.id),
         lease_ms: arguments.wire.lease_ms,
         threads: mynah_kernels::pool::threads(),
+        signer: arguments.weights_key.as_deref().map(Ed25519VerifyingKey::load).transpose()?,
     };
     let (wire, id) = (arguments.wire.clone(), options.id);
     let observe = move |event: &AgentEvent| {

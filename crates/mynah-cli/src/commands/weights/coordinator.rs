@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use mynah_base::units;
 use mynah_swap::Manifest;
-use mynah_swap::host::{Goal, LeadEvent, LeadOptions, LeadReport, Offer, lead};
+use mynah_swap::host::{Goal, LeadEvent, LeadOptions, LeadReport, Offer, lead, read_signature};
 use mynah_swap::manifest::{BuildOptions, Identity, build};
 use mynah_swap::protocol::{self, Event, FileLog, ReplicaId};
 use mynah_swap::source::SafetensorsSource;
@@ -102,7 +102,11 @@ fn offer(
 ) -> mynah_swap::Result<Offer> {
     let source = SafetensorsSource::open(from)?;
     let path = manifest_path(from);
+    let mut signature = None;
     let manifest = if from.is_dir() && path.is_file() {
+        let mut name = path.clone().into_os_string();
+        name.push(".sig");
+        signature = read_signature(Path::new(&name));
         Manifest::load(&path)?.onto(live)?
     } else {
         let head = live.head();
@@ -118,7 +122,7 @@ fn offer(
         build(&source, &identity, &options)?
     };
     let base = base.map(SafetensorsSource::open).transpose()?.map(|base| (live.clone(), base));
-    Ok(Offer::new(manifest, source, base, scratch.to_path_buf()))
+    Ok(Offer::new(manifest, source, base, scratch.to_path_buf()).with_signature(signature))
 }
 
 /// One log for a set of agents, wherever the coordinator is started.
