@@ -112,6 +112,8 @@ pub struct Outcome {
     pub errors: String,
     /// Its exit code.
     pub exit: u8,
+    /// Blocks of memory that objects still held after the instance had ended: what leaked.
+    pub leaked_blocks: usize,
 }
 
 /// Runs a text as a program and collects its output; for tests and comparisons.
@@ -134,9 +136,10 @@ pub fn run_captured(text: &str, filename: &str, options: Options) -> Result<Outc
             });
             finish(&vm, result)
         };
+        let leaked_blocks = pyc_runtime::object::live_blocks();
         let text = |sink: std::rc::Rc<std::cell::RefCell<Vec<u8>>>| {
             String::from_utf8_lossy(&sink.take()).into_owned()
         };
-        Outcome { output: text(out), errors: text(err), exit }
+        Outcome { output: text(out), errors: text(err), exit, leaked_blocks }
     })
 }

@@ -1,6 +1,7 @@
 //! The corpus in `testdata/py`: every program prints what CPython printed, or is listed in `known.txt`.
 //!
-//! `PYC_CORPUS_UPDATE=1` writes the list anew; it may only shrink, so look at what it adds.
+//! `PYC_CORPUS_UPDATE=1` writes the list anew; it may only shrink, so look at what it adds. Every program also leaves
+//! no object behind when its instance has ended.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -56,15 +57,21 @@ fn records(text: &str) -> BTreeMap<String, String> {
 /// Programs that take memory without end here, and so are bounded (others ask for more than there is on purpose).
 const BOUNDED: &[&str] = &["reentrancy/ordereddict_and_defaultdict_reentry"];
 
-/// Runs a program and writes its record.
-fn record(id: &str, text: &str) -> String {
+/// The type `type`, which is its own type.
+const IMMORTAL: usize = 1;
+
+/// The exit code of a program that a limit ended.
+const LIMIT_EXIT: u8 = 124;
+
+/// Runs a program; gives its record and how many blocks of memory it left behind.
+fn record(id: &str, text: &str) -> (String, usize) {
     let mut limits = Limits::default();
     limits.time = Some(Duration::from_secs(10));
     limits.memory_bytes = BOUNDED.contains(&id).then_some(256 << 20);
     let options = Options { capabilities: Capabilities::trusted(), limits, arguments: Vec::new() };
     let outcome = match run_captured(text, "case.py", options) {
         Ok(outcome) => outcome,
-        Err(error) => return format!("failed {error}\n"),
+        Err(error) => return (format!("failed {error}\n"), 0),
     };
     let mut record = String::new();
     let unterminated = !outcome.output.is_empty() && !outcome.output.ends_with('\n');
@@ -80,7 +87,9 @@ fn record(id: &str, text: &str) -> String {
             record.push_str(&format!("error {last}\n"));
         }
     }
-    record
+    // What a limit ended was not taken apart.
+    let leaked = if outcome.exit == LIMIT_EXIT { 0 } else { outcome.leaked_blocks.saturating_sub(IMMORTAL) };
+    (record, leaked)
 }
 
 #[test]
@@ -103,13 +112,17 @@ fn programs_print_what_cpython_prints() {
     let total = work.len();
     assert!(total > 0, "the corpus is empty");
     let failed: Mutex<Vec<(String, String, String)>> = Mutex::new(Vec::new());
+    let leaking: Mutex<Vec<(String, usize)>> = Mutex::new(Vec::new());
     let next = Mutex::new(work.into_iter());
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
                 loop {
                     let Some((id, text, expected)) = next.lock().unwrap().next() else { break };
-                    let got = record(&id, &text);
+                    let (got, leaked) = record(&id, &text);
+                    if leaked > 0 {
+                        leaking.lock().unwrap().push((id.clone(), leaked));
+                    }
                     if got != expected {
                         failed.lock().unwrap().push((id, expected, got));
                     }
@@ -119,6 +132,7 @@ fn programs_print_what_cpython_prints() {
     });
     let mut failed = failed.into_inner().unwrap();
     failed.sort();
+    check_leaks(&leaking.into_inner().unwrap());
     let known_path = folder().join("known.txt");
     let known_text = std::fs::read_to_string(&known_path).unwrap_or_default();
     let known: BTreeMap<&str, &str> = known_text
@@ -152,6 +166,12 @@ fn programs_print_what_cpython_prints() {
     }
     println!("{} of {total} agree", total - failed.len());
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// Nothing of a program outlives its instance.
+fn check_leaks(leaking: &[(String, usize)]) {
+    let shown = &leaking[..leaking.len().min(40)];
+    assert!(leaking.is_empty(), "{} programs leave objects behind: {shown:?}", leaking.len());
 }
 
 /// The last line of what came instead, shortened: usually the exception.

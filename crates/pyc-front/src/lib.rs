@@ -16,9 +16,11 @@ mod analyze;
 mod asserts;
 mod collect;
 mod errors;
+mod hints;
 mod parse;
 mod scope;
 mod source;
+mod words;
 
 pub use asserts::show_asserts;
 pub use errors::SyntaxError;

@@ -6,6 +6,7 @@ use ruff_text_size::{Ranged, TextRange, TextSize};
 
 use crate::collect;
 use crate::errors::SyntaxError;
+use crate::hints;
 use crate::scope::Scopes;
 use crate::source::Source;
 
@@ -52,7 +53,11 @@ pub fn parse(source: Source, mode: Mode) -> Result<Module, Box<SyntaxError>> {
 pub fn parse_tree(source: Source, mode: Mode) -> Result<(Source, Mod), Box<SyntaxError>> {
     if let Some(at) = source.text.find('\0') {
         let range = TextRange::empty(TextSize::try_from(at).unwrap_or_default());
-        return Err(Box::new(SyntaxError::new(&source, range, "source code cannot contain null bytes")));
+        return Err(Box::new(SyntaxError::new(
+            &source,
+            range,
+            "source code string cannot contain null bytes",
+        )));
     }
     if u32::try_from(source.text.len()).is_err() {
         let range = TextRange::empty(TextSize::new(0));
@@ -92,12 +97,17 @@ fn map_error(source: &Source, error: &ParseError) -> SyntaxError {
     let found = source.text.get(usize::from(range.start())..).unwrap_or("");
     if let Some((open, place)) = unclosed(source, range.start()) {
         let range = TextRange::at(place, TextSize::new(1));
-        return at("SyntaxError", range, &format!("'{open}' was never closed"));
+        let mut error = at("SyntaxError", range, &format!("'{open}' was never closed"));
+        // CPython gives no end here.
+        (error.end_line, error.end_column) = (error.line, 0);
+        return error;
     }
     let message: String = match &error.error {
         ParseErrorType::UnexpectedIndentation => {
             let line = source.place(range.start()).0;
-            let end = line_end(source, line);
+            let text = source.line(line).unwrap_or("");
+            let indent = text.len() - text.trim_start_matches([' ', '\t', '\x0c']).len();
+            let end = line_end(source, line) - TextSize::of(&text[indent.saturating_sub(1)..]);
             return at("IndentationError", TextRange::empty(end), "unexpected indent");
         }
         ParseErrorType::Lexical(LexicalErrorType::IndentationError) => {
@@ -133,31 +143,47 @@ fn map_error(source: &Source, error: &ParseError) -> SyntaxError {
         ParseErrorType::Lexical(LexicalErrorType::UnrecognizedToken { tok }) => {
             if tok.is_ascii() {
                 "invalid syntax".into()
+            } else if invisible(*tok) {
+                format!("invalid non-printable character U+{:04X}", *tok as u32)
             } else {
                 format!("invalid character '{tok}' (U+{:04X})", *tok as u32)
             }
         }
         ParseErrorType::Lexical(LexicalErrorType::LineContinuationError) => {
-            "unexpected character after line continuation character".into()
+            let after = range.start() + TextSize::new(1);
+            range = TextRange::empty(after);
+            if usize::from(after) >= source.text.trim_end_matches('\n').len() {
+                "unexpected EOF while parsing".into()
+            } else {
+                "unexpected character after line continuation character".into()
+            }
         }
         ParseErrorType::Lexical(LexicalErrorType::Eof) => "unexpected EOF while parsing".into(),
         ParseErrorType::Lexical(LexicalErrorType::InvalidByteLiteral) => {
             "bytes can only contain ASCII literal characters".into()
         }
-        ParseErrorType::InvalidAssignmentTarget | ParseErrorType::InvalidAnnotatedAssignmentTarget => {
+        ParseErrorType::InvalidAnnotatedAssignmentTarget => match hints::target_kind(source.slice(range)) {
+            Some(what @ ("tuple" | "list")) => format!("only single target (not {what}) can be annotated"),
+            _ => "illegal target for annotation".into(),
+        },
+        ParseErrorType::InvalidAssignmentTarget => {
             let text = source.slice(range);
             match describe(text) {
-                Some(what) if found_equals(source, range) => {
+                Some(what)
+                    if found_equals(source, range) && may_be_meant(what) && !text.starts_with("not ") =>
+                {
                     format!("cannot assign to {what} here. Maybe you meant '==' instead of '='?")
                 }
                 Some(what) => format!("cannot assign to {what}"),
                 None => "invalid syntax".into(),
             }
         }
-        ParseErrorType::InvalidAugmentedAssignmentTarget => match describe(source.slice(range)) {
-            Some(what) => format!("'{what}' is an illegal expression for augmented assignment"),
-            None => "invalid syntax".into(),
-        },
+        ParseErrorType::InvalidAugmentedAssignmentTarget => {
+            match describe(source.slice(range)).or_else(|| hints::target_kind(source.slice(range))) {
+                Some(what) => format!("'{what}' is an illegal expression for augmented assignment"),
+                None => "invalid syntax".into(),
+            }
+        }
         ParseErrorType::InvalidDeleteTarget => match describe(source.slice(range)) {
             Some(what) => format!("cannot delete {what}"),
             None => "invalid syntax".into(),
@@ -182,16 +208,38 @@ fn map_error(source: &Source, error: &ParseError) -> SyntaxError {
         ParseErrorType::UnparenthesizedGeneratorExpression => {
             "Generator expression must be parenthesized".into()
         }
-        ParseErrorType::InvalidStarredExpressionUsage => "can't use starred expression here".into(),
+        ParseErrorType::InvalidStarredExpressionUsage => {
+            let value = source.slice(range);
+            let rest = source.text.get(usize::from(range.end())..).unwrap_or("").trim_start();
+            let before = source.text.get(..usize::from(range.start())).unwrap_or("").trim_end();
+            if rest.starts_with("for ") {
+                "iterable unpacking cannot be used in comprehension".into()
+            } else if before.ends_with(':') && value.starts_with('*') && before.contains('{') {
+                "cannot use a starred expression in a dictionary value".into()
+            } else {
+                "cannot use starred expression here".into()
+            }
+        }
         ParseErrorType::FStringError(error) => format!("f-string: {error}"),
         ParseErrorType::ExpectedToken { expected, .. } if expected.to_string() == "`:`" => {
-            if found.starts_with('=') { "invalid syntax".into() } else { "expected ':'".into() }
+            let line = source.place(range.start()).0;
+            let before = source.line(line).and_then(|t| t.get(..source.place(range.start()).1 as usize));
+            let lambda = before.is_some_and(|t| t.rfind("lambda").is_some_and(|at| !t[at..].contains(':')));
+            if let Some(error) = dictionary_key(source, range) {
+                return error;
+            }
+            if found.starts_with('=') || lambda { "invalid syntax".into() } else { "expected ':'".into() }
         }
         ParseErrorType::OtherError(text) if text.starts_with("Duplicate parameter") => {
             format!("duplicate argument '{}' in function definition", text.split('"').nth(1).unwrap_or(""))
         }
         _ => "invalid syntax".into(),
     };
+    if message == "invalid syntax"
+        && let Some(error) = hints::better(source, range, describe)
+    {
+        return error;
+    }
     if range.is_empty() && !message.contains("string literal") {
         // CPython points at the token it could not use.
         let length =
@@ -199,7 +247,53 @@ fn map_error(source: &Source, error: &ParseError) -> SyntaxError {
         let length = TextSize::try_from(length.max(usize::from(!found.is_empty()))).unwrap_or_default();
         range = TextRange::at(range.start(), length);
     }
-    at("SyntaxError", range, &message)
+    let mut error = at("SyntaxError", range, &message);
+    if message == "invalid syntax" && range.is_empty() {
+        // The end of the line is a token of one character.
+        error.end_column = error.column + 1;
+    }
+    error
+}
+
+/// Whether `=` after such an expression may be meant as `==`.
+fn may_be_meant(what: &str) -> bool {
+    !matches!(
+        what,
+        "None"
+            | "True"
+            | "False"
+            | "generator expression"
+            | "comparison"
+            | "lambda"
+            | "conditional expression"
+            | "named expression"
+            | "yield expression"
+    )
+}
+
+/// Characters that CPython calls non-printable.
+fn invisible(c: char) -> bool {
+    c.is_whitespace()
+        || c.is_control()
+        || matches!(c as u32, 0xad | 0x600..=0x605 | 0x61c | 0x200b..=0x200f | 0x202a..=0x202e | 0x2060..=0x206f | 0xfeff | 0xe0001..=0xe007f)
+}
+
+/// A key without its value in a dict display.
+fn dictionary_key(source: &Source, range: TextRange) -> Option<SyntaxError> {
+    let words = crate::words::cut(&source.text);
+    let at = usize::from(range.start());
+    let index = words.words.iter().position(|w| w.end() > at)?;
+    let depth = words.words[index].depth;
+    let before = words.words.get(index.checked_sub(1)?)?;
+    let closes = matches!(words.words[index].text, "}" | "," | "for");
+    let inside =
+        words.words[..index].iter().rev().find(|w| w.depth + 1 == depth || w.depth == depth && w.text == "{");
+    let open = words.words[index].text == "}" || inside.is_some_and(|w| w.text == "{");
+    (closes && open && before.text != ":").then(|| {
+        let end = TextSize::try_from(before.end() - 1).unwrap_or_default();
+        let range = TextRange::at(end, TextSize::new(1));
+        SyntaxError::new(source, range, "':' expected after dictionary key")
+    })
 }
 
 /// The compound statement that misses its block.
@@ -317,5 +411,8 @@ fn unclosed(source: &Source, limit: TextSize) -> Option<(char, TextSize)> {
     }
     let (c, at) = *open.last()?;
     let at = TextSize::try_from(at).ok()?;
-    (at <= limit).then_some((c, at))
+    // What stands wrong on the same line is the error, and not the bracket.
+    let end = source.text.trim_end().len();
+    let later = usize::from(limit) >= end || source.place(limit).0 > source.place(at).0;
+    (at <= limit && later).then_some((c, at))
 }

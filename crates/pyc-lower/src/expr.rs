@@ -67,7 +67,7 @@ impl<'a> Lower<'a> {
     }
 
     /// As `expr`, safe against assignments in operands that come later.
-    fn operand(&mut self, expr: &'a Expr) -> Result<Reg> {
+    pub fn operand(&mut self, expr: &'a Expr) -> Result<Reg> {
         if self.walrus { self.expr_temp(expr) } else { self.expr(expr) }
     }
 
@@ -399,10 +399,11 @@ impl<'a> Lower<'a> {
             self.emit_compare(dst, c.ops[0], left, right);
             return Ok(dst);
         }
-        // dst, then the operand that two comparisons share.
+        // The result, the operand that two comparisons share, and behind them what one comparison needs.
         let (end, cleanup) = (self.label(), self.label());
         let mut left = self.expr_temp(&c.left)?;
         let dst = left;
+        let shared = dst + 1;
         for (at, (op, value)) in c.ops.iter().zip(&c.comparators).enumerate() {
             let last = at + 1 == c.ops.len();
             let right = self.expr_temp(value)?;
@@ -419,13 +420,16 @@ impl<'a> Lower<'a> {
             self.emit(Op::Copy { dst: cond, src: dst });
             self.emit(Op::JumpIfNot { cond, target: cleanup });
             self.emit(Op::Drop { reg: dst });
-            self.emit(Op::Move { dst: right, src: kept });
+            self.emit(Op::Move { dst: shared, src: kept });
             self.reset(mark + 2);
-            left = right;
+            left = shared;
         }
         self.place(cleanup);
-        self.emit(Op::Drop { reg: TEMP + mark + 2 });
-        self.unit.most = self.unit.most.max(mark + 3);
+        // The copy that was kept lies one further from the second comparison on.
+        for reg in dst + 2..=dst + 3 {
+            self.emit(Op::Drop { reg });
+        }
+        self.unit.most = self.unit.most.max(mark + 4);
         self.place(end);
         self.reset(mark + 1);
         Ok(dst)

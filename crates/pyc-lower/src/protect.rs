@@ -8,6 +8,20 @@ use ruff_text_size::{Ranged, TextRange};
 
 use crate::unit::{Block, Label, Lower, Result, TEMP};
 
+/// Where the parts of one `try` statement are.
+struct Trying {
+    /// The caught exception.
+    exc: Reg,
+    /// The exception that was being handled before.
+    saved: Reg,
+    /// The guard around the handlers.
+    cleanup: usize,
+    /// Behind the statement.
+    end: Label,
+    /// The variables that surely were bound before it.
+    before: Option<HashSet<Reg>>,
+}
+
 impl<'a> Lower<'a> {
     /// Emits what leaving the blocks from the innermost down to `until` has to do. Guards are closed on the way;
     /// `reopen` opens them again after the jump.
@@ -155,16 +169,17 @@ impl<'a> Lower<'a> {
             self.emit(Op::Jump { target: end });
         }
         let mut joined = self.unit.bound.clone();
-        self.unit.bound = before.clone();
+        self.unit.bound.clone_from(&before);
         self.range = s.range;
         let (exc, saved) = self.enter_handler(guard);
         let cleanup = self.guard();
         self.unit.blocks.push(Block::Handler { saved, exc, guard: cleanup });
-        if s.is_star {
-            self.star_handlers(s, exc, saved, cleanup, end, &before, &mut joined)?;
+        let state = Trying { exc, saved, cleanup, end, before };
+        joined = if s.is_star {
+            self.star_handlers(s, &state, joined)?
         } else {
-            self.handlers(s, exc, saved, cleanup, end, &before, &mut joined)?;
-        }
+            self.handlers(s, &state, joined)?
+        };
         self.finish_handler(cleanup, saved);
         self.place(end);
         self.reset(mark);
@@ -172,17 +187,13 @@ impl<'a> Lower<'a> {
         Ok(())
     }
 
-    #[allow(clippy::too_many_arguments, reason = "the state of one try statement")]
     fn handlers(
         &mut self,
         s: &'a StmtTry,
-        exc: Reg,
-        saved: Reg,
-        cleanup: usize,
-        end: Label,
-        before: &Option<HashSet<Reg>>,
-        joined: &mut Option<HashSet<Reg>>,
-    ) -> Result {
+        state: &Trying,
+        mut joined: Option<HashSet<Reg>>,
+    ) -> Result<Option<HashSet<Reg>>> {
+        let Trying { exc, saved, cleanup, end, ref before } = *state;
         let height = self.mark();
         for (at, handler) in s.handlers.iter().enumerate() {
             let ExceptHandler::ExceptHandler(h) = handler;
@@ -215,7 +226,7 @@ impl<'a> Lower<'a> {
                 self.emit(Op::Jump { target: end });
                 self.reopen_guard(cleanup);
             }
-            *joined = Lower::join(joined.take(), self.unit.bound.clone());
+            joined = Lower::join(joined.take(), self.unit.bound.clone());
             self.place(next);
             self.reset(height);
         }
@@ -224,7 +235,7 @@ impl<'a> Lower<'a> {
         self.range = TextRange::default();
         self.emit(Op::LeaveHandler { saved });
         self.emit(Op::Reraise { exc });
-        Ok(())
+        Ok(joined)
     }
 
     /// The body of `except ... as name`, with the name unbound on every way out.
@@ -260,17 +271,13 @@ impl<'a> Lower<'a> {
         Ok(())
     }
 
-    #[allow(clippy::too_many_arguments, reason = "the state of one try statement")]
     fn star_handlers(
         &mut self,
         s: &'a StmtTry,
-        exc: Reg,
-        saved: Reg,
-        cleanup: usize,
-        end: Label,
-        before: &Option<HashSet<Reg>>,
-        joined: &mut Option<HashSet<Reg>>,
-    ) -> Result {
+        state: &Trying,
+        joined: Option<HashSet<Reg>>,
+    ) -> Result<Option<HashSet<Reg>>> {
+        let Trying { exc, saved, cleanup, end, ref before } = *state;
         // exc: what is left; original; list of what the handlers raised.
         let original = self.temp();
         self.emit(Op::Copy { dst: original, src: exc });
@@ -333,8 +340,7 @@ impl<'a> Lower<'a> {
         self.emit(Op::LeaveHandler { saved });
         self.emit(Op::Drop { reg: exc });
         self.emit(Op::Jump { target: end });
-        *joined = Lower::join(joined.take(), before.clone());
-        Ok(())
+        Ok(Lower::join(joined, before.clone()))
     }
 
     /// `exit(None, None, None)`; `exit` and the register after it are taken.

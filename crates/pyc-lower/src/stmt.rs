@@ -472,24 +472,31 @@ impl<'a> Lower<'a> {
                 self.store(name.id.as_str(), dst);
             }
             Expr::Attribute(t) => {
-                let obj = self.expr_temp(&t.value)?;
+                // A variable is read where it is; what only this statement holds is kept for the store.
+                let obj = self.operand(&t.value)?;
                 let copy = self.temp();
-                self.emit(Op::Copy { dst: copy, src: obj });
+                let from = if obj < TEMP { obj } else { copy };
+                if from == copy {
+                    self.emit(Op::Copy { dst: copy, src: obj });
+                }
                 let text = self.mangled(t.attr.as_str());
                 let (name, cache) = (self.name(&text), self.cache());
-                self.emit_at(t.range, Op::LoadAttr { dst: copy, obj: copy, name, cache });
+                self.emit_at(t.range, Op::LoadAttr { dst: copy, obj: from, name, cache });
                 let right = self.expr(&a.value)?;
                 self.emit_at(a.range, Op::InPlace { dst: copy, op, left: copy, right });
                 let cache = self.cache();
                 self.emit_at(t.range, Op::StoreAttr { obj, name, src: copy, cache });
             }
             Expr::Subscript(t) => {
-                let obj = self.expr_temp(&t.value)?;
+                let obj = self.operand(&t.value)?;
                 let key = self.expr_temp(&t.slice)?;
                 let (o, k) = (self.temp(), self.temp());
-                self.emit(Op::Copy { dst: o, src: obj });
+                let from = if obj < TEMP { obj } else { o };
+                if from == o {
+                    self.emit(Op::Copy { dst: o, src: obj });
+                }
                 self.emit(Op::Copy { dst: k, src: key });
-                self.emit_at(t.range, Op::Index { dst: o, obj: o, key: k });
+                self.emit_at(t.range, Op::Index { dst: o, obj: from, key: k });
                 self.reset(o - TEMP + 1);
                 let right = self.expr(&a.value)?;
                 self.emit_at(a.range, Op::InPlace { dst: o, op, left: o, right });

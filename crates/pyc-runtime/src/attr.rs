@@ -130,6 +130,7 @@ impl Vm {
         let found = self.lookup(ty, name);
         if let Some(descriptor) = &found
             && self.is_data_descriptor(descriptor)
+            && self.has_getter(descriptor)
         {
             return self.bind(descriptor, obj).map(Some);
         }
@@ -140,6 +141,12 @@ impl Vm {
             Some(value) => self.bind(&value, obj).map(Some),
             None => Ok(None),
         }
+    }
+
+    /// Whether a data descriptor also reads; one that only sets leaves reading to the instance.
+    fn has_getter(&self, descriptor: &Value) -> bool {
+        matches!(descriptor.kind(), Kind::Property | Kind::Member | Kind::GetSet)
+            || self.special(descriptor, &self.names.__get__).is_some()
     }
 
     /// The instance's own value of an attribute.

@@ -5,6 +5,7 @@ use crate::class::{SuperData, best_base, class, type_new};
 use crate::containers::DictData;
 use crate::function::NativeData;
 use crate::object::{Kind, Value, new_object};
+use crate::str::Str;
 use crate::types::{Type, flag, linearize};
 use crate::vm::{Args, PyResult, Vm};
 
@@ -257,7 +258,16 @@ fn abstract_set(vm: &Vm, this: &Value, value: Value) -> PyResult<()> {
 }
 
 fn set_bases(vm: &Vm, this: &Value, value: Value) -> PyResult<()> {
+    let name = || this.get::<Type>().map_or_else(|| "?".into(), Type::name);
+    if value.kind() != Kind::Tuple {
+        let given = vm.type_name(&value);
+        return Err(vm.type_error(format!("can only assign tuple to {}.__bases__, not {given}", name())));
+    }
     let bases = vm.to_vec(&value)?;
+    if bases.is_empty() {
+        let message = format!("can only assign non-empty tuple to {}.__bases__, not ()", name());
+        return Err(vm.type_error(message));
+    }
     let Some(rest) = linearize(&bases) else {
         return Err(vm.type_error("Cannot create a consistent method resolution order (MRO)"));
     };
@@ -402,8 +412,12 @@ pub(crate) fn init(vm: &Vm) {
         "__name__",
         |vm, this| Ok(vm.str(&class(vm, this)?.name())),
         Some(|vm, this, value| {
-            let text = vm.expect_str(&value, "can only assign string to type.__name__, it")?.to_lossy();
-            *class(vm, this)?.name.borrow_mut() = text.into();
+            let class = class(vm, this)?;
+            let Some(text) = value.get::<Str>() else {
+                let (own, given) = (class.name(), vm.type_name(&value));
+                return Err(vm.type_error(format!("can only assign string to {own}.__name__, not '{given}'")));
+            };
+            *class.name.borrow_mut() = text.to_lossy().into();
             Ok(())
         }),
     );

@@ -4,6 +4,7 @@ use pyc_ir::{BinaryOp, CompareOp, UnaryOp};
 
 use crate::containers::{DictData, ListData, SetData, SliceData, TupleData};
 use crate::dict::quick_equal;
+use crate::function::NativeData;
 use crate::object::{Kind, Value};
 use crate::str::Str;
 use crate::types::{Type, flag};
@@ -117,7 +118,11 @@ impl Vm {
         }
         let Some(method) = self.special(value, &self.names.__str__) else { return self.repr(value) };
         self.check_stack()?;
-        let result = self.call_with_self(&method, value, &[])?;
+        let plain = matches!(method.get::<NativeData>(), Some(n) if n.owner.is(&self.types.object));
+        let result = match self.special(value, &self.names.__repr__) {
+            Some(repr) if plain => self.call_with_self(&repr, value, &[])?,
+            _ => self.call_with_self(&method, value, &[])?,
+        };
         if result.kind() != Kind::Str {
             return Err(
                 self.type_error(format!("__str__ returned non-string (type {})", self.type_name(&result)))
@@ -331,13 +336,13 @@ impl Vm {
                 return Ok(Some(result));
             }
         }
-        if let Some(left) = left.filter(|l| !l.is_none()) {
+        if let Some(left) = left {
             let result = self.call_with_self(&left, a, std::slice::from_ref(b))?;
             if !result.is(&Value::NOT_IMPLEMENTED) {
                 return Ok(Some(result));
             }
         }
-        if let Some(right) = right.filter(|r| !r.is_none())
+        if let Some(right) = right
             && !right_tried
         {
             let result = self.call_with_self(&right, b, std::slice::from_ref(a))?;
@@ -377,7 +382,7 @@ impl Vm {
         };
         let hint = if op == BinaryOp::RShift
             && a.kind() == Kind::Native
-            && a.get::<crate::function::NativeData>().is_some_and(|n| n.name == "print")
+            && a.get::<NativeData>().is_some_and(|n| n.name == "print")
         {
             ". Did you mean \"print(<message>, file=<output_stream>)\"?"
         } else {

@@ -38,6 +38,17 @@ impl Payload for TracebackData {
     }
 }
 
+/// Knows where a module's source is.
+struct SourceLoader {
+    name: Value,
+    path: Value,
+}
+impl Payload for SourceLoader {}
+
+fn loader(value: &Value) -> &SourceLoader {
+    value.get::<SourceLoader>().expect("the descriptor checked the type")
+}
+
 impl Vm {
     /// Adds the frame that an exception passes through to its traceback.
     #[cold]
@@ -274,6 +285,39 @@ impl Vm {
         let lines =
             self.state("sources", || RefCell::new(std::collections::HashMap::<String, Vec<String>>::new()));
         lines.borrow_mut().insert(filename.to_string(), text.lines().map(str::to_string).collect());
+    }
+
+    /// `__loader__` of the main module: `traceback` and `linecache` get the source's lines from it, so that they
+    /// need not read the file.
+    pub fn source_loader(&self, name: &str, filename: &str) -> Value {
+        let ty = self.state("source_loader", || {
+            let module = "_frozen_importlib_external";
+            let ty = self.new_type::<SourceLoader>(module, "SourceFileLoader", None, 0);
+            self.add_getset(&ty, "name", |_, this| Ok(loader(this).name.clone()), None);
+            self.add_getset(&ty, "path", |_, this| Ok(loader(this).path.clone()), None);
+            self.add_methods(
+                &ty,
+                &[
+                    ("get_filename", "name?", |_, args| Ok(loader(&args[0]).path.clone())),
+                    ("get_source", "fullname", |vm, args| {
+                        let path = vm.str_text(&loader(&args[0]).path)?;
+                        Ok(vm.remembered_source(&path).map_or(Value::NONE, |text| vm.str(&text)))
+                    }),
+                ],
+            );
+            self.type_changed(&ty);
+            ty
+        });
+        new_object(&ty, SourceLoader { name: self.str(name), path: self.str(filename) })
+    }
+
+    /// The text that [`Vm::remember_source`] keeps.
+    fn remembered_source(&self, filename: &str) -> Option<String> {
+        let lines =
+            self.state("sources", || RefCell::new(std::collections::HashMap::<String, Vec<String>>::new()));
+        let mut text = lines.borrow().get(filename)?.join("\n");
+        text.push('\n');
+        Some(text)
     }
 
     /// Reports an exception that nobody can catch, as CPython writes it.

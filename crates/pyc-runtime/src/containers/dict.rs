@@ -281,8 +281,19 @@ fn repr(vm: &Vm, args: Args) -> PyResult {
     }
     let make = || {
         let mut text = String::from("{");
-        for (at, (key, value)) in own(&args[0]).items().into_iter().enumerate() {
-            if at > 0 {
+        // Place by place, because a `__repr__` may change the dict.
+        let mut at = 0;
+        loop {
+            let pair = {
+                let table = own(&args[0]).borrow();
+                if at >= table.slots() {
+                    break;
+                }
+                table.entry(at).map(|e| (e.key.clone(), e.value.clone()))
+            };
+            at += 1;
+            let Some((key, value)) = pair else { continue };
+            if text.len() > 1 {
                 text.push_str(", ");
             }
             text.push_str(&vm.repr_text(&key)?);

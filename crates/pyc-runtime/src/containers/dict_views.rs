@@ -86,7 +86,8 @@ const SHARED: &[Method] = &[
         if !vm.repr_enter(&args[0]) {
             return Ok(vm.str("..."));
         }
-        let inner = vm.repr_items(&contents(vm, &args[0]));
+        let items = contents(vm, &args[0]);
+        let inner = vm.repr_items(|at| items.get(at).cloned());
         vm.repr_leave();
         Ok(vm.str(&format!("{}([{}])", vm.type_name(&args[0]), inner?)))
     }),

@@ -180,8 +180,25 @@ fn delete_item(vm: &Vm, args: Args) -> PyResult {
 fn compare(vm: &Vm, op: CompareOp, a: &Value, b: &Value) -> PyResult {
     let Some(y) = b.get::<ListData>() else { return Ok(Value::NOT_IMPLEMENTED) };
     vm.check_stack()?;
-    let (x, y) = (own(a).borrow().clone(), y.borrow().clone());
-    vm.compare_items(op, &x, &y)
+    let x = own(a);
+    let lengths = || (x.length(), y.length());
+    if matches!(op, CompareOp::Eq | CompareOp::Ne) && lengths().0 != lengths().1 {
+        return Ok(Value::from_bool(op == CompareOp::Ne));
+    }
+    // Item by item, because a comparison may change both lists.
+    let mut at = 0;
+    while let (Some(left), Some(right)) = (item(a, at), item(b, at)) {
+        if !vm.equal(&left, &right)? {
+            return match op {
+                CompareOp::Eq => Ok(Value::FALSE),
+                CompareOp::Ne => Ok(Value::TRUE),
+                _ => vm.compare(op, &left, &right),
+            };
+        }
+        at += 1;
+    }
+    let (left, right) = lengths();
+    Ok(Value::from_bool(crate::ops::compare_with(op, left.cmp(&right))))
 }
 
 fn multiply(vm: &Vm, args: Args) -> PyResult {
@@ -262,8 +279,7 @@ const METHODS: &[Method] = &[
         if !vm.repr_enter(&args[0]) {
             return Ok(vm.str("[...]"));
         }
-        let items = own(&args[0]).borrow().clone();
-        let inner = vm.repr_items(&items);
+        let inner = vm.repr_items(|at| item(&args[0], at));
         vm.repr_leave();
         Ok(vm.str(&format!("[{}]", inner?)))
     }),
@@ -327,9 +343,11 @@ const METHODS: &[Method] = &[
         Ok(Value::from_len(n))
     }),
     ("index", "value start? stop? /", |vm, args| {
-        let items = own(&args[0]).borrow().clone();
-        let what = format!("{} is not in list", vm.repr_text(&args[1])?);
-        vm.find_item(&items, args, &what)
+        let length = own(&args[0]).length();
+        match vm.find_item(length, |at| item(&args[0], at), args)? {
+            Some(at) => Ok(Value::from_len(at)),
+            None => Err(vm.value_error(format!("{} is not in list", vm.repr_text(&args[1])?))),
+        }
     }),
     ("reverse", "", |_, args| {
         own(&args[0]).borrow_mut().reverse();

@@ -461,7 +461,8 @@ fn repr(vm: &Vm, args: Args) -> PyResult {
     if !vm.repr_enter(&args[0]) {
         return Ok(vm.str(&format!("{name}(...)")));
     }
-    let inner = vm.repr_items(&own(&args[0]).items());
+    let items = own(&args[0]).items();
+    let inner = vm.repr_items(|at| items.get(at).cloned());
     vm.repr_leave();
     let inner = inner?;
     Ok(vm.str(&if vm.type_of(&args[0]).is(&vm.types.set) {

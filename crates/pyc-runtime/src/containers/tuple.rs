@@ -72,20 +72,30 @@ impl Vm {
         Ok(Value::from_bool(crate::ops::compare_with(op, a.len().cmp(&b.len()))))
     }
 
-    /// `index(value, start, stop)` of sequences.
-    pub(crate) fn find_item(&self, items: &[Value], args: Args, what: &str) -> PyResult {
+    /// `index(value, start, stop)` of sequences: `item` gives what now is at a place, because a comparison may
+    /// change the sequence.
+    pub(crate) fn find_item(
+        &self,
+        length: usize,
+        item: impl Fn(usize) -> Option<Value>,
+        args: Args,
+    ) -> PyResult<Option<usize>> {
         let bound = |value: Option<&Value>, default: i64| -> PyResult<usize> {
             let i = value.map_or(Ok(default), |v| self.index_clamped(v))?;
-            let i = if i < 0 { i.saturating_add(items.len() as i64).max(0) } else { i };
-            Ok((i as usize).min(items.len()))
+            let i = if i < 0 { i.saturating_add(length as i64).max(0) } else { i };
+            usize::try_from(i).map_or(Ok(usize::MAX), Ok)
         };
         let (from, to) = (bound(args.opt(2), 0)?, bound(args.opt(3), i64::MAX)?);
-        for (at, item) in items.iter().enumerate().take(to).skip(from) {
-            if self.equal(item, &args[1])? {
-                return Ok(Value::from_len(at));
+        let mut at = from;
+        while at < to
+            && let Some(candidate) = item(at)
+        {
+            if self.equal(&candidate, &args[1])? {
+                return Ok(Some(at));
             }
+            at += 1;
         }
-        Err(self.value_error(what))
+        Ok(None)
     }
 
     /// `sequence * n`.
@@ -102,14 +112,16 @@ impl Vm {
         Ok(all)
     }
 
-    /// `repr` of items between brackets.
-    pub(crate) fn repr_items(&self, items: &[Value]) -> PyResult<String> {
+    /// `repr` of items between brackets; `item` gives what now is at a place, because a `__repr__` may change it.
+    pub(crate) fn repr_items(&self, item: impl Fn(usize) -> Option<Value>) -> PyResult<String> {
         let mut text = String::new();
-        for (at, item) in items.iter().enumerate() {
+        let mut at = 0;
+        while let Some(item) = item(at) {
             if at > 0 {
                 text.push_str(", ");
             }
-            text.push_str(&self.repr_text(item)?);
+            text.push_str(&self.repr_text(&item)?);
+            at += 1;
         }
         Ok(text)
     }
@@ -181,7 +193,7 @@ const METHODS: &[Method] = &[
         if !vm.repr_enter(&args[0]) {
             return Ok(vm.str("(...)"));
         }
-        let inner = vm.repr_items(own(&args[0]));
+        let inner = vm.repr_items(|at| own(&args[0]).get(at).cloned());
         vm.repr_leave();
         let comma = if own(&args[0]).len() == 1 { "," } else { "" };
         Ok(vm.str(&format!("({}{comma})", inner?)))
@@ -216,7 +228,11 @@ const METHODS: &[Method] = &[
         Ok(Value::from_len(n))
     }),
     ("index", "value start? stop? /", |vm, args| {
-        vm.find_item(own(&args[0]), args, "tuple.index(x): x not in tuple")
+        let items = own(&args[0]);
+        match vm.find_item(items.len(), |at| items.get(at).cloned(), args)? {
+            Some(at) => Ok(Value::from_len(at)),
+            None => Err(vm.value_error("tuple.index(x): x not in tuple")),
+        }
     }),
 ];
 

@@ -140,6 +140,9 @@ impl Vm {
 /// Binary operators on exact ints and floats; nothing when the operands are anything else.
 #[inline]
 pub fn quick_binary(vm: &Vm, op: BinaryOp, a: &Value, b: &Value) -> Option<PyResult> {
+    if op == BinaryOp::MatMul {
+        return None;
+    }
     if let Some((x, y)) = a.both_small(b) {
         return Some(small_binary(vm, op, x, y));
     }

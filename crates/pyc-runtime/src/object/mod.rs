@@ -21,6 +21,6 @@ mod value;
 pub use attrs::Attrs;
 pub use block::Block;
 pub use gc::{collect, referents, refers, set_threshold, threshold, tracked, tracked_count};
-pub use memory::{Counting, used_bytes};
+pub use memory::{Counting, live_blocks, used_bytes};
 pub(crate) use value::resize_hint;
 pub use value::{Kind, Payload, Unowned, VTable, Value, new_object};

@@ -1,0 +1,93 @@
+//! Compares generated programs with an installed CPython:
+//! `fuzz --count N --python PYTHON [--from SEED]`. Prints every difference and how many there were.
+
+#[path = "../tests/fuzz/grammar.rs"]
+mod grammar;
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use grammar::{Seed, in_function, program};
+use pyc_driver::{Capabilities, Limits, Options, run_captured};
+
+#[global_allocator]
+static ALLOCATOR: pyc_runtime::object::Counting = pyc_runtime::object::Counting;
+
+/// Programs that one process of CPython runs.
+const BATCH: u64 = 500;
+
+/// Reads programs as JSON and writes what each printed.
+const RUNNER: &str = "
+import sys, io, json, contextlib
+out = []
+for text in json.load(sys.stdin):
+    sink = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(sink):
+            exec(compile(text, 'case.py', 'exec'), {'__name__': '__main__'})
+    except BaseException as error:
+        sink.write(f'uncaught {type(error).__name__}\\n')
+    out.append(sink.getvalue())
+json.dump(out, sys.stdout)
+";
+
+fn ours(text: &str) -> String {
+    let mut limits = Limits::default();
+    limits.time = Some(Duration::from_secs(20));
+    limits.memory_bytes = Some(1 << 30);
+    let options = Options { capabilities: Capabilities::default(), limits, arguments: Vec::new() };
+    match run_captured(text, "case.py", options) {
+        Ok(outcome) if outcome.exit == 0 => outcome.output,
+        Ok(outcome) => format!("{}exit {} {}", outcome.output, outcome.exit, outcome.errors),
+        Err(error) => format!("failed: {error}"),
+    }
+}
+
+fn theirs(python: &str, texts: &[String]) -> Result<Vec<String>, Box<dyn std::error::Error>> {
+    let mut child = Command::new(python)
+        .args(["-c", RUNNER])
+        .env("PYTHONHASHSEED", "0")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let input = serde_json::to_vec(texts)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(&input)?;
+    }
+    let output = child.wait_with_output()?;
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let value = |name: &str| words.iter().position(|w| w == name).and_then(|at| words.get(at + 1));
+    let count: u64 = value("--count").map_or(Ok(10_000), |n| n.parse())?;
+    let first: u64 = value("--from").map_or(Ok(0), |n| n.parse())?;
+    let python = value("--python").ok_or("usage: fuzz --count N --python PYTHON [--from SEED]")?;
+    let (mut differences, mut shown) = (0, 0);
+    let mut at = first;
+    while at < first + count {
+        let end = (at + BATCH).min(first + count);
+        let texts: Vec<String> = (at..end)
+            .map(|number| {
+                let text = program(&mut Seed::new(number));
+                if number % 2 == 0 { text } else { in_function(&text) }
+            })
+            .collect();
+        for ((number, text), expected) in (at..end).zip(&texts).zip(theirs(python, &texts)?) {
+            let got = ours(text);
+            if got != expected {
+                differences += 1;
+                if shown < 20 {
+                    shown += 1;
+                    let line = got.lines().zip(expected.lines()).find(|(a, b)| a != b);
+                    println!("program {number}: ours and CPython's first difference: {line:?}");
+                }
+            }
+        }
+        at = end;
+    }
+    println!("{differences} of {count} programs differ");
+    Ok(())
+}
