@@ -8,6 +8,7 @@
 //! An error is one line, `error: what; where; what to do`, and an exit code that is not 0. What was on
 //! the disk before a failed command is still there after it.
 
+mod calculator;
 mod commands;
 mod failure;
 mod home;
@@ -84,9 +85,8 @@ enum Command {
     /// Versions of weights: what they are, what changed, and how they get to servers
     #[command(subcommand)]
     Weights(commands::weights::Command),
-    /// Run Python programs with nothing but what they are granted
-    #[command(subcommand)]
-    Py(commands::py::Command),
+    /// Run, build and test Python programs with nothing but what they are granted; a session without a command
+    Py(Box<commands::py::Py>),
 }
 
 /// Counts by thread what `mynah py run --max-memory` limits.

@@ -74,12 +74,13 @@ impl<'a> Voice<'a> {
     /// A generator that answers calculator calls on the way.
     pub fn generator(&self) -> Generator<'_> {
         let special = |special| self.codec.0.special(special);
-        Generator::new(&self.gpt, &self.codec).with_tool(Tool::calculator(ToolTokens {
+        let tokens = ToolTokens {
             call_start: special(Special::PythonStart),
             call_end: special(Special::PythonEnd),
             result_start: special(Special::OutputStart),
             result_end: special(Special::OutputEnd),
-        }))
+        };
+        Generator::new(&self.gpt, &self.codec).with_tool(Tool { tokens, run: &crate::calculator::answer })
     }
 
     /// A generator without tools, for base models.

@@ -21,6 +21,7 @@ const COMPILER: Option<CompileFn> = Some(pyc_driver::compile);
 const COMPILER: Option<CompileFn> = None;
 
 fn main() -> ExitCode {
+    pyc_runtime::object::one_arena();
     let Err(error) = pyc_host::run_self(COMPILER);
     eprintln!("error: {error}");
     ExitCode::from(2)

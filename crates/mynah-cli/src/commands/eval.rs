@@ -18,6 +18,9 @@ pub enum Command {
     Bpb(Bpb),
     /// Ask held-out questions: spelling, counting letters, addition
     Tasks(Tasks),
+    /// Programming tasks, graded by running what the model wrote
+    #[command(name = "humaneval")]
+    HumanEval(Box<super::humaneval::HumanEval>),
 }
 
 #[derive(Args)]
@@ -80,6 +83,7 @@ pub fn run(command: &Command) -> Result<()> {
     match command {
         Command::Bpb(arguments) => bpb(arguments),
         Command::Tasks(arguments) => tasks(arguments),
+        Command::HumanEval(options) => super::humaneval::run(options),
     }
 }
 

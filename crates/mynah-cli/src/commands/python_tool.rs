@@ -1,32 +1,28 @@
 //! The tool `python` of `mynah serve`: code that the model writes, run apart from the server with nothing but limits.
 //!
-//! A process of its own for every call: what the code does to its interpreter, it does not do to the server.
+//! A process of its own for every call, which the system holds apart where it can: what the code does to its
+//! interpreter, it does not do to the server.
 
-use std::io::Read;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mynah_serve::ServerTool;
+use pyc_driver::Worker;
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Result};
 
 /// Seconds that the code may take.
 const SECONDS_MAX: u64 = 10;
-/// What a process needs besides, before it is ended from outside.
-const SECONDS_GRACE: u64 = 2;
 /// Memory that the code may take.
 const MEMORY_BYTES_MAX: u64 = 512 << 20;
 /// Text that it may write.
 const OUTPUT_BYTES_MAX: u64 = 32 << 10;
-/// A program is given on a command line, which systems bound.
+/// The longest program taken.
 const CODE_BYTES_MAX: usize = 64 << 10;
 
 /// Runs Python without files, network, clock or environment.
 pub struct PythonTool {
-    program: PathBuf,
+    worker: Worker,
 }
 
 impl PythonTool {
@@ -38,11 +34,18 @@ impl PythonTool {
         let program = std::env::current_exe().map_err(|error| {
             Failure::new(format!("cannot find this program for the tool python: {error}"))
         })?;
-        Ok(PythonTool { program })
+        let worker = Worker {
+            program,
+            time: Duration::from_secs(SECONDS_MAX),
+            memory_bytes: MEMORY_BYTES_MAX,
+            output_bytes: OUTPUT_BYTES_MAX,
+            allow: Vec::new(),
+        };
+        Ok(PythonTool { worker })
     }
 
     /// What the code prints, and where it prints nothing and is one expression, its value: models ask for `12*7`, too.
-    fn answer(&self, code: &str) -> std::io::Result<String> {
+    fn answer(&self, code: &str) -> std::result::Result<String, pyc_driver::Error> {
         let told = self.outcome(code)?;
         if !told.is_empty() {
             return Ok(told);
@@ -55,63 +58,12 @@ impl PythonTool {
         Ok(if is_value { shown } else { "(nothing was printed)".to_string() })
     }
 
-    fn outcome(&self, code: &str) -> std::io::Result<String> {
-        let mut child = Command::new(&self.program)
-            .args(["py", "run", "--max-time", &SECONDS_MAX.to_string()])
-            .args([
-                "--max-memory",
-                &MEMORY_BYTES_MAX.to_string(),
-                "--max-output",
-                &OUTPUT_BYTES_MAX.to_string(),
-            ])
-            .args(["-c", code])
-            .env_clear()
-            .current_dir(std::env::temp_dir())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()?;
-        let printed = read_all(child.stdout.take());
-        let errors = read_all(child.stderr.take());
-        let ended = wait(&mut child)?;
-        let text = |thread: thread::JoinHandle<Vec<u8>>| {
-            String::from_utf8_lossy(&thread.join().unwrap_or_default()).trim_end().to_string()
-        };
-        let (printed, errors) = (text(printed), text(errors));
-        let mut parts = Vec::new();
-        parts.extend(Some(printed).filter(|text| !text.is_empty()));
-        parts.extend(Some(errors).filter(|text| !text.is_empty()));
-        if !ended {
-            parts.push(format!("ended after {} seconds", SECONDS_MAX + SECONDS_GRACE));
-        }
+    fn outcome(&self, code: &str) -> std::result::Result<String, pyc_driver::Error> {
+        let outcome = self.worker.run(code)?;
+        let (printed, errors) = (outcome.output.trim_end(), outcome.errors.trim_end());
+        let parts: Vec<&str> = [printed, errors].into_iter().filter(|text| !text.is_empty()).collect();
         Ok(parts.join("\n"))
     }
-}
-
-/// Reads a pipe to its end in a thread, so that the process never waits for it.
-fn read_all(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Vec<u8>> {
-    thread::spawn(move || {
-        let mut bytes = Vec::new();
-        if let Some(pipe) = pipe {
-            // What was read before an error counts. The code's own limit is lower.
-            let _ = pipe.take(4 * OUTPUT_BYTES_MAX).read_to_end(&mut bytes);
-        }
-        bytes
-    })
-}
-
-/// Waits for the end; false when the process had to be ended.
-fn wait(child: &mut Child) -> std::io::Result<bool> {
-    let deadline = Instant::now() + Duration::from_secs(SECONDS_MAX + SECONDS_GRACE);
-    while child.try_wait()?.is_none() {
-        if Instant::now() > deadline {
-            child.kill()?;
-            child.wait()?;
-            return Ok(false);
-        }
-        thread::sleep(Duration::from_millis(5));
-    }
-    Ok(true)
 }
 
 impl ServerTool for PythonTool {

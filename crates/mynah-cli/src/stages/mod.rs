@@ -1,5 +1,6 @@
 //! What `train`, `eval` and `speedrun` share: the stages of a run, each a function from inputs to files.
 
+pub mod code;
 pub mod finetune;
 pub mod grade;
 pub mod measure;

@@ -7,6 +7,7 @@ mod common;
 mod end_to_end;
 mod governance;
 mod interruption;
+mod py;
 mod runs;
 mod serve;
 mod train_push;
