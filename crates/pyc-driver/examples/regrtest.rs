@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use pyc_driver::regrtest::{
-    Counts, JUDGED, Options, Status, find_tests, markdown_table, run_module, run_worker,
+    Counts, JUDGED, Options, Ratchet, Status, find_tests, markdown_table, run_module, run_worker,
 };
 
 #[global_allocator]
@@ -54,5 +54,17 @@ fn tests(python: &str, names: &[String]) -> Result<(), pyc_driver::Error> {
         }
     }
     println!("{}", markdown_table(&rows));
+    // The ratchet: passes by module may only grow.
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/py/regrtest.txt");
+    let ratchet = Ratchet::parse(&std::fs::read_to_string(file).unwrap_or_default())?;
+    if ratchet.version != version {
+        println!("skipped: the ratchet is for CPython {}", ratchet.version);
+        return Ok(());
+    }
+    let losses = ratchet.losses(&rows);
+    if !losses.is_empty() {
+        println!("fewer pass: {}", losses.join("; "));
+        std::process::exit(1);
+    }
     Ok(())
 }

@@ -178,6 +178,7 @@ impl Vm {
         set("origin", self.str(origin));
         set("loader", Value::NONE);
         set("_initializing", Value::FALSE);
+        set("_uninitialized_submodules", self.list(vec![]));
         set("has_location", Value::from_bool(origin != "built-in"));
         set("cached", Value::NONE);
         set(

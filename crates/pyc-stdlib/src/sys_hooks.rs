@@ -72,6 +72,10 @@ fn unraisable_hook(vm: &Vm, args: Args) -> PyResult {
     Ok(Value::NONE)
 }
 
+fn origin_depth(vm: &Vm) -> std::rc::Rc<std::cell::Cell<i64>> {
+    vm.state("coroutine_origin_depth", || std::cell::Cell::new(0))
+}
+
 const FUNCTIONS: &[Method] = &[
     ("settrace", "function /", |vm, args| only_none(vm, &args[0], "settrace")),
     ("setprofile", "function /", |vm, args| only_none(vm, &args[0], "setprofile")),
@@ -93,14 +97,14 @@ const FUNCTIONS: &[Method] = &[
         struct_make(vm, &ty, vec![first, finalizer])
     }),
     ("set_asyncgen_hooks", "firstiter? finalizer?", set_asyncgen_hooks),
-    ("get_coroutine_origin_tracking_depth", "", |_, _| Ok(Value::from_i32(0))),
+    // The depth is remembered; where coroutines were made is not kept, so their `cr_origin` is None.
+    ("get_coroutine_origin_tracking_depth", "", |vm, _| Ok(vm.int(origin_depth(vm).get()))),
     ("set_coroutine_origin_tracking_depth", "depth", |vm, args| match vm.index(&args[0])? {
-        0 => Ok(Value::NONE),
         n if n < 0 => Err(vm.value_error("depth must be >= 0")),
-        _ => Err(vm.raise(
-            &vm.exc.not_implemented_error,
-            "the origin of coroutines is not tracked; only a depth of 0 is supported",
-        )),
+        n => {
+            origin_depth(vm).set(n);
+            Ok(Value::NONE)
+        }
     }),
     ("_clear_type_descriptors", "type /", |vm, args| {
         for name in ["__dict__", "__weakref__"] {

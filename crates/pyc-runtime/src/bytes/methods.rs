@@ -106,7 +106,7 @@ fn get_item(vm: &Vm, args: Args) -> PyResult {
             vm.type_name(&args[1])
         )));
     }
-    let i = vm.index(&args[1])?;
+    let i = vm.item_index(&args[1])?;
     let at = if i < 0 { i + bytes.len() as i64 } else { i };
     match bytes.get(at as usize) {
         Some(b) if at >= 0 => Ok(Value::from_i32(i32::from(*b))),
@@ -121,7 +121,7 @@ fn get_item(vm: &Vm, args: Args) -> PyResult {
 /// A needle: bytes-like, or an integer for one byte.
 fn needle(vm: &Vm, value: &Value) -> PyResult<Vec<u8>> {
     if vm.is_int(value) {
-        return match u8::try_from(vm.index(value)?) {
+        return match u8::try_from(vm.index_clamped(value)?) {
             Ok(b) => Ok(vec![b]),
             Err(_) => Err(vm.value_error("byte must be in range(0, 256)")),
         };
@@ -430,7 +430,7 @@ fn array(value: &Value) -> &RefCell<Vec<u8>> {
 }
 
 fn byte(vm: &Vm, value: &Value) -> PyResult<u8> {
-    u8::try_from(vm.index(value)?).map_err(|_| vm.value_error("byte must be in range(0, 256)"))
+    u8::try_from(vm.index_clamped(value)?).map_err(|_| vm.value_error("byte must be in range(0, 256)"))
 }
 
 fn array_set(vm: &Vm, args: Args) -> PyResult {
@@ -461,16 +461,23 @@ fn array_set(vm: &Vm, args: Args) -> PyResult {
         }
         return Ok(Value::NONE);
     }
-    let i = vm.index(&args[1])?;
-    let at = if i < 0 { i + length as i64 } else { i };
-    if at < 0 || at as usize >= length {
-        return Err(vm.index_error("bytearray index out of range"));
+    if vm.special(&args[1], &vm.names.__index__).is_none() {
+        return Err(vm.type_error(format!(
+            "bytearray indices must be integers or slices, not {}",
+            vm.type_name(&args[1])
+        )));
     }
-    match args.opt(2) {
-        Some(v) => a.borrow_mut()[at as usize] = byte(vm, v)?,
-        None => {
-            a.borrow_mut().remove(at as usize);
-        }
+    let i = vm.item_index(&args[1])?;
+    // Both conversions may run code that changes the array, so its length is asked afterwards.
+    let new = args.opt(2).map(|v| byte(vm, v)).transpose()?;
+    let mut a = a.borrow_mut();
+    let at = if i < 0 { i + a.len() as i64 } else { i };
+    let Some(place) = usize::try_from(at).ok().filter(|at| *at < a.len()) else {
+        return Err(vm.index_error("bytearray index out of range"));
+    };
+    match new {
+        Some(b) => a[place] = b,
+        None => drop(a.remove(place)),
     }
     Ok(Value::NONE)
 }
@@ -516,12 +523,12 @@ const ARRAY: &[Method] = &[
         Ok(Value::NONE)
     }),
     ("pop", "index? /", |vm, args| {
+        let i = args.opt(1).map_or(Ok(-1), |v| vm.item_index(v))?;
         let mut a = array(&args[0]).borrow_mut();
         let n = a.len() as i64;
         if n == 0 {
             return Err(vm.index_error("pop from empty bytearray"));
         }
-        let i = args.opt(1).map_or(Ok(-1), |v| vm.index(v))?;
         let at = if i < 0 { i + n } else { i };
         if at < 0 || at >= n {
             return Err(vm.index_error("pop index out of range"));

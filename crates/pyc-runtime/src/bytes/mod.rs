@@ -95,6 +95,7 @@ impl Vm {
         }
         let iterator = match self.iter(value) {
             Ok(iterator) => iterator,
+            Err(error) if !self.is_exception(&error, &self.exc.type_error) => return Err(error),
             Err(_) => {
                 return Err(
                     self.type_error(format!("cannot convert '{}' object to bytes", self.type_name(value)))
@@ -103,7 +104,7 @@ impl Vm {
         };
         let mut bytes = Vec::new();
         while let Some(item) = self.next(&iterator)? {
-            let n = self.index(&item)?;
+            let n = self.index_clamped(&item)?;
             bytes.push(u8::try_from(n).map_err(|_| self.value_error("bytes must be in range(0, 256)"))?);
         }
         Ok(bytes)

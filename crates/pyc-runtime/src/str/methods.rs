@@ -15,9 +15,10 @@ pub(super) fn own(value: &Value) -> &Str {
 }
 
 pub(super) fn arg<'a>(vm: &Vm, value: &'a Value, what: &str) -> PyResult<&'a Str> {
-    value
-        .get::<Str>()
-        .ok_or_else(|| vm.type_error(format!("{what} must be str, not {}", vm.type_name(value))))
+    value.get::<Str>().ok_or_else(|| {
+        let must = if what.ends_with("not") { "" } else { " must be str, not" };
+        vm.type_error(format!("{what}{must} {}", vm.type_name(value)))
+    })
 }
 
 fn new(vm: &Vm, args: Args) -> PyResult {
