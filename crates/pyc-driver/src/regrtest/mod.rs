@@ -228,7 +228,21 @@ pub fn run_module(
             Ended::Outside(why) if tests.is_empty() => {
                 return Err(Error::new(format!("{module} cannot be loaded: {why}")));
             }
-            Ended::Outside(_) => break,
+            // What had not run yet is unknown: one error stands for all of it.
+            Ended::Outside(why) => {
+                let id = format!("{module} (outside its methods; the rest did not run)");
+                order.push(id.clone());
+                let test = Test {
+                    module: module.to_string(),
+                    id: id.clone(),
+                    status: Status::Error,
+                    why,
+                    place: String::new(),
+                    seconds: 0.0,
+                };
+                tests.insert(id, test);
+                break;
+            }
         }
     }
     Ok(order.iter().filter_map(|id| tests.get(id).cloned()).collect())
