@@ -10,6 +10,7 @@ pub mod py;
 mod py_bench;
 mod py_build;
 mod py_diff;
+mod py_regrtest;
 mod py_repl;
 mod py_test;
 mod python_tool;

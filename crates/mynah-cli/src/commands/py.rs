@@ -41,6 +41,12 @@ enum Command {
     Bench(super::py_bench::Bench),
     /// List the modules of the standard library
     Stdlib(super::py_build::Stdlib),
+    /// One module of `test --regrtest`, in a process of its own
+    #[command(name = super::py_regrtest::WORKER, hide = true)]
+    RegrtestWorker {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
 /// What a program may do, and its bounds.
@@ -131,6 +137,7 @@ pub fn run(py: &Py) -> Result<()> {
         Some(Command::Diff(diff)) => super::py_diff::run(diff),
         Some(Command::Bench(bench)) => super::py_bench::run(bench),
         Some(Command::Stdlib(stdlib)) => super::py_build::stdlib(stdlib),
+        Some(Command::RegrtestWorker { arguments }) => super::py_regrtest::work(arguments),
     }
 }
 

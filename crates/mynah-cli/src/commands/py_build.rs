@@ -274,9 +274,7 @@ pub fn stdlib(stdlib: &Stdlib) -> Result<()> {
 fn import(name: &str) -> Result<Option<String>> {
     let mut limits = pyc_driver::Limits::default();
     limits.time = Some(std::time::Duration::from_secs(20));
-    let mut capabilities = pyc_driver::Capabilities::default();
-    capabilities.clock = true;
-    capabilities.random = true;
+    let capabilities = pyc_driver::Capabilities { clock: true, random: true, ..Default::default() };
     let options = pyc_driver::Options { capabilities, limits, arguments: Vec::new() };
     let outcome =
         pyc_driver::run_captured(&format!("import {name}\n"), "import.py", options).map_err(from_driver)?;

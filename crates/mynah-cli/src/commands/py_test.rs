@@ -7,6 +7,7 @@ use pyc_driver::{Report, TestOptions, TestOutcome};
 use serde_json::json;
 
 use super::py::Grants;
+use super::py_regrtest::Regrtest;
 use crate::failure::{Failure, Result};
 
 /// Options of `mynah py test`.
@@ -15,6 +16,7 @@ use crate::failure::{Failure, Result};
 Example:
   mynah py test tests/ -k parse --junit report.xml
   mynah py test test_app.py --json --max-time 5
+  mynah py test --regrtest test_dict test_list --python python3.13
 
 Every test runs in a fresh instance, with the limits given (60 s and 1 GiB if none are), reads the
 folders of the tests, writes to its tmp_path, and may look at the clock; --allow grants more.
@@ -41,10 +43,15 @@ pub struct Test {
     json: bool,
     #[command(flatten)]
     grants: Grants,
+    #[command(flatten)]
+    regrtest: Regrtest,
 }
 
 /// Runs tests.
 pub fn run(test: &Test) -> Result<()> {
+    if test.regrtest.is_asked() {
+        return super::py_regrtest::run(&test.regrtest, test.json);
+    }
     let fail = |e: pyc_driver::Error| Failure::new(e.to_string());
     if test.grants.max_output.is_some() {
         return Err(Failure::new(
