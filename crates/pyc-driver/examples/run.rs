@@ -11,8 +11,9 @@ fn main() {
     limits.time = seconds("MAX_TIME").map(std::time::Duration::from_secs_f64);
     limits.memory_bytes = seconds("MAX_MEMORY").map(|b| b as u64);
     limits.steps = seconds("MAX_STEPS").map(|b| b as u64);
+    let tier = std::env::var("TIER").ok().and_then(|t| t.parse().ok()).unwrap_or_default();
     let capabilities = pyc_driver::Capabilities::trusted();
-    let options = pyc_driver::Options { capabilities, limits, arguments: words.collect() };
+    let options = pyc_driver::Options { capabilities, limits, arguments: words.collect(), tier };
     match pyc_driver::run(&pyc_driver::Source::File(file.into()), options) {
         Ok(code) => std::process::exit(i32::from(code)),
         Err(error) => {

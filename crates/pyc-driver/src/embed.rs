@@ -62,6 +62,7 @@ impl Instance {
         let mut host = ProgramHost::new(capabilities, Vec::<PathBuf>::new(), Arc::new(Library));
         let output = host.capture();
         let vm = prepare(Box::new(host), limits, STACK_BYTES, Some(compile));
+        crate::tier::install(&vm, crate::tier::Tier::Interp);
         let mut instance = Instance { vm, output, globals: Value::NONE };
         let globals = {
             let vm = &instance.vm;

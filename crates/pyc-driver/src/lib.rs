@@ -23,6 +23,7 @@ mod run;
 mod session;
 mod syntax_tree;
 mod testing;
+mod tier;
 mod worker;
 
 pub use bench::{Measured, Runner, bench};
@@ -35,4 +36,5 @@ pub use pyc_host::{Capabilities, Entry, Error, Limits, Manifest, Pack, ProgramHo
 pub use run::{Options, Outcome, Source, read_source, run, run_captured};
 pub use session::{Pushed, Session};
 pub use testing::{Outcome as TestOutcome, Report, TestOptions, discover, junit, run_tests};
+pub use tier::Tier;
 pub use worker::{CAN_CONFINE, Worker, confine};

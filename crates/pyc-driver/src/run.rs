@@ -10,6 +10,7 @@ use pyc_runtime::{PyResult, Vm};
 
 use crate::compile::compile;
 use crate::library::Library;
+use crate::tier::Tier;
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -42,6 +43,8 @@ pub struct Options {
     pub limits: Limits,
     /// `sys.argv` after the program's name.
     pub arguments: Vec<String>,
+    /// What runs functions.
+    pub tier: Tier,
 }
 
 /// The text of a program's file; `-` is standard input.
@@ -76,9 +79,10 @@ pub fn run(source: &Source, options: Options) -> Result<u8, Error> {
         }
     };
     on_stack(move || {
-        let Options { capabilities, limits, arguments } = options;
+        let Options { capabilities, limits, arguments, tier } = options;
         let host = ProgramHost::new(capabilities, search.clone(), Arc::new(Library));
         let vm = prepare(Box::new(host), limits, STACK_BYTES - (4 << 20), Some(compile));
+        crate::tier::install(&vm, tier);
         let _entered = vm.enter();
         let mut argv = vec![if filename == "<string>" { "-c".to_string() } else { filename.clone() }];
         argv.extend(arguments);
@@ -127,6 +131,7 @@ pub fn run_captured(text: &str, filename: &str, options: Options) -> Result<Outc
         let [out, err] = host.capture();
         let exit = {
             let vm = prepare(Box::new(host), options.limits, STACK_BYTES - (4 << 20), Some(compile));
+            crate::tier::install(&vm, options.tier);
             let _entered = vm.enter();
             let result = vm.import("sys").map(drop).and_then(|()| {
                 let mut argv = vec![filename.clone()];

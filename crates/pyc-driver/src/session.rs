@@ -41,6 +41,7 @@ impl Session {
     pub fn new(options: Options) -> Session {
         let host = ProgramHost::new(options.capabilities, vec![PathBuf::from(".")], Arc::new(Library));
         let vm = prepare(Box::new(host), options.limits, STACK_BYTES - (4 << 20), Some(compile));
+        crate::tier::install(&vm, options.tier);
         let mut session = Session { vm, globals: Value::NONE, pending: String::new() };
         let vm = &session.vm;
         let _entered = vm.enter();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use pyc_driver::{Capabilities, Limits, Options, run_captured};
+use pyc_driver::{Capabilities, Limits, Options, Tier, run_captured};
 
 /// Counts, for the limit on memory.
 #[global_allocator]
@@ -64,11 +64,11 @@ const IMMORTAL: usize = 1;
 const LIMIT_EXIT: u8 = 124;
 
 /// Runs a program; gives its record and how many blocks of memory it left behind.
-fn record(id: &str, text: &str) -> (String, usize) {
+fn record(id: &str, text: &str, tier: Tier) -> (String, usize) {
     let mut limits = Limits::default();
     limits.time = Some(Duration::from_secs(10));
     limits.memory_bytes = BOUNDED.contains(&id).then_some(256 << 20);
-    let options = Options { capabilities: Capabilities::trusted(), limits, arguments: Vec::new() };
+    let options = Options { capabilities: Capabilities::trusted(), limits, arguments: Vec::new(), tier };
     let outcome = match run_captured(text, "case.py", options) {
         Ok(outcome) => outcome,
         Err(error) => return (format!("failed {error}\n"), 0),
@@ -94,6 +94,15 @@ fn record(id: &str, text: &str) -> (String, usize) {
 
 #[test]
 fn programs_print_what_cpython_prints() {
+    compare_all(Tier::Interp);
+}
+
+#[test]
+fn machine_code_prints_what_cpython_prints() {
+    compare_all(Tier::Native);
+}
+
+fn compare_all(tier: Tier) {
     let only = std::env::var("PYC_CORPUS_ONLY").ok();
     let mut work = Vec::new();
     let mut entries: Vec<PathBuf> =
@@ -119,7 +128,7 @@ fn programs_print_what_cpython_prints() {
             scope.spawn(|| {
                 loop {
                     let Some((id, text, expected)) = next.lock().unwrap().next() else { break };
-                    let (got, leaked) = record(&id, &text);
+                    let (got, leaked) = record(&id, &text, tier);
                     if leaked > 0 {
                         leaking.lock().unwrap().push((id.clone(), leaked));
                     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use pyc_driver::{Capabilities, Limits, Options, run_captured};
+use pyc_driver::{Capabilities, Limits, Options, Tier, run_captured};
 
 #[test]
 fn canonical_solutions_pass() {
@@ -39,7 +39,7 @@ fn canonical_solutions_pass() {
                     // Three of the tests draw numbers to try their functions on.
                     let mut capabilities = Capabilities::default();
                     capabilities.grant("random").unwrap();
-                    let options = Options { capabilities, limits, arguments: vec![] };
+                    let options = Options { capabilities, limits, arguments: vec![], tier: Tier::Native };
                     let outcome = run_captured(&program, "task.py", options).unwrap();
                     if outcome.exit != 0 {
                         let last = outcome.errors.lines().last().unwrap_or_default().to_string();

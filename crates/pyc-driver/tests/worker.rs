@@ -13,7 +13,7 @@ fn a_worker_runs_code_and_cannot_reach_out() {
         let mut limits = Limits::default();
         limits.time = Some(std::time::Duration::from_secs(20));
         limits.memory_bytes = Some(256 << 20);
-        let options = Options { capabilities: Capabilities::default(), limits, arguments: Vec::new() };
+        let options = Options { capabilities: Capabilities::default(), limits, ..Options::default() };
         confine(&options).unwrap();
         // From outside the interpreter, so that only the system is in the way.
         println!("file {}", std::fs::read("/etc/passwd").is_err());

@@ -8,7 +8,7 @@ use pyc_runtime::generator::{GeneratorData, GeneratorFrame, GeneratorKind};
 use pyc_runtime::registers::Window;
 use pyc_runtime::str::Str;
 use pyc_runtime::types::Type;
-use pyc_runtime::vm::Resumed;
+use pyc_runtime::vm::{Resumed, StepFrame};
 use pyc_runtime::{Args, Kind, PyResult, Raised, Value, Vm};
 
 use crate::exec::{Exit, Frame, Suspended, run};
@@ -23,12 +23,14 @@ fn execute(
     namespace: &Value,
 ) -> PyResult<Exit> {
     {
-        let mut frames = vm.frames.borrow_mut();
-        if frames.len() >= vm.recursion_limit.get() {
-            drop(frames);
+        if vm.depth() >= vm.recursion_limit.get() {
             return Err(too_deep(vm));
         }
-        if let Some(last) = frames.last_mut() {
+        vm.materialise();
+        let mut frames = vm.frames.borrow_mut();
+        if let Some(last) = frames.last_mut()
+            && last.native.is_null()
+        {
             last.pc = vm.pc.get();
         }
         frames.push(FrameRecord {
@@ -39,9 +41,12 @@ fn execute(
             window: frame.window,
             pc: 0,
             object: None,
+            native: std::ptr::null(),
         });
     }
-    let result = run(vm, frame, start, generator, namespace);
+    vm.set_depth(vm.depth() + 1);
+    let result = run::<false>(vm, frame, start, generator, namespace);
+    vm.set_depth(vm.depth() - 1);
     let mut frames = vm.frames.borrow_mut();
     if frames.last().is_some_and(|f| f.object.is_some()) {
         drop(frames);
@@ -73,6 +78,7 @@ fn leave_with_object(vm: &Vm) {
 fn returned(exit: Exit) -> Value {
     match exit {
         Exit::Return(value) | Exit::Yield(value) => value,
+        Exit::Next(_) => Value::NONE,
     }
 }
 
@@ -109,6 +115,11 @@ fn run_plain(
         for (at, value) in items[items.len() - missing..].iter().enumerate() {
             w.set((first + at) as u16, value.clone());
         }
+    }
+    if let Some(entry) = vm.native_entry(code) {
+        let result = vm.call_native(entry, data, w);
+        vm.stack.pop(w, usize::from(code.registers));
+        return result;
     }
     bind_closure(data, code, w);
     let frame = Frame { code_value, code, globals: &data.globals, builtins: &data.builtins, window: w };
@@ -151,6 +162,9 @@ fn call_bound(vm: &Vm, data: &FunctionData, code_value: &Value, code: &CodeData,
     }
     let Some(w) = vm.stack.push(registers) else { return Err(too_deep(vm)) };
     let result = bind(vm, data, code, args, w).and_then(|()| {
+        if let Some(entry) = vm.native_entry(code) {
+            return vm.call_native(entry, data, w).map(Exit::Return);
+        }
         let frame = Frame { code_value, code, globals: &data.globals, builtins: &data.builtins, window: w };
         execute(vm, &frame, 0, None, &Value::UNBOUND)
     });
@@ -173,6 +187,12 @@ pub(crate) fn moving(
     let code = code_value.get::<CodeData>()?;
     let given = count + usize::from(this.is_some());
     let missing = plain_call(data, code, given)?;
+    if missing == 0
+        && this.is_none()
+        && let Some(entry) = vm.native_entry(code)
+    {
+        return Some(vm.call_native(entry, data, from.from(first)));
+    }
     if let Err(error) = vm.check_stack() {
         return Some(Err(error));
     }
@@ -452,6 +472,17 @@ pub(crate) fn run_code(
     result.map(returned)
 }
 
+/// The engine's `step`: one op of a machine frame.
+pub(crate) fn step(vm: &Vm, at: &StepFrame, pc: u32) -> PyResult<u32> {
+    let Some(code) = at.code.get::<CodeData>() else { return Err(vm.type_error("not a function")) };
+    let frame =
+        Frame { code_value: at.code, code, globals: at.globals, builtins: at.builtins, window: at.window };
+    match run::<true>(vm, &frame, pc, None, &Value::UNBOUND)? {
+        Exit::Next(next) => Ok(next),
+        Exit::Return(_) | Exit::Yield(_) => Err(vm.runtime_error("an op left its frame")),
+    }
+}
+
 /// The engine's `resume`.
 pub(crate) fn resume(vm: &Vm, generator: &Value, sent: Result<Value, Raised>) -> PyResult<Resumed> {
     let Some(data) = generator.get::<GeneratorData>() else { return Err(vm.type_error("not a generator")) };
@@ -491,6 +522,7 @@ pub(crate) fn resume(vm: &Vm, generator: &Value, sent: Result<Value, Raised>) ->
             *data.frame.borrow_mut() = Some(state);
             Ok(Resumed::Yielded(value))
         }
+        Ok(Exit::Next(_)) => Ok(Resumed::Returned(Value::NONE)),
         Ok(Exit::Return(value)) => {
             drop(state);
             Ok(Resumed::Returned(value))

@@ -26,6 +26,8 @@ pub(crate) struct Frame<'a> {
 pub(crate) enum Exit {
     Return(Value),
     Yield(Value),
+    /// One op was run; the next one's place.
+    Next(u32),
 }
 
 /// Where a generator goes on.
@@ -73,8 +75,8 @@ fn handle(vm: &Vm, frame: &Frame, at: u32, error: Raised) -> PyResult<usize> {
     }
 }
 
-/// Runs a frame from an op on. `generator`: it may be suspended; `namespace`: of modules and class bodies.
-pub(crate) fn run(
+/// Runs a frame from an op on, or, with `STEP`, the one op of a machine frame. `generator`: it may be suspended; `namespace`: of modules and class bodies.
+pub(crate) fn run<const STEP: bool>(
     vm: &Vm,
     frame: &Frame,
     start: u32,
@@ -86,7 +88,9 @@ pub(crate) fn run(
     let ops = code.ir.ops.as_slice();
     let temps = code.temporaries;
     let mut pc = start as usize;
-    vm.tick()?;
+    if !STEP {
+        vm.tick()?;
+    }
     if let Some(error) = generator.as_mut().and_then(|g| g.thrown.take()) {
         if start == 0 {
             // Thrown into a generator that has not started: no handler is open yet.
@@ -150,7 +154,9 @@ pub(crate) fn run(
             }
             loop {
                 let op = &ops[pc];
-                vm.pc.set(pc as u32);
+                if !STEP {
+                    vm.pc.set(pc as u32);
+                }
                 pc += 1;
                 match *op {
                     Op::Const { dst, value } => w.set(dst, code.constant(value).clone()),
@@ -612,8 +618,14 @@ pub(crate) fn run(
                         }
                     }
                 }
+                if STEP {
+                    return Ok(Exit::Next(pc as u32));
+                }
             }
         };
+        if STEP {
+            return Err(error);
+        }
         pc = handle(vm, frame, (pc - 1) as u32, error)?;
     }
 }

@@ -30,5 +30,10 @@ use pyc_runtime::vm::Engine;
 
 /// Connects the interpreter to an instance.
 pub fn install(vm: &Vm) {
-    vm.set_engine(Engine { call: call::call_function, resume: call::resume, run: call::run_code });
+    vm.set_engine(Engine {
+        call: call::call_function,
+        resume: call::resume,
+        step: call::step,
+        run: call::run_code,
+    });
 }

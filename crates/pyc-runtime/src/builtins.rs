@@ -356,6 +356,7 @@ fn namespaces(
     globals: Option<&Value>,
     locals: Option<&Value>,
 ) -> PyResult<(Value, Value)> {
+    vm.sync_frames();
     let depth = vm.frames.borrow().len();
     let globals_value = match globals.filter(|g| !g.is_none()) {
         Some(g) if g.kind() == Kind::Dict => g.clone(),
@@ -440,7 +441,7 @@ fn compile(vm: &Vm, args: Args) -> PyResult {
 
 fn vars(vm: &Vm, args: Args) -> PyResult {
     match args.opt(0) {
-        None => Ok(vm.locals_at(vm.frames.borrow().len().saturating_sub(1))),
+        None => Ok(vm.current_locals()),
         Some(value) => match vm.find_attr(value, &vm.names.__dict__)? {
             Some(dict) => Ok(dict),
             None => Err(vm.type_error("vars() argument must have __dict__ attribute")),
@@ -452,7 +453,7 @@ fn dir(vm: &Vm, args: Args) -> PyResult {
     let names = match args.opt(0) {
         Some(value) => vm.dir(value)?,
         None => {
-            let locals = vm.locals_at(vm.frames.borrow().len().saturating_sub(1));
+            let locals = vm.current_locals();
             let keys = vm.to_vec(&locals)?;
             vm.sort_values(keys, None, false).map_err(|(_, e)| e)?
         }
@@ -551,7 +552,7 @@ const FUNCTIONS: &[Method] = &[
         vm.format(&args[0], &spec)
     }),
     ("globals", "", |vm, _| Ok(vm.current_globals())),
-    ("locals", "", |vm, _| Ok(vm.locals_at(vm.frames.borrow().len().saturating_sub(1)))),
+    ("locals", "", |vm, _| Ok(vm.current_locals())),
     ("vars", "object? /", vars),
     ("dir", "object? /", dir),
     ("exec", "source / globals? locals? * closure?", |vm, args| run(vm, args, "exec")),

@@ -23,6 +23,8 @@ pub struct FrameRecord {
     pub pc: u32,
     /// The frame object, when one was asked for.
     pub object: Option<Value>,
+    /// The machine frame that this is a record of, or null: then the window has no variables.
+    pub native: *const crate::native::NativeFrame,
 }
 
 /// A frame object; filled from the running frame while it runs.
@@ -61,17 +63,20 @@ impl Payload for FrameData {
 impl Vm {
     /// A global of the innermost frame.
     pub fn current_global(&self, name: &Value) -> Option<Value> {
+        self.sync_frames();
         let globals = self.frames.borrow().last()?.globals.owned();
         self.dict_get_name(&globals, name)
     }
 
     /// The globals of the innermost frame.
     pub fn current_globals(&self) -> Value {
+        self.sync_frames();
         self.frames.borrow().last().map_or(Value::NONE, |f| f.globals.owned())
     }
 
     /// The frame object of the frame at a depth (0 outermost).
     pub fn frame_at(&self, depth: usize) -> Value {
+        self.sync_frames();
         {
             let frames = self.frames.borrow();
             match frames.get(depth) {
@@ -107,18 +112,28 @@ impl Vm {
         object
     }
 
+    /// Local variables of the innermost frame.
+    pub fn current_locals(&self) -> Value {
+        self.sync_frames();
+        let count = self.frames.borrow().len();
+        self.locals_at(count.saturating_sub(1))
+    }
+
     /// Local variables of the frame at a depth: the namespace, or a fresh dict of a function's variables.
     pub fn locals_at(&self, depth: usize) -> Value {
-        let (code, namespace, window) = {
+        self.sync_frames();
+        let (code, namespace, window, native) = {
             let frames = self.frames.borrow();
             let Some(frame) = frames.get(depth) else { return Value::NONE };
-            (frame.code.owned(), frame.namespace.owned(), frame.window)
+            (frame.code.owned(), frame.namespace.owned(), frame.window, !frame.native.is_null())
         };
         if !namespace.is_unbound() {
             return namespace;
         }
         let dict = self.dict();
-        self.fill_locals(&dict, &code, window);
+        if !native {
+            self.fill_locals(&dict, &code, window);
+        }
         dict
     }
 
@@ -151,7 +166,8 @@ impl Vm {
             let dict = if record.namespace.is_unbound() {
                 let dict = self.dict();
                 // Only what others still see matters; holding every local alive would change lifetimes.
-                if record.object.as_ref().is_some_and(|o| o.reference_count() > 1) {
+                if record.native.is_null() && record.object.as_ref().is_some_and(|o| o.reference_count() > 1)
+                {
                     self.fill_locals(&dict, &record.code, record.window);
                 }
                 dict
@@ -201,6 +217,7 @@ pub(crate) fn init(vm: &Vm) {
         &t.frame,
         "f_lasti",
         |vm, this| {
+            vm.sync_frames();
             let pc = own(this).depth.get().and_then(|d| vm.frames.borrow().get(d).map(|f| f.pc)).unwrap_or(0);
             Ok(Value::from_len(pc as usize * 2))
         },
@@ -211,6 +228,7 @@ pub(crate) fn init(vm: &Vm) {
         "f_lineno",
         |vm, this| {
             let data = own(this);
+            vm.sync_frames();
             let line = data.depth.get().and_then(|d| {
                 let frames = vm.frames.borrow();
                 let pc = if d + 1 == frames.len() { vm.pc.get() } else { frames.get(d)?.pc };

@@ -89,6 +89,10 @@ pub struct CodeData {
     pub locals: Vec<Value>,
     /// Inline caches.
     pub caches: Vec<Cell<Cache>>,
+    /// Machine code, or null.
+    pub native: Cell<*const crate::native::Entry>,
+    /// Calls until machine code is made; 0: never.
+    pub heat: Cell<u32>,
     /// A function whose parameters are all positional, that runs at once when it is called.
     pub plain: bool,
     /// Parameters by position.
@@ -242,9 +246,12 @@ impl Vm {
         let names = ir.names.iter().map(|n| self.intern(n)).collect();
         let locals = ir.locals.iter().map(|n| self.intern(n)).collect();
         let caches = vec![Cell::new(Cache::default()); usize::from(ir.caches)];
+        let heat = Cell::new((self.native.heat.get())(&ir));
         let f = ir.flags;
         let simple = f.function && !f.generator && !f.coroutine && !f.varargs && !f.varkeywords;
         let data = CodeData {
+            native: Cell::new(std::ptr::null()),
+            heat,
             plain: simple && ir.kwonlyargcount == 0,
             argcount: ir.argcount,
             registers: ir.registers,
@@ -536,6 +543,7 @@ fn function_new(vm: &Vm, args: Args) -> PyResult {
         return Err(vm.type_error("function() argument 'code' must be code, and 'globals' must be dict"));
     }
     let get = |i: usize| args.opt(i).cloned().unwrap_or(Value::NONE);
+    check_closure(vm, &code, &get(5))?;
     let made = vm.function(code, globals, get(5), get(4), get(6), Value::NONE);
     if let Some(name) = args.opt(3).filter(|n| !n.is_none()) {
         let mut extras = function(&made).extras.borrow_mut();
@@ -543,6 +551,23 @@ fn function_new(vm: &Vm, args: Args) -> PyResult {
         extras.qualname = name.clone();
     }
     Ok(made)
+}
+
+/// Machine code and the interpreter rely on a cell for each free variable.
+fn check_closure(vm: &Vm, code: &Value, closure: &Value) -> PyResult<()> {
+    let Some(data) = code.get::<CodeData>() else {
+        return Err(vm.type_error("__code__ must be set to a code object"));
+    };
+    let (name, wanted) = (&data.ir.name, data.ir.frees.len());
+    let cells = closure.get::<TupleData>().map_or(&[][..], TupleData::items);
+    if cells.len() != wanted {
+        let given = cells.len();
+        return Err(vm.value_error(format!("{name} requires closure of length {wanted}, not {given}")));
+    }
+    if let Some(other) = cells.iter().find(|c| c.kind() != Kind::Cell) {
+        return Err(vm.type_error(format!("arg 5 (closure) expected cell, found {}", vm.type_name(other))));
+    }
+    Ok(())
 }
 
 fn function_repr(vm: &Vm, args: Args) -> PyResult {
@@ -763,8 +788,11 @@ pub(crate) fn init(vm: &Vm) {
         &t.function,
         "__code__",
         |_, this| Ok(function(this).code.borrow().clone()),
-        Some(|_, this, value| {
-            drop(function(this).code.replace(value));
+        Some(|vm, this, value| {
+            check_closure(vm, &value, &function(this).closure)?;
+            // Machine code may be running it.
+            let former = function(this).code.replace(value);
+            vm.retire_code(former);
             Ok(())
         }),
     );

@@ -734,7 +734,9 @@ pub(crate) fn init(vm: &Vm) {
                 let frame = data.frame.borrow();
                 let Some(frame) = frame.as_ref() else {
                     return Ok(if data.running.get() {
-                        vm.frame_at(vm.frames.borrow().len() - 1)
+                        vm.sync_frames();
+                        let count = vm.frames.borrow().len();
+                        vm.frame_at(count - 1)
                     } else {
                         Value::NONE
                     });

@@ -43,6 +43,7 @@ pub mod host;
 pub mod iterators;
 pub mod module;
 pub mod names;
+pub mod native;
 pub mod numbers;
 pub mod object;
 mod object_type;

@@ -104,6 +104,29 @@ impl Window {
         Window { base: registers.as_mut_ptr() }
     }
 
+    /// The first register's address, for machine code.
+    #[inline(always)]
+    pub(crate) fn base(&self) -> *mut Value {
+        self.base
+    }
+
+    /// A window whose registers start at an address.
+    ///
+    /// # Safety
+    /// The registers that are used through it are there.
+    #[inline(always)]
+    pub(crate) unsafe fn at(base: *mut Value) -> Window {
+        Window { base }
+    }
+
+    /// The window that starts at a register.
+    #[inline(always)]
+    #[must_use]
+    pub fn from(&self, register: u16) -> Window {
+        // SAFETY: see the module's text.
+        Window { base: unsafe { self.base.add(usize::from(register)) } }
+    }
+
     /// A register's value. It must not be written while the reference lives; ops clone or finish before.
     #[inline(always)]
     pub fn get(&self, register: u16) -> &Value {

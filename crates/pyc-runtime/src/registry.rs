@@ -166,6 +166,7 @@ impl Vm {
             handled: RefCell::new(Value::NONE),
             stack: crate::registers::Stack::default(),
             pc: Cell::new(0),
+            native: Default::default(),
             frames: RefCell::default(),
             recursion_limit: Cell::new(1000),
             terminating: Cell::new(false),

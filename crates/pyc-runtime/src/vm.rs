@@ -46,8 +46,22 @@ pub struct Engine {
     /// Resumes a generator with a value or an exception; `None` when it returned (the value is in `Raised` form
     /// of StopIteration only at the caller's side).
     pub resume: fn(&Vm, generator: &Value, sent: Result<Value, Raised>) -> PyResult<Resumed>,
+    /// Runs one op of a machine frame and gives the next op's place.
+    pub step: fn(&Vm, frame: &StepFrame, pc: u32) -> PyResult<u32>,
     /// Runs code in a namespace: module and class bodies, `exec`, `eval`.
     pub run: fn(&Vm, code: &Value, globals: &Value, locals: &Value, closure: &[Value]) -> PyResult,
+}
+
+/// What one op is run with.
+pub struct StepFrame<'a> {
+    /// The code object.
+    pub code: &'a Value,
+    /// Its globals.
+    pub globals: &'a Value,
+    /// Its builtins.
+    pub builtins: &'a Value,
+    /// Where the registers are that the op names.
+    pub window: crate::registers::Window,
 }
 
 /// How a generator's step ended.
@@ -127,7 +141,9 @@ pub struct Vm {
     pub stack: crate::registers::Stack,
     /// The op that the innermost frame is running.
     pub pc: Cell<u32>,
-    /// Running Python frames.
+    /// Machine code's part.
+    pub native: crate::native::NativeState,
+    /// Running Python frames; machine frames as of [`Vm::sync_frames`].
     pub frames: RefCell<Vec<FrameRecord>>,
     /// `sys.setrecursionlimit`
     pub recursion_limit: Cell<usize>,
@@ -205,7 +221,9 @@ impl Vm {
     pub fn enter(&self) -> Entered<'_> {
         let here = 0u8;
         if self.stack_base.get() == 0 {
-            self.stack_base.set(std::ptr::from_ref(&here) as usize);
+            let base = std::ptr::from_ref(&here) as usize;
+            self.stack_base.set(base);
+            self.native.stack_limit.set(base.saturating_sub(self.stack_bytes.get()));
         }
         Entered {
             before: CURRENT.with(|c| c.replace(std::ptr::from_ref(self))),

@@ -30,6 +30,7 @@ fn exit(vm: &Vm, args: Args) -> PyResult {
 
 fn get_frame(vm: &Vm, args: Args) -> PyResult {
     let depth = args.opt(0).map_or(Ok(0), |d| vm.index(d))?;
+    vm.sync_frames();
     let count = vm.frames.borrow().len() as i64;
     if depth < 0 || depth >= count {
         return Err(vm.value_error("call stack is not deep enough"));
@@ -63,6 +64,7 @@ const FUNCTIONS: &[Method] = &[
     ("_getframe", "depth? /", get_frame),
     ("_getframemodulename", "depth?", |vm, args| {
         let depth = args.opt(0).map_or(Ok(0), |d| vm.index(d))?;
+        vm.sync_frames();
         let frames = vm.frames.borrow();
         let at = frames.len() as i64 - 1 - depth;
         match frames.get(at as usize) {

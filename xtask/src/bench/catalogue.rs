@@ -15,6 +15,8 @@ pub enum Kind {
     Figures,
     /// Rates against one peer, where each case has a ratio of its own to reach: see `engine.rs`.
     Cases,
+    /// Python programs as processes: see `py.rs`.
+    Programs,
     /// No peer: each case against a floor or ceiling that is measured in the same call: see `swap.rs`.
     Bounds,
 }
@@ -136,6 +138,20 @@ pub const BENCHES: &[Bench] = &[
         packages: "mlflow aim trackio",
         kind: Kind::Figures,
         target: 1.0,
+        single_thread: true,
+        case: None,
+        takes_files: false,
+    },
+    Bench {
+        name: "py",
+        about: "Python programs from start to exit against CPython (--python), interpreted and as machine code",
+        krate: "pyc-driver",
+        example: "run",
+        peer: "CPython",
+        script: "",
+        packages: "",
+        kind: Kind::Programs,
+        target: 4.0,
         single_thread: true,
         case: None,
         takes_files: false,

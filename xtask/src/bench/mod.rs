@@ -8,6 +8,7 @@ mod catalogue;
 mod engine;
 mod ledger;
 mod machine;
+mod py;
 mod report;
 mod swap;
 mod text;
@@ -174,6 +175,9 @@ fn one(bench: &Bench, options: &Options) -> Result<String, Failure> {
     if bench.kind == Kind::Cases {
         return engine::run(bench, options, rounds);
     }
+    if bench.kind == Kind::Programs {
+        return py::run(bench, options, rounds);
+    }
     if bench.kind == Kind::Bounds {
         return swap::run(bench, options, rounds);
     }
@@ -214,7 +218,9 @@ fn one(bench: &Bench, options: &Options) -> Result<String, Failure> {
             let sides = turns(workers, &cases, rounds)?;
             Ok(report::scaling(bench, &sides, options, top, rounds))
         }
-        Kind::Figures | Kind::Cases | Kind::Bounds => Err(Failure::Broken("it is run elsewhere".to_string())),
+        Kind::Figures | Kind::Cases | Kind::Bounds | Kind::Programs => {
+            Err(Failure::Broken("it is run elsewhere".to_string()))
+        }
     }
 }
 

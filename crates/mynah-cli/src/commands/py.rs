@@ -100,7 +100,7 @@ impl Grants {
         limits.memory_bytes = self.max_memory;
         limits.steps = self.max_steps;
         limits.output_bytes = self.max_output;
-        Ok(pyc_driver::Options { capabilities: self.capabilities()?, limits, arguments })
+        Ok(pyc_driver::Options { capabilities: self.capabilities()?, limits, arguments, ..Default::default() })
     }
 }
 
@@ -116,6 +116,10 @@ pub struct Run {
     /// Run in a process that the system holds apart: no network, no new processes or files (Linux on x86-64, aarch64)
     #[arg(long)]
     worker: bool,
+    /// What runs functions: interp (the interpreter), native (machine code from the first call), auto (machine code
+    /// where it pays: functions with loops, and those that are called often)
+    #[arg(long, value_name = "TIER", default_value = "interp")]
+    tier: String,
     /// Run this text instead of a file; all further words are its arguments
     #[arg(short = 'c', value_name = "TEXT")]
     text: Option<String>,
@@ -150,8 +154,9 @@ fn program(run: &Run) -> Result<()> {
             None => return Err(Failure::new("no program; name a file, or give its text with -c")),
         },
     };
-    let options = run.grants.options(words.collect())?;
     let fail = |e: pyc_driver::Error| Failure::new(e.to_string());
+    let mut options = run.grants.options(words.collect())?;
+    options.tier = run.tier.parse().map_err(fail)?;
     let source = if run.worker { source.read().map_err(fail)? } else { source };
     if run.worker {
         pyc_driver::confine(&options).map_err(fail)?;

@@ -275,7 +275,7 @@ fn import(name: &str) -> Result<Option<String>> {
     let mut limits = pyc_driver::Limits::default();
     limits.time = Some(std::time::Duration::from_secs(20));
     let capabilities = pyc_driver::Capabilities { clock: true, random: true, ..Default::default() };
-    let options = pyc_driver::Options { capabilities, limits, arguments: Vec::new() };
+    let options = pyc_driver::Options { capabilities, limits, ..Default::default() };
     let outcome =
         pyc_driver::run_captured(&format!("import {name}\n"), "import.py", options).map_err(from_driver)?;
     let last = outcome.errors.lines().rfind(|l| !l.trim().is_empty()).unwrap_or("it ended").to_string();

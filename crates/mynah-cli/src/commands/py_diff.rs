@@ -100,7 +100,7 @@ fn ours(program: &Path, time: Duration) -> Result<Ending> {
     let mut limits = pyc_driver::Limits::default();
     limits.time = Some(time);
     let capabilities = pyc_driver::Capabilities::trusted();
-    let options = pyc_driver::Options { capabilities, limits, arguments: Vec::new() };
+    let options = pyc_driver::Options { capabilities, limits, ..Default::default() };
     let outcome = pyc_driver::run_captured(&text, &program.display().to_string(), options)
         .map_err(|e| Failure::new(e.to_string()))?;
     Ok(Ending {

@@ -21,7 +21,7 @@ fn run(text: &str) -> Outcome {
     let mut limits = Limits::default();
     limits.time = Some(Duration::from_secs(20));
     limits.memory_bytes = Some(512 << 20);
-    let options = Options { capabilities: Capabilities::default(), limits, arguments: Vec::new() };
+    let options = Options { capabilities: Capabilities::default(), limits, ..Options::default() };
     run_captured(text, "case.py", options).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 

@@ -35,6 +35,8 @@ impl Payload for ProxyData {
 }
 
 impl DictData {
+    /// Where the cell of the table is.
+    pub(crate) const TABLE: usize = std::mem::offset_of!(DictData, 0);
     /// The table, to read. Nothing that can run Python code may happen while it is borrowed.
     #[inline]
     pub fn borrow(&self) -> Ref<'_, Dict> {

@@ -24,6 +24,8 @@ impl Payload for ListData {
 }
 
 impl ListData {
+    /// Where the cell of the items is.
+    pub(crate) const ITEMS: usize = std::mem::offset_of!(ListData, 0);
     /// The items, to read. Nothing that can run Python code may happen while they are borrowed.
     #[inline]
     pub fn borrow(&self) -> Ref<'_, Vec<Value>> {

@@ -17,6 +17,12 @@ impl Payload for TupleData {
     }
 }
 impl TupleData {
+    /// Where the items' address and their number are.
+    pub(crate) const ITEMS: [usize; 2] = {
+        let start = std::mem::offset_of!(TupleData, 0);
+        [start + Block::<Value>::LAYOUT[0], start + Block::<Value>::LAYOUT[1]]
+    };
+
     /// The items.
     #[inline]
     pub fn items(&self) -> &[Value] {

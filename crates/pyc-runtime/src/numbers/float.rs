@@ -86,7 +86,7 @@ pub fn binary(vm: &Vm, op: BinaryOp, x: f64, y: f64) -> Option<PyResult> {
 }
 
 /// Floored quotient and remainder.
-pub(super) fn floor_mod(x: f64, y: f64) -> (f64, f64) {
+pub(crate) fn floor_mod(x: f64, y: f64) -> (f64, f64) {
     let mut rest = x % y;
     let mut quotient = (x - rest) / y;
     if rest != 0.0 {

@@ -1,7 +1,7 @@
 //! int, bool, float, complex.
 
 mod complex;
-mod float;
+pub(crate) mod float;
 mod int;
 
 pub use complex::ComplexData;

@@ -30,6 +30,16 @@ pub struct Attrs {
     dict: Cell<u64>,
 }
 
+impl Attrs {
+    /// Offsets of the block's address, the shape's id, the count of values and the count of slots, for machine code.
+    pub(crate) const LAYOUT: [usize; 4] = [
+        std::mem::offset_of!(Attrs, values),
+        std::mem::offset_of!(Attrs, shape_id),
+        std::mem::offset_of!(Attrs, len),
+        std::mem::offset_of!(Attrs, slots),
+    ];
+}
+
 const WORD: usize = size_of::<Value>();
 
 impl Attrs {

@@ -20,6 +20,10 @@ const fn capacity_bytes(bytes: usize) -> usize {
 }
 
 impl<T> Block<T> {
+    /// Offsets of address and length, for machine code.
+    pub(crate) const LAYOUT: [usize; 2] =
+        [std::mem::offset_of!(Block<T>, start), std::mem::offset_of!(Block<T>, len)];
+
     /// Fills a block of `len` from an iterator that gives at least as many.
     ///
     /// # Panics

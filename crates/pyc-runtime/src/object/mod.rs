@@ -24,5 +24,5 @@ pub use block::Block;
 pub use gc::{collect, referents, refers, set_threshold, threshold, tracked, tracked_count};
 pub use memory::{Counting, live_blocks, used_bytes};
 pub use process::one_arena;
-pub(crate) use value::resize_hint;
 pub use value::{Kind, Payload, Unowned, VTable, Value, new_object};
+pub(crate) use value::{object_layout, resize_hint};

@@ -439,6 +439,29 @@ impl Value {
         Unowned(self.0)
     }
 
+    /// Its bits; the reference is the caller's now.
+    #[inline(always)]
+    pub(crate) fn into_raw(self) -> u64 {
+        self.into_bits().get()
+    }
+
+    /// # Safety
+    /// The bits came from `into_raw` (or are those of a live value whose reference is given up) and are not zero.
+    #[inline(always)]
+    pub(crate) unsafe fn from_raw(bits: u64) -> Value {
+        // SAFETY: by the caller's promise.
+        Value(unsafe { NonZeroU64::new_unchecked(bits) })
+    }
+
+    /// The bits of the object that a payload belongs to.
+    ///
+    /// # Safety
+    /// The payload is an object's, not one on its own.
+    #[inline(always)]
+    pub(crate) unsafe fn bits_of_holder<T: Payload>(payload: &T) -> u64 {
+        (std::ptr::from_ref(payload) as usize - std::mem::offset_of!(Object<T>, payload)) as u64
+    }
+
     pub(super) fn into_held_bits(self) -> u64 {
         self.into_bits().get()
     }
@@ -592,6 +615,24 @@ unsafe fn fill<T: Payload>(place: *mut u8, ty: &Value, sub: u8, flags: u8, paylo
     // SAFETY: by the caller's promise.
     unsafe { place.cast::<Object<T>>().write(Object { header, payload }) };
     Value(NonZeroU64::new(place as u64).expect("an address is not zero"))
+}
+
+/// Offsets for machine code: reference count, kind, subclass mark, payload, flags, type; then how far in front of an
+/// object its attributes stand, and the flag that says that it has some.
+pub(crate) fn object_layout() -> [usize; 8] {
+    use std::mem::offset_of;
+    const _: () = assert!(offset_of!(Object<f64>, payload) == size_of::<Header>());
+    const _: () = assert!(offset_of!(Header, sub) == offset_of!(Header, kind) + 1);
+    [
+        offset_of!(Header, refs),
+        offset_of!(Header, kind),
+        offset_of!(Header, sub),
+        offset_of!(Object<f64>, payload),
+        offset_of!(Header, flags),
+        offset_of!(Header, ty),
+        GC_PREFIX + ATTRS_PREFIX,
+        ATTRS as usize,
+    ]
 }
 
 /// The type of types is its own type: made with an empty type first, which this sets.

@@ -1,0 +1,431 @@
+//! Globals, cells, subscripts, calls and loops: quick paths through the runtime's own data.
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::types::{F64, I32, I64};
+use cranelift_codegen::ir::{Block, InstBuilder, Value};
+use pyc_ir::Op;
+use pyc_runtime::Value as Object;
+use pyc_runtime::native::MARK;
+
+use crate::lanes::{Gen, LANE, Lane, constant, flags};
+use crate::types::Ty;
+
+impl Gen<'_, '_> {
+    /// A block where the ways to an op's result meet.
+    fn meeting(&mut self, with_float: bool) -> (Block, Value, Option<Value>) {
+        let done = self.b.create_block();
+        let tag = self.b.append_block_param(done, I64);
+        let float = with_float.then(|| self.b.append_block_param(done, F64));
+        (done, tag, float)
+    }
+
+    pub fn load_global(&mut self, op: &Op, dst: u16, name: u16, cache: u16) {
+        let (done, tag, _) = self.meeting(false);
+        let slow = self.cold();
+        let caches = self.load(self.code_object, self.layout.code_caches);
+        let at = i32::from(cache) * self.layout.cache_size;
+        let kind = self.b.ins().uload8(I32, flags(), caches, at + self.layout.cache_kind);
+        let index = self.b.ins().uload32(flags(), caches, at + self.layout.cache_index);
+        let names = self.load(self.code_object, self.layout.code_names);
+        let key = self.load(names, i32::from(name) * 8);
+        let global = self.b.ins().icmp_imm_s(IntCC::Equal, kind, 1);
+        let other = self.b.create_block();
+        let globals = self.load(self.function, self.layout.function_globals);
+        self.guard(global, other);
+        self.dict_place(globals, index, key, slow, done);
+        self.b.switch_to_block(other);
+        let builtin = self.b.ins().icmp_imm_s(IntCC::Equal, kind, 2);
+        self.guard(builtin, slow);
+        let version = self.b.ins().load(I32, flags(), globals, self.layout.dict_version);
+        let known = self.b.ins().load(I32, flags(), caches, at + self.layout.cache_version);
+        let same = self.b.ins().icmp(IntCC::Equal, version, known);
+        self.guard(same, slow);
+        let builtins = self.load(self.function, self.layout.function_builtins);
+        self.dict_place(builtins, index, key, slow, done);
+        self.slow_step(op, slow, done, false);
+        self.b.switch_to_block(done);
+        self.set(dst, Gen::fresh(tag, Ty::VALUE));
+    }
+
+    /// The value at a place of a dict when its key is the expected one.
+    fn dict_place(&mut self, dict: Value, index: Value, key: Value, slow: Block, done: Block) {
+        let slots = self.load(dict, self.layout.dict_slots);
+        let inside = self.b.ins().icmp(IntCC::UnsignedLessThan, index, slots);
+        self.guard(inside, slow);
+        let entries = self.load(dict, self.layout.dict_entries);
+        let offset = self.b.ins().imul_imm_s(index, i64::from(self.layout.dict_entry_size));
+        let entry = self.b.ins().iadd(entries, offset);
+        let found = self.load(entry, self.layout.dict_entry_key);
+        let same = self.b.ins().icmp(IntCC::Equal, found, key);
+        self.guard(same, slow);
+        let value = self.load(entry, self.layout.dict_entry_value);
+        self.retain(value, Ty::VALUE);
+        self.goto(done, &[value]);
+    }
+
+    pub fn load_cell(&mut self, op: &Op, dst: u16, cell: u16) {
+        let held = self.tag(cell);
+        let (done, tag, _) = self.meeting(false);
+        let slow = self.cold();
+        if self.ty(cell) != Ty::OTHER {
+            self.goto(slow, &[]);
+        } else {
+            let value = self.load(held, self.layout.cell_value);
+            let full = self.b.ins().icmp_imm_s(IntCC::NotEqual, value, 0);
+            self.guard(full, slow);
+            self.retain(value, Ty::VALUE);
+            self.goto(done, &[value]);
+        }
+        self.slow_step(op, slow, done, false);
+        self.b.switch_to_block(done);
+        self.set(dst, Gen::fresh(tag, Ty::VALUE));
+    }
+
+    /// The place of an integer in a sequence of a length.
+    fn place(&mut self, key: Value, length: Value, slow: Block) -> Value {
+        let i = self.untag(key);
+        let negative = self.b.ins().sshr_imm_u(i, 63);
+        let more = self.b.ins().band(negative, length);
+        let i = self.b.ins().iadd(i, more);
+        let inside = self.b.ins().icmp(IntCC::UnsignedLessThan, i, length);
+        self.guard(inside, slow);
+        self.b.ins().ishl_imm_u(i, 3)
+    }
+
+    fn guard_int(&mut self, lane: Lane, no: Block) {
+        if lane.ty != Ty::INT {
+            let odd = self.is_odd(lane.tag);
+            self.guard(odd, no);
+        }
+    }
+
+    fn guard_kind(&mut self, lane: Lane, exact: Ty, kind: i32, no: Block) {
+        if lane.ty == exact {
+            return;
+        }
+        if !lane.ty.within(Ty::OBJECT) {
+            let object = self.is_object(lane.tag);
+            self.guard(object, no);
+        }
+        let fits = self.is_exactly(lane.tag, kind);
+        self.guard(fits, no);
+    }
+
+    pub fn index(&mut self, op: &Op, dst: u16, obj: u16, key: u16) {
+        let unboxed = !self.is_local(dst);
+        let ty = if unboxed { Ty::FRESH } else { Ty::VALUE };
+        let (done, tag, float) = self.meeting(unboxed);
+        let slow = self.cold();
+        let (o, k) = (self.peek(obj), self.peek(key));
+        if k.ty.may(Ty::INT) && o.ty.may(Ty::LIST.or(Ty::TUPLE)) {
+            self.guard_int(k, slow);
+            let tuple = if o.ty.may(Ty::TUPLE) { self.b.create_block() } else { slow };
+            if o.ty.may(Ty::LIST) {
+                if !o.ty.within(Ty::OBJECT) {
+                    let object = self.is_object(o.tag);
+                    self.guard(object, slow);
+                }
+                if o.ty != Ty::LIST {
+                    let list = self.is_exactly(o.tag, self.layout.kind_list);
+                    self.guard(list, tuple);
+                }
+                self.item(
+                    o,
+                    obj,
+                    k,
+                    (self.layout.list_items, self.layout.list_length),
+                    (slow, done),
+                    unboxed,
+                );
+            } else {
+                self.goto(tuple, &[]);
+            }
+            if tuple != slow {
+                self.b.switch_to_block(tuple);
+                self.guard_kind(
+                    Lane { ty: o.ty.without(Ty::LIST), ..o },
+                    Ty::TUPLE,
+                    self.layout.kind_tuple,
+                    slow,
+                );
+                self.item(
+                    o,
+                    obj,
+                    k,
+                    (self.layout.tuple_items, self.layout.tuple_length),
+                    (slow, done),
+                    unboxed,
+                );
+            }
+        } else {
+            self.goto(slow, &[]);
+        }
+        self.slow_step(op, slow, done, unboxed);
+        self.b.switch_to_block(done);
+        self.taken(op);
+        self.set(dst, Lane { tag, float, ty, own: true });
+    }
+
+    /// The item of a list or tuple, on to `done`.
+    fn item(
+        &mut self,
+        o: Lane,
+        obj: u16,
+        k: Lane,
+        at: (i32, i32),
+        (slow, done): (Block, Block),
+        unboxed: bool,
+    ) {
+        let length = self.load(o.tag, at.1);
+        let place = self.place(k.tag, length, slow);
+        let items = self.load(o.tag, at.0);
+        let address = self.b.ins().iadd(items, place);
+        let item = self.load(address, 0);
+        let lane = if unboxed { self.peel(item) } else { None };
+        let (tag, float) = match lane {
+            Some((tag, float)) => (tag, Some(float)),
+            None => {
+                self.retain(item, Ty::VALUE);
+                (item, None)
+            }
+        };
+        if !self.is_local(obj) {
+            self.drop_lane(o.tag, o.ty);
+        }
+        match float {
+            Some(float) => self.goto(done, &[tag, float]),
+            None => self.goto(done, &[tag]),
+        }
+    }
+
+    /// A borrowed value as an owned lane: a float object's number, anything else with a reference of its own.
+    fn peel(&mut self, item: Value) -> Option<(Value, Value)> {
+        let (met, tag, float) = self.meeting(true);
+        let nothing = self.b.ins().f64const(0.0);
+        let (plain, other) = (self.b.create_block(), self.b.create_block());
+        let object = self.is_object(item);
+        self.guard(object, plain);
+        let exact = self.is_exactly(item, self.layout.kind_float);
+        self.guard(exact, other);
+        let number = self.b.ins().load(F64, flags(), item, self.layout.float_value);
+        let mark = self.int(MARK as i64);
+        self.goto(met, &[mark, number]);
+        self.b.switch_to_block(other);
+        self.retain(item, Ty::OTHER);
+        self.goto(met, &[item, nothing]);
+        self.b.switch_to_block(plain);
+        self.goto(met, &[item, nothing]);
+        self.b.switch_to_block(met);
+        Some((tag, float?))
+    }
+
+    pub fn store_index(&mut self, op: &Op, obj: u16, key: u16, src: u16) {
+        let done = self.b.create_block();
+        let slow = self.cold();
+        let (o, k, s) = (self.peek(obj), self.peek(key), self.peek(src));
+        if k.ty.may(Ty::INT) && o.ty.may(Ty::LIST) {
+            self.guard_int(k, slow);
+            self.guard_kind(o, Ty::LIST, self.layout.kind_list, slow);
+            let length = self.load(o.tag, self.layout.list_length);
+            let place = self.place(k.tag, length, slow);
+            let items = self.load(o.tag, self.layout.list_items);
+            let address = self.b.ins().iadd(items, place);
+            let old = self.load(address, 0);
+            let s = Lane { own: !self.is_local(src), ..s };
+            let put = self.b.create_block();
+            if let (Some(float), true) = (s.float, s.ty.may(Ty::MARK)) {
+                // A float object that only the list has is written over.
+                let boxing = self.b.create_block();
+                if s.ty != Ty::MARK {
+                    let mark = self.equals(s.tag, MARK as i64);
+                    self.guard(mark, put);
+                }
+                let object = self.is_object(old);
+                self.guard(object, boxing);
+                let exact = self.is_exactly(old, self.layout.kind_float);
+                self.guard(exact, boxing);
+                let refs = self.b.ins().load(I32, flags(), old, self.layout.object_refs);
+                let alone = self.b.ins().icmp_imm_s(IntCC::Equal, refs, 1);
+                self.guard(alone, boxing);
+                self.b.ins().store(flags(), float, old, self.layout.float_value);
+                if !self.is_local(obj) {
+                    self.drop_lane(o.tag, o.ty);
+                }
+                self.goto(done, &[]);
+                self.b.switch_to_block(boxing);
+                let unboxed = self.unboxed(float);
+                let (tag, _) = self.boxed(unboxed);
+                self.store(address, 0, tag);
+                self.drop_lane(old, Ty::VALUE);
+                if !self.is_local(obj) {
+                    self.drop_lane(o.tag, o.ty);
+                }
+                self.goto(done, &[]);
+            } else {
+                self.goto(put, &[]);
+            }
+            self.b.switch_to_block(put);
+            let s = self.own(s);
+            self.store(address, 0, s.tag);
+            self.drop_lane(old, Ty::VALUE);
+            if !self.is_local(obj) {
+                self.drop_lane(o.tag, o.ty);
+            }
+            self.goto(done, &[]);
+        } else {
+            self.goto(slow, &[]);
+        }
+        self.slow_step(op, slow, done, false);
+        self.b.switch_to_block(done);
+        self.taken(op);
+    }
+
+    pub fn call_op(&mut self, op: &Op, dst: u16, base: u16, count: u16, method: bool) {
+        let local = self.is_local(dst);
+        let (done, tag, float) = self.meeting(true);
+        let slow = self.cold();
+        // Arguments become values first: both ways take them so.
+        for reg in base + 1..base + 2 + count {
+            let lane = self.peek(reg);
+            if lane.ty.may(Ty::MARK) {
+                let (boxed, _) = self.boxed(lane);
+                self.b.def_var(self.tags[usize::from(reg)], boxed);
+                self.now[usize::from(reg)] = lane.ty.without(Ty::MARK).or(Ty::FLOAT);
+            }
+        }
+        let callee = self.peek(base);
+        if callee.ty.may(Ty::OTHER) {
+            if !callee.ty.within(Ty::OBJECT) {
+                let object = self.is_object(callee.tag);
+                self.guard(object, slow);
+            }
+            let function = self.has_kind(callee.tag, self.layout.kind_function);
+            self.guard(function, slow);
+            let code = self.load(callee.tag, self.layout.function_code);
+            let entry = self.load(code, self.layout.code_native);
+            self.guard(entry, slow);
+            let simple = self.load(entry, self.layout.entry_simple);
+            let this = self.tag(base + 1);
+            let this_ty = self.ty(base + 1);
+            let without: Vec<u16> = (base + 2..base + 2 + count).collect();
+            let with: Vec<u16> = (base + 1..base + 2 + count).collect();
+            let mut ways = Vec::new();
+            if !method || this_ty == Ty::EMPTY {
+                ways.push((without, None));
+            } else if !this_ty.may(Ty::EMPTY) {
+                ways.push((with, None));
+            } else {
+                let bare = self.b.create_block();
+                let empty = self.equals(this, constant(&Object::UNBOUND));
+                let bound = self.b.create_block();
+                self.branch(empty, bare, bound);
+                ways.push((with, Some(bound)));
+                ways.push((without, Some(bare)));
+            }
+            let saved = self.now.clone();
+            for (registers, block) in ways {
+                if let Some(block) = block {
+                    self.b.switch_to_block(block);
+                }
+                let fits = self.equals(simple, registers.len() as i64);
+                self.guard(fits, slow);
+                let direct = self.load(entry, self.layout.entry_direct);
+                let mut words = vec![self.vm, callee.tag];
+                for reg in registers {
+                    words.push(self.tag(reg));
+                }
+                self.note_pc();
+                let results = self.call_address(direct, &words, &[], LANE);
+                for reg in base..base + 2 + count {
+                    self.clear(reg);
+                }
+                self.drop_lane(callee.tag, Ty::OTHER);
+                let failed = self.equals(results[0], 0);
+                self.check(failed);
+                self.goto(done, &[results[0], results[1]]);
+                self.now.clone_from(&saved);
+            }
+        } else {
+            self.goto(slow, &[]);
+        }
+        self.slow_step(op, slow, done, true);
+        self.b.switch_to_block(done);
+        for reg in base..base + 2 + count {
+            self.clear(reg);
+        }
+        let ty = if local { Ty::ANY } else { Ty::FRESH };
+        self.set(dst, Lane { tag, float, ty, own: true });
+    }
+
+    pub fn for_iter(&mut self, op: &Op, dst: u16, iter: u16, target: u32) {
+        let iterator = self.peek(iter);
+        let (go, tag, _) = self.meeting(false);
+        let (slow, end) = (self.cold(), self.b.create_block());
+        if !iterator.ty.within(Ty::OBJECT) {
+            let object = self.is_object(iterator.tag);
+            self.guard(object, slow);
+        }
+        let other = self.b.create_block();
+        let range = self.has_kind(iterator.tag, self.layout.kind_range_iter);
+        self.guard(range, other);
+        let next = self.load(iterator.tag, self.layout.range_iter_next);
+        let (double, over) = self.b.ins().sadd_overflow(next, next);
+        self.guard_not(over, slow);
+        let left = self.load(iterator.tag, self.layout.range_iter_left);
+        self.tick();
+        let more = self.b.ins().icmp_imm_s(IntCC::SignedGreaterThan, left, 0);
+        self.guard(more, end);
+        let less = self.b.ins().iadd_imm_s(left, -1);
+        self.store(iterator.tag, self.layout.range_iter_left, less);
+        let step = self.load(iterator.tag, self.layout.range_iter_step);
+        let after = self.b.ins().iadd(next, step);
+        self.store(iterator.tag, self.layout.range_iter_next, after);
+        let n = self.b.ins().bor_imm_u(double, 1);
+        self.goto(go, &[n]);
+        self.b.switch_to_block(other);
+        let list = self.has_kind(iterator.tag, self.layout.kind_list_iter);
+        self.guard(list, slow);
+        let reversed = self.b.ins().uload8(I32, flags(), iterator.tag, self.layout.list_iter_reversed);
+        self.guard_not(reversed, slow);
+        let list = self.load(iterator.tag, self.layout.list_iter_list);
+        let object = self.is_object(list);
+        self.guard(object, slow);
+        let at = self.load(iterator.tag, self.layout.list_iter_at);
+        let length = self.load(list, self.layout.list_length);
+        let inside = self.b.ins().icmp(IntCC::UnsignedLessThan, at, length);
+        self.guard(inside, slow);
+        self.tick();
+        let items = self.load(list, self.layout.list_items);
+        let place = self.b.ins().ishl_imm_u(at, 3);
+        let address = self.b.ins().iadd(items, place);
+        let item = self.load(address, 0);
+        self.retain(item, Ty::VALUE);
+        let after = self.b.ins().iadd_imm_s(at, 1);
+        self.store(iterator.tag, self.layout.list_iter_at, after);
+        self.goto(go, &[item]);
+        // Anything else, and the ends of lists.
+        self.b.switch_to_block(slow);
+        let saved = self.now.clone();
+        let (next, lanes) = self.step_core(op, false);
+        let over = self.equals(next, i64::from(target));
+        let (ended, item) = (self.b.create_block(), self.b.create_block());
+        self.branch(over, ended, item);
+        self.b.switch_to_block(item);
+        if let Some((_, lane)) = lanes.first() {
+            self.goto(go, &[lane.tag]);
+        }
+        self.b.switch_to_block(ended);
+        self.clear(iter);
+        let block = self.blocks.get(&target).copied().unwrap_or(self.unwind);
+        self.goto(block, &[]);
+        self.now.clone_from(&saved);
+        // The range is used up.
+        self.b.switch_to_block(end);
+        self.clear(iter);
+        self.drop_lane(iterator.tag, Ty::OTHER);
+        self.goto(block, &[]);
+        self.now = saved;
+        self.b.switch_to_block(go);
+        self.set(dst, Gen::fresh(tag, Ty::VALUE));
+    }
+}

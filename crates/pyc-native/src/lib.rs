@@ -1,0 +1,49 @@
+//! Machine code from the register IR, through Cranelift.
+//!
+//! **Key decision: no speculation that has to be undone.** A value in a machine register is a lane: a tag and a
+//! float. The tag is the value as the runtime represents it, or a mark that the float is meant; so numbers are unboxed
+//! without anybody having promised that they are numbers, a wrong guess costs a predicted branch, and no guard ever
+//! needs the frame to be rebuilt for the interpreter. A forward analysis over sets of tags ([`types`]) finds where the
+//! set is a single tag; there the checks, the reference counts and the tag itself go away, and a loop over floats is a
+//! loop over machine floats.
+//!
+//! **Every op has the interpreter behind it.** What is not done in place (or turns out not to be the quick case)
+//! writes the registers that the op names to a window on the machine stack and calls the interpreter for this one op
+//! (`step.rs`), then reads them back. So each op behaves, raises and counts steps as in the interpreter because it is
+//! the interpreter's, and the first version of this compiler could run every program. The quick paths (`ops.rs`,
+//! `arithmetic.rs`, `access.rs`) are then an optimisation each, and a wrong one is a bug in one place.
+//!
+//! Temporaries of the IR are written once and read once, so an op that takes one owns the reference: most references
+//! are moved, few counted. An exception is a call that gave tag 0: control goes to the handler as along any other
+//! edge, or to one block that drops what the registers hold.
+//!
+//! **One form of code for both uses.** Code is position-independent and has no relocations: the address of the VM is
+//! the first argument, everything else is loaded from there (see `pyc_runtime::native`). [`Machine`] is bytes and
+//! offsets; equal code gives equal bytes on every machine, since no feature beyond the architecture's first version is
+//! used. A loader maps the bytes and needs nothing of this crate.
+//!
+//! Calls between compiled functions go straight from machine code to machine code, with the arguments as arguments
+//! and floats returned unboxed. The callee is found through the function object that the program loaded at this
+//! moment, so rebinding a name or a method needs no invalidation.
+//!
+//! What stays in the interpreter: modules and class bodies (their variables are dict entries), generators and
+//! coroutines (their registers live on), functions that look at their own frame (`locals()`, `exec`), and functions of
+//! thousands of ops. What differs: an unboxed float has no identity (`is` compares bits, and two containers that got
+//! the same one hold two objects), and frames seen from below (`sys._getframe(1).f_locals`) have no variables.
+//!
+//! Only for x86-64 on Unix so far: how a pair of an integer and a float is returned is written down for its calling
+//! convention. Elsewhere [`Compiler::new`] gives nothing and the interpreter runs all.
+//!
+//! Rejected: guards that leave to generic code (two versions of every function, and a float that turns out to be an
+//! int would leave a loop for good); profiles (a program built ahead of time has none); one function for each set of
+//! argument types (code size; the checks that it saves are predicted).
+
+mod access;
+mod arithmetic;
+mod compile;
+mod lanes;
+mod ops;
+mod step;
+mod types;
+
+pub use compile::{Compiler, Machine, compilable};
