@@ -36,7 +36,7 @@ fn ours(text: &str) -> String {
     let mut limits = Limits::default();
     limits.time = Some(Duration::from_secs(20));
     limits.memory_bytes = Some(1 << 30);
-    let options = Options { capabilities: Capabilities::default(), limits, arguments: Vec::new() };
+    let options = Options { capabilities: Capabilities::default(), limits, ..Options::default() };
     match run_captured(text, "case.py", options) {
         Ok(outcome) if outcome.exit == 0 => outcome.output,
         Ok(outcome) => format!("{}exit {} {}", outcome.output, outcome.exit, outcome.errors),

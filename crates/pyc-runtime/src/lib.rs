@@ -24,6 +24,7 @@
 //! beside the method tables (two truths to keep in step); NaN boxing (63-bit integers are twice as fast in modular
 //! arithmetic).
 
+mod annotations;
 pub mod args;
 mod attr;
 pub mod builtins;

@@ -490,7 +490,7 @@ pub(crate) fn init(vm: &Vm) {
                 return Ok(found);
             }
             Ok(match c.own(&vm.names.__annotations__) {
-                Some(dict) if vm.dict_len(&dict) > 0 => crate::function::annotate_function(vm, dict),
+                Some(dict) if vm.dict_len(&dict) > 0 => crate::annotations::annotate_function(vm, dict),
                 _ => Value::NONE,
             })
         },

@@ -116,7 +116,7 @@ pub fn run(bench: &Bench, options: &Options, rounds: usize) -> Result<String, Fa
     }
     eprint!("\r                    \r");
     let mut rows = Vec::new();
-    let mut logs = vec![0.0; 2];
+    let mut logs = [0.0; 2];
     let mut met = true;
     println!(
         "  {:<16}{:>10}{:>10}{:>10}  {:>8}{:>8}  wanted",

@@ -100,7 +100,12 @@ impl Grants {
         limits.memory_bytes = self.max_memory;
         limits.steps = self.max_steps;
         limits.output_bytes = self.max_output;
-        Ok(pyc_driver::Options { capabilities: self.capabilities()?, limits, arguments, ..Default::default() })
+        Ok(pyc_driver::Options {
+            capabilities: self.capabilities()?,
+            limits,
+            arguments,
+            ..Default::default()
+        })
     }
 }
 
