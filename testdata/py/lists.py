@@ -410,3 +410,6 @@ def bs(a, x):
             hi = mid
     return lo
 print([bs([1, 3, 5, 7], x) for x in range(9)])
+
+# === nothing_repeated_often
+print([] * 10**15, () * 10**15, "" * 10**15, b"" * 10**15, [1] * -10**15)

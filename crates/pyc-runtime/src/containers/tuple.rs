@@ -106,7 +106,8 @@ impl Vm {
 
     /// `sequence * n`.
     pub(crate) fn repeat(&self, items: &[Value], count: i64) -> PyResult<Vec<Value>> {
-        let count = count.max(0) as usize;
+        // Nothing, however often, must not count to the end.
+        let count = if items.is_empty() { 0 } else { count.max(0) as usize };
         let Some(total) = items.len().checked_mul(count) else {
             return Err(self.raise_bare(&self.exc.memory_error));
         };
