@@ -204,9 +204,12 @@ def case(binary, home, folders, role, step, is_before):
         outcome = "pushed" if pusher.returncode == 0 else (err.strip().splitlines() or ["killed"])[-1]
         return {"seconds": round(seconds, 1), "slowest_answer_s": round(asking.slowest, 2), "answers": asking.count,
                 "outcome": outcome, "wrong": wrong}
-    except AssertionError as error:
+    except (AssertionError, subprocess.TimeoutExpired) as error:
         return {"wrong": wrong + [str(error), *[str(server.ready()) for server in servers if server.process.poll() is None]]}
     finally:
+        if pusher is not None and pusher.poll() is None:
+            pusher.kill()
+            pusher.communicate()
         proxy.stop()
         for server in servers:
             server.kill()
