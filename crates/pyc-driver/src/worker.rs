@@ -202,6 +202,7 @@ mod system {
     #[cfg(target_arch = "x86_64")]
     const FILES_OLD: &[i64] = &[
         c::SYS_open,
+        c::SYS_poll,
         c::SYS_stat,
         c::SYS_lstat,
         c::SYS_readlink,
@@ -219,6 +220,12 @@ mod system {
     const FILES_MAX: u64 = 320;
 
     pub(super) fn confine(options: &Options) -> Result<(), Error> {
+        let granted = &options.capabilities;
+        if granted.process || !granted.connect.is_empty() || !granted.listen.is_empty() {
+            return Err(Error::new(
+                "a confined process has neither network nor processes; leave out net.connect, net.listen and process",
+            ));
+        }
         let limit = |resource: Resource, value: u64| {
             setrlimit(resource, value, value)
                 .map_err(|e| Error::new(format!("cannot set the limit {}: {e}", resource.as_name())))

@@ -1,8 +1,40 @@
 //! What a program may do outside its own memory.
 
+use std::net::IpAddr;
 use std::path::{Component, Path, PathBuf};
 
 use crate::error::Error;
+
+/// A host and a port of `net.connect` and `net.listen`; no port: every port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// A name in lower case, or an address without brackets.
+    pub host: String,
+    /// TCP's port.
+    pub port: Option<u16>,
+}
+
+impl Endpoint {
+    /// Reads `HOST:PORT`, `HOST:*` or `[ADDRESS]:PORT`.
+    fn parse(text: &str) -> Option<Endpoint> {
+        let (host, port) = text.rsplit_once(':')?;
+        let host = match host.strip_prefix('[') {
+            Some(host) => host.strip_suffix(']')?,
+            None if host.contains(':') => return None,
+            None => host,
+        };
+        let port = if port == "*" { None } else { Some(port.parse().ok()?) };
+        (!host.is_empty()).then(|| Endpoint { host: host.to_ascii_lowercase(), port })
+    }
+
+    fn is_address(&self, address: IpAddr) -> bool {
+        self.host.parse() == Ok(address)
+    }
+
+    fn has_port(&self, port: u16) -> bool {
+        self.port.is_none_or(|p| p == port)
+    }
+}
 
 /// Granted capabilities; by default none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +51,12 @@ pub struct Capabilities {
     pub clock: bool,
     /// The system's random numbers.
     pub random: bool,
+    /// Where connections may lead.
+    pub connect: Vec<Endpoint>,
+    /// Where connections may be taken.
+    pub listen: Vec<Endpoint>,
+    /// Other programs may be started. They are not held by any capability of this program.
+    pub process: bool,
 }
 
 impl Capabilities {
@@ -40,14 +78,19 @@ impl Capabilities {
                 ("env.read", Some(name)) => self.environment.push(name.to_string()),
                 ("clock", None) => self.clock = true,
                 ("random", None) => self.random = true,
-                ("net.connect" | "process", _) => {
-                    return Err(Error::new(format!(
-                        "the capability '{name}' cannot be granted yet: programs have neither sockets nor processes"
-                    )));
+                ("process", None) => self.process = true,
+                ("net.connect" | "net.listen", Some(text)) => {
+                    let Some(endpoint) = Endpoint::parse(text) else {
+                        return Err(Error::new(format!(
+                            "'{item}' names no host and port; write {name}=HOST:PORT or {name}=HOST:*"
+                        )));
+                    };
+                    let list = if name == "net.connect" { &mut self.connect } else { &mut self.listen };
+                    list.push(endpoint);
                 }
                 _ => {
                     return Err(Error::new(format!(
-                        "unknown capability '{item}'; known: fs.read=DIR, fs.write=DIR, env.read=NAME, clock, random"
+                        "unknown capability '{item}'; known: fs.read=DIR, fs.write=DIR, net.connect=HOST:PORT, net.listen=HOST:PORT, env.read=NAME, clock, random, process"
                     )));
                 }
             }
@@ -63,6 +106,23 @@ impl Capabilities {
     /// Whether a path may be written.
     pub fn may_write(&self, path: &str) -> bool {
         self.trusted || within(&self.write, path)
+    }
+
+    /// Whether the addresses of a name may be asked for: when connections to it are granted.
+    pub fn may_resolve(&self, name: &str) -> bool {
+        self.trusted || self.connect.iter().chain(&self.listen).any(|e| e.host.eq_ignore_ascii_case(name))
+    }
+
+    /// Whether a connection may lead to an address, which was found for these names.
+    pub fn may_connect(&self, address: IpAddr, port: u16, names: &[String]) -> bool {
+        let is = |e: &Endpoint| e.is_address(address) || names.iter().any(|n| e.host.eq_ignore_ascii_case(n));
+        self.trusted || self.connect.iter().any(|e| e.has_port(port) && is(e))
+    }
+
+    /// Whether connections may be taken at an address, which was found for these names.
+    pub fn may_listen(&self, address: IpAddr, port: u16, names: &[String]) -> bool {
+        let is = |e: &Endpoint| e.is_address(address) || names.iter().any(|n| e.host.eq_ignore_ascii_case(n));
+        self.trusted || self.listen.iter().any(|e| e.has_port(port) && is(e))
     }
 
     /// Whether a variable may be read.
@@ -128,5 +188,26 @@ mod tests {
         assert!(!may("../out.txt") && !may("link"));
         assert!(!c.may_write(&inside.join("a.txt").display().to_string()));
         assert!(c.grant("fly").is_err());
+    }
+
+    #[test]
+    fn connections_lead_where_they_may() {
+        let mut c = Capabilities::default();
+        c.grant("net.connect=Example.org:80,net.connect=127.0.0.1:*,net.connect=[::1]:8080").unwrap();
+        let (one, six) = ("127.0.0.1".parse().unwrap(), "::1".parse().unwrap());
+        let far = "192.0.2.7".parse().unwrap();
+        assert!(
+            c.may_connect(one, 5, &[]) && c.may_connect(six, 8080, &[]) && !c.may_connect(six, 8081, &[])
+        );
+        let names = ["example.org".to_string()];
+        assert!(
+            !c.may_connect(far, 80, &[]) && c.may_connect(far, 80, &names) && !c.may_connect(far, 81, &names)
+        );
+        assert!(c.may_resolve("EXAMPLE.ORG") && !c.may_resolve("example.com") && !c.may_listen(one, 5, &[]));
+        for wrong in
+            ["net.connect", "net.connect=", "net.connect=a", "net.connect=::1:5", "net.connect=a:99999"]
+        {
+            assert!(c.grant(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -4,14 +4,19 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use pyc_runtime::host::{FileStat, Host, HostError, ModuleBody, ModuleSource, OpenFlags};
+use pyc_runtime::host::{
+    Ended, FileStat, Host, HostError, ModuleBody, ModuleSource, OpenFlags, SocketOption, Spawn,
+};
 
 use crate::capabilities::Capabilities;
+use crate::network;
+use crate::processes::{self, Processes};
 
 type Answer<T> = Result<T, HostError>;
 
@@ -33,6 +38,9 @@ pub struct ProgramHost {
     search: Vec<PathBuf>,
     modules: Arc<dyn Modules>,
     files: RefCell<HashMap<i32, File>>,
+    /// The names that addresses were found for.
+    names: RefCell<HashMap<IpAddr, Vec<String>>>,
+    processes: RefCell<Processes>,
     started: Instant,
     /// Captured output instead of the process's streams.
     captured: Option<[std::rc::Rc<Sink>; 2]>,
@@ -48,6 +56,8 @@ impl ProgramHost {
             search,
             modules,
             files: RefCell::default(),
+            names: RefCell::default(),
+            processes: RefCell::default(),
             started: Instant::now(),
             captured: None,
         }
@@ -73,6 +83,30 @@ impl ProgramHost {
             Ok(())
         } else {
             Err(HostError::Denied(format!("fs.write={path}")))
+        }
+    }
+
+    /// Gives an open file a handle.
+    fn keep(&self, file: File) -> Answer<i32> {
+        let mut files = self.files.borrow_mut();
+        if files.len() >= FILES_MAX {
+            return Err(HostError::Io(io::Error::from_raw_os_error(24)));
+        }
+        let handle = (3..).find(|h| !files.contains_key(h)).unwrap_or(3);
+        files.insert(handle, file);
+        Ok(handle)
+    }
+
+    /// The names under which an address was found.
+    fn names_of(&self, address: IpAddr) -> Vec<String> {
+        self.names.borrow().get(&address).cloned().unwrap_or_default()
+    }
+
+    fn startable(&self) -> Answer<()> {
+        if self.capabilities.trusted || self.capabilities.process {
+            Ok(())
+        } else {
+            Err(HostError::Denied("process".into()))
         }
     }
 
@@ -166,10 +200,7 @@ impl Host for ProgramHost {
         if file.metadata()?.is_dir() {
             return Err(HostError::Io(io::Error::from_raw_os_error(21)));
         }
-        let mut files = self.files.borrow_mut();
-        let handle = (3..).find(|h| !files.contains_key(h)).unwrap_or(3);
-        files.insert(handle, file);
-        Ok(handle)
+        self.keep(file)
     }
 
     fn close(&self, handle: i32) -> Answer<()> {
@@ -311,5 +342,109 @@ impl Host for ProgramHost {
 
     fn source_text(&self, filename: &str) -> Option<String> {
         self.modules.text(filename)
+    }
+
+    fn resolve(&self, name: &str) -> Answer<Vec<IpAddr>> {
+        if !self.capabilities.may_resolve(name) {
+            return Err(HostError::Denied(format!("net.connect={name}:*")));
+        }
+        let found = network::resolve(name)?;
+        let mut names = self.names.borrow_mut();
+        for address in &found {
+            let known = names.entry(*address).or_default();
+            if !known.iter().any(|n| n.eq_ignore_ascii_case(name)) {
+                known.push(name.to_string());
+            }
+        }
+        Ok(found)
+    }
+
+    fn connect(&self, to: SocketAddr, options: &[(SocketOption, usize)]) -> Answer<i32> {
+        let names = self.names_of(to.ip());
+        if !self.capabilities.may_connect(to.ip(), to.port(), &names) {
+            let wanted = names.first().map_or_else(|| to.to_string(), |n| format!("{n}:{}", to.port()));
+            return Err(HostError::Denied(format!("net.connect={wanted}")));
+        }
+        self.keep(network::connect(to, options)?)
+    }
+
+    fn bind(&self, at: SocketAddr, options: &[(SocketOption, usize)]) -> Answer<i32> {
+        if !self.capabilities.may_listen(at.ip(), at.port(), &self.names_of(at.ip())) {
+            return Err(HostError::Denied(format!("net.listen={at}")));
+        }
+        self.keep(network::bind(at, options)?)
+    }
+
+    fn listen(&self, handle: i32, backlog: i32) -> Answer<()> {
+        self.file(handle, |f| Ok(rustix::net::listen(f, backlog)?))
+    }
+
+    fn accept(&self, handle: i32) -> Answer<(i32, SocketAddr)> {
+        let (made, from) = self.file(handle, |f| network::accept(f))?;
+        Ok((self.keep(made)?, from))
+    }
+
+    fn send(&self, handle: i32, bytes: &[u8]) -> Answer<usize> {
+        self.file(handle, |f| network::send(f, bytes))
+    }
+
+    fn receive(&self, handle: i32, limit: usize, peek: bool) -> Answer<Vec<u8>> {
+        self.file(handle, |f| network::receive(f, limit, peek))
+    }
+
+    fn shutdown(&self, handle: i32, how: Shutdown) -> Answer<()> {
+        self.file(handle, |f| network::shutdown(f, how))
+    }
+
+    fn socket_address(&self, handle: i32, peer: bool) -> Answer<SocketAddr> {
+        self.file(handle, |f| network::address(f, peer))
+    }
+
+    fn socket_error(&self, handle: i32) -> Answer<i32> {
+        self.file(handle, |f| network::error(f))
+    }
+
+    fn set_option(&self, handle: i32, option: SocketOption, value: usize) -> Answer<()> {
+        self.file(handle, |f| network::set_option(f, option, value))
+    }
+
+    fn wait(&self, handles: &[(i32, u16)], time: Duration) -> Answer<Vec<u16>> {
+        let files = self.files.borrow();
+        let mut known = Vec::new();
+        for (handle, mask) in handles {
+            let file = files.get(handle).ok_or_else(|| io::Error::from_raw_os_error(9))?;
+            known.push((file, *mask));
+        }
+        Ok(network::wait(&known, time)?)
+    }
+
+    fn pipe(&self) -> Answer<(i32, i32)> {
+        self.startable()?;
+        let (read, write) = processes::pipe()?;
+        let read = self.keep(read)?;
+        let write = self.keep(write).inspect_err(|_| drop(self.close(read)))?;
+        Ok((read, write))
+    }
+
+    fn spawn(&self, what: &Spawn) -> Answer<i32> {
+        self.startable()?;
+        let mut streams = [None, None, None];
+        for (stream, handle) in streams.iter_mut().zip(what.streams) {
+            if let Some(handle) = handle.filter(|h| *h > 2) {
+                *stream = Some(self.file(handle, |f| f.try_clone())?);
+            }
+        }
+        let mut what = what.clone();
+        // A process sees no variables that this program may not see.
+        what.environment.get_or_insert_with(|| self.environment());
+        Ok(self.processes.borrow_mut().spawn(&what, streams)?)
+    }
+
+    fn ended(&self, process: i32) -> Answer<Option<Ended>> {
+        Ok(self.processes.borrow_mut().ended(process)?)
+    }
+
+    fn signal(&self, process: i32, signal: i32) -> Answer<()> {
+        Ok(self.processes.borrow().signal(process, signal)?)
     }
 }

@@ -15,11 +15,13 @@ mod capabilities;
 mod error;
 mod host;
 mod manifest;
+mod network;
 mod pack;
+mod processes;
 mod program;
 mod start;
 
-pub use capabilities::Capabilities;
+pub use capabilities::{Capabilities, Endpoint};
 pub use error::Error;
 pub use host::{Modules, ProgramHost};
 pub use manifest::Manifest;

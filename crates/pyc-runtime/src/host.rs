@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -56,6 +57,48 @@ pub struct OpenFlags {
     pub truncate: bool,
 }
 
+/// What programs may set on a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum SocketOption {
+    NoDelay,
+    KeepAlive,
+    ReuseAddress,
+    SendBuffer,
+    ReceiveBuffer,
+}
+
+/// A process to start. Handles are ours; nothing: the standard stream of this process.
+#[derive(Clone, Debug, Default)]
+#[allow(missing_docs)]
+pub struct Spawn {
+    pub program: String,
+    /// The first is the name that the process sees.
+    pub arguments: Vec<String>,
+    pub folder: Option<String>,
+    /// The whole environment; nothing: the variables that this program may read.
+    pub environment: Option<Vec<(String, String)>>,
+    pub streams: [Option<i32>; 3],
+    /// A process group of its own.
+    pub group: bool,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Ended {
+    Exit(i32),
+    Signal(i32),
+}
+
+fn no_network<T>(to: impl std::fmt::Display) -> Result<T, HostError> {
+    Err(HostError::Denied(format!("net.connect={to}")))
+}
+
+fn no_process<T>() -> Result<T, HostError> {
+    Err(HostError::Denied("process".into()))
+}
+
 /// The outside. Handles are numbers as `open` gives them; 0, 1 and 2 are the standard streams.
 #[allow(missing_docs)]
 pub trait Host {
@@ -89,6 +132,85 @@ pub trait Host {
     fn module_source(&self, name: &str, path: Option<&[String]>) -> Option<ModuleSource>;
     /// The text of a module that came as code, for tracebacks.
     fn source_text(&self, filename: &str) -> Option<String>;
+
+    // TCP sockets and pipes: handles that never block. A host without a network refuses by these answers.
+
+    /// The addresses of a name.
+    fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, HostError> {
+        no_network(format_args!("{name}:*"))
+    }
+    /// Begins to connect; [`Host::wait`] tells when it is done, [`Host::socket_error`] whether it went well.
+    fn connect(&self, to: SocketAddr, options: &[(SocketOption, usize)]) -> Result<i32, HostError> {
+        let _ = options;
+        no_network(to)
+    }
+    /// A socket with an address of this machine, for [`Host::listen`].
+    fn bind(&self, at: SocketAddr, options: &[(SocketOption, usize)]) -> Result<i32, HostError> {
+        let _ = options;
+        Err(HostError::Denied(format!("net.listen={at}")))
+    }
+    fn listen(&self, handle: i32, backlog: i32) -> Result<(), HostError> {
+        let _ = (handle, backlog);
+        no_network("")
+    }
+    fn accept(&self, handle: i32) -> Result<(i32, SocketAddr), HostError> {
+        let _ = handle;
+        no_network("")
+    }
+    fn send(&self, handle: i32, bytes: &[u8]) -> Result<usize, HostError> {
+        let _ = (handle, bytes);
+        no_network("")
+    }
+    /// `peek`: what is received stays to be received again.
+    fn receive(&self, handle: i32, limit: usize, peek: bool) -> Result<Vec<u8>, HostError> {
+        let _ = (handle, limit, peek);
+        no_network("")
+    }
+    fn shutdown(&self, handle: i32, how: Shutdown) -> Result<(), HostError> {
+        let _ = (handle, how);
+        no_network("")
+    }
+    /// The socket's own address, or its peer's.
+    fn socket_address(&self, handle: i32, peer: bool) -> Result<SocketAddr, HostError> {
+        let _ = (handle, peer);
+        no_network("")
+    }
+    /// The error that waits on a socket, as the system numbers it; 0: none.
+    fn socket_error(&self, handle: i32) -> Result<i32, HostError> {
+        let _ = handle;
+        no_network("")
+    }
+    fn set_option(&self, handle: i32, option: SocketOption, value: usize) -> Result<(), HostError> {
+        let _ = (handle, option, value);
+        no_network("")
+    }
+    /// Waits until one of the handles can be read (1) or written (4) as its mask wants, or the time is over; gives
+    /// each one's events in order, with errors (8) and hang-ups (16).
+    fn wait(&self, handles: &[(i32, u16)], time: Duration) -> Result<Vec<u16>, HostError> {
+        let _ = time;
+        Ok(handles.iter().map(|h| h.1).collect())
+    }
+
+    // Processes.
+
+    /// The end that is read and the end that is written.
+    fn pipe(&self) -> Result<(i32, i32), HostError> {
+        no_process()
+    }
+    fn spawn(&self, what: &Spawn) -> Result<i32, HostError> {
+        let _ = what;
+        no_process()
+    }
+    /// How a process that this program started ended; nothing while it runs.
+    fn ended(&self, process: i32) -> Result<Option<Ended>, HostError> {
+        let _ = process;
+        no_process()
+    }
+    /// Sends a signal to a process that this program started.
+    fn signal(&self, process: i32, signal: i32) -> Result<(), HostError> {
+        let _ = (process, signal);
+        no_process()
+    }
 }
 
 /// What a module consists of.

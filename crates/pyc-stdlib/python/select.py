@@ -1,12 +1,13 @@
-"""Waiting for the sockets inside the program (see `_socket`).
+"""Waiting for sockets (see `_socket`), pipes and files.
 
-Whatever can become ready does so by what this program does, so a wait with a time limit is a sleep, and one without
-a limit could never end: it is refused.
+Sockets inside the program become ready by what this program does, so a wait for those alone is a sleep when it has a
+time limit, and could never end when it has none: that is refused.
 """
 
 import errno as _errno
 import time as _time
 
+import _net
 import _socket
 
 error = OSError
@@ -30,20 +31,44 @@ def _handle(value):
     return number
 
 
-def _readable(number):
-    found = _socket._open.get(number)
-    return True if found is None else found._ready_to_read()
+def _ready(wanted):
+    """Events of sockets inside the program, and what the host has to be asked about, as handle -> number."""
+    found, real = [], {}
+    for number, mask in wanted:
+        state = _socket._open.get(number)
+        if state is None:
+            if number >= _socket._FIRST_HANDLE:
+                found.append((number, POLLNVAL))
+            elif number < 3:
+                # The standard streams are always ready: who reads them waits there.
+                found.append((number, mask & (POLLIN | POLLOUT)))
+            else:
+                real[number] = (number, mask)
+        elif state.real is not None:
+            real[state.real] = (number, mask)
+        else:
+            events = mask & POLLOUT
+            if mask & POLLIN and state.ready_to_read():
+                events |= POLLIN
+            if events:
+                found.append((number, events))
+    return found, real
 
 
-def _wait(seconds, ready):
-    """What is ready, after at most that many seconds."""
-    found = ready()
-    if found or seconds == 0:
-        return found
-    if seconds is None:
-        raise OSError(_errno.EDEADLK, "nothing in this program can end this wait")
-    _time.sleep(seconds)
-    return ready()
+def _wait(wanted, seconds):
+    """Numbers and events of what is ready, after at most that many seconds."""
+    found, real = _ready(wanted)
+    if not real:
+        if found or seconds == 0:
+            return found
+        if seconds is None:
+            raise OSError(_errno.EDEADLK, "nothing in this program can end this wait")
+        _time.sleep(seconds)
+        return _ready(wanted)[0]
+    handles = [(handle, mask) for handle, (_, mask) in real.items()]
+    for handle, events in _net.wait(handles, 0.0 if found else seconds):
+        found.append((real[handle][0], events))
+    return found
 
 
 def select(rlist, wlist, xlist, timeout=None, /):
@@ -53,16 +78,21 @@ def select(rlist, wlist, xlist, timeout=None, /):
             raise TypeError("timeout must be a number or None")
         if timeout < 0:
             raise ValueError("timeout must be non-negative")
-    numbers = [(_handle(r), r) for r in rlist]
-    writable = [w for w in wlist if _handle(w) >= 0]
-    for x in xlist:
-        _handle(x)
-
-    def ready():
-        found = [r for n, r in numbers if _readable(n)]
-        return (found, writable, []) if found or writable else None
-
-    return _wait(timeout, ready) or ([], [], [])
+    wanted = {}
+    for items, mask in ((rlist, POLLIN), (wlist, POLLOUT), (xlist, POLLPRI)):
+        for item in items:
+            number = _handle(item)
+            wanted[number] = wanted.get(number, 0) | mask
+    if not wanted:
+        _time.sleep(timeout or 0)
+        return [], [], []
+    events = dict(_wait(list(wanted.items()), timeout))
+    reads = POLLIN | POLLHUP | POLLERR
+    return (
+        [r for r in rlist if events.get(_handle(r), 0) & reads],
+        [w for w in wlist if events.get(_handle(w), 0) & (POLLOUT | POLLERR)],
+        [x for x in xlist if events.get(_handle(x), 0) & POLLPRI],
+    )
 
 
 class poll:
@@ -82,18 +112,7 @@ class poll:
     def unregister(self, fd, /):
         del self._registered[_handle(fd)]
 
-    def _ready(self):
-        found = []
-        for number, mask in self._registered.items():
-            events = mask & POLLOUT
-            if mask & POLLIN and _readable(number):
-                events |= POLLIN
-            if events:
-                found.append((number, events))
-        return found
-
     def poll(self, timeout=None, /):
         if timeout is not None:
             timeout = None if timeout < 0 else timeout / 1000
-        return _wait(timeout, self._ready)
-
+        return _wait(list(self._registered.items()), timeout)

@@ -28,9 +28,13 @@ mod io;
 mod itertools_module;
 mod json_module;
 mod math_module;
+#[cfg_attr(not(feature = "full"), allow(dead_code))]
+mod net_module;
 mod opcode_module;
 mod operator_module;
 mod posix_module;
+#[cfg_attr(not(feature = "full"), allow(dead_code))]
+mod process_module;
 mod random_module;
 mod small;
 mod sre_engine;
@@ -83,7 +87,11 @@ pub const MODULES: &[(&str, Maker)] = &[
     ("cmath", cmath_module::module),
     ("_imp", opcode_module::imp_module),
     ("_io", io::module),
+    #[cfg(feature = "full")]
+    ("_net", net_module::module),
     ("_opcode", opcode_module::opcode_module),
+    #[cfg(feature = "full")]
+    ("_posixsubprocess", process_module::module),
     ("_random", random_module::module),
     ("_struct", struct_module::module),
     ("_typing", typing_module::module),
@@ -107,8 +115,9 @@ pub const MODULES: &[(&str, Maker)] = &[
     ("time", time_module::module),
 ];
 
-/// Native modules that exist only with the feature `full`: those with big tables.
-pub const FULL_MODULES: &[&str] = &["_blake2", "_md5", "_sha1", "_sha2", "_sha3", "unicodedata"];
+/// Native modules that work only with the feature `full`: those with big tables or much of the system behind them.
+pub const FULL_MODULES: &[&str] =
+    &["_blake2", "_md5", "_net", "_posixsubprocess", "_sha1", "_sha2", "_sha3", "unicodedata"];
 
 pub use streams::flush_standard;
 pub use sys_module::set_arguments;

@@ -361,7 +361,9 @@ const FUNCTIONS: &[Method] = &[
     }),
     ("read", "fd length /", |vm, args| {
         let limit = usize::try_from(vm.index(&args[1])?).unwrap_or(0);
-        let bytes = vm.host.read(handle(vm, &args[0])?, limit).map_err(|e| vm.host_error(e, None))?;
+        let from = handle(vm, &args[0])?;
+        crate::net_module::readable(vm, from)?;
+        let bytes = vm.host.read(from, limit).map_err(|e| vm.host_error(e, None))?;
         Ok(vm.bytes(&bytes))
     }),
     ("write", "fd data /", |vm, args| {
@@ -393,7 +395,7 @@ const FUNCTIONS: &[Method] = &[
         }
         Ok(vm.bytes(&all))
     }),
-    // A program is the only process and the only user that it can see.
+    // A program knows no number of its own process, and is the only user that it can see.
     ("getpid", "", |_, _| Ok(Value::from_i32(1))),
     ("cpu_count", "", |_, _| Ok(Value::from_i32(1))),
     ("strerror", "code /", |vm, args| {
@@ -404,11 +406,10 @@ const FUNCTIONS: &[Method] = &[
     ("get_terminal_size", "fd? /", |vm, _| {
         Err(vm.os_error(&vm.exc.os_error, 25, "Inappropriate ioctl for device", None))
     }),
-    // There are no child processes that could inherit anything.
+    // A child process inherits its standard streams, nothing else.
     ("get_inheritable", "fd /", |_, _| Ok(Value::FALSE)),
     ("set_inheritable", "fd inheritable /", |_, _| Ok(Value::NONE)),
     ("register_at_fork", "* before? after_in_child? after_in_parent?", |_, _| Ok(Value::NONE)),
-    ("waitstatus_to_exitcode", "status", |vm, args| Ok(vm.int(vm.index(&args[0])? >> 8))),
     ("_exit", "status", |vm, args| {
         let made = vm.call_pos(&vm.exc.system_exit, &[args[0].clone()])?;
         Err(Raised(made))
@@ -417,23 +418,12 @@ const FUNCTIONS: &[Method] = &[
     ("unsetenv", "name /", |_, _| Ok(Value::NONE)),
     ("system", "command", |vm, _| refuse(vm, "system")),
     ("fork", "", |vm, _| refuse(vm, "fork")),
-    // A program may signal itself; there are no other processes.
-    ("kill", "pid signal /", |vm, args| {
-        if vm.index(&args[0])? != 1 {
-            return refuse(vm, "kill");
-        }
-        let raise = vm.get_attr_str(&vm.import("_signal")?, "raise_signal")?;
-        vm.call_pos(&raise, &args.all[1..2])
-    }),
     ("getppid", "", |_, _| Ok(Value::from_i32(0))),
     ("getuid", "", |_, _| Ok(Value::from_i32(0))),
     ("geteuid", "", |_, _| Ok(Value::from_i32(0))),
     ("getgid", "", |_, _| Ok(Value::from_i32(0))),
     ("getegid", "", |_, _| Ok(Value::from_i32(0))),
     ("umask", "mask /", |_, _| Ok(Value::from_i32(0o022))),
-    ("waitpid", "pid options /", |vm, _| {
-        Err(vm.os_error(&vm.os_error_type(10), 10, "No child processes", None))
-    }),
     ("WIFSTOPPED", "status", |vm, args| Ok(Value::from_bool(vm.index(&args[0])? & 0xff == 0x7f))),
     ("WSTOPSIG", "status", |vm, args| Ok(vm.int(vm.index(&args[0])? >> 8 & 0xff))),
     ("WIFEXITED", "status", |vm, args| Ok(Value::from_bool(vm.index(&args[0])? & 0x7f == 0))),
@@ -485,7 +475,8 @@ fn normal_path(path: &str) -> String {
 }
 
 pub(crate) fn module(vm: &Vm) -> PyResult {
-    let module = vm.native_module_object("posix", FUNCTIONS);
+    let all = [FUNCTIONS, crate::process_module::FUNCTIONS].concat();
+    let module = vm.native_module_object("posix", &all);
     for (name, value) in CONSTANTS {
         vm.module_set(&module, name, Value::from_i32(*value));
     }

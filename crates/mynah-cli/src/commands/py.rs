@@ -52,7 +52,8 @@ enum Command {
 /// What a program may do, and its bounds.
 #[derive(Args, Clone)]
 pub struct Grants {
-    /// Capabilities: fs.read=DIR, fs.write=DIR, env.read=NAME, clock, random (also from MYNAH_CAPABILITIES)
+    /// Capabilities: fs.read=DIR, fs.write=DIR, net.connect=HOST:PORT, net.listen=HOST:PORT, env.read=NAME, clock,
+    /// random, process (also from MYNAH_CAPABILITIES)
     #[arg(long, value_name = "CAP,...")]
     pub allow: Vec<String>,
     /// Allow everything (also MYNAH_TRUSTED=1)

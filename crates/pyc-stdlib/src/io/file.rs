@@ -46,6 +46,7 @@ impl File {
     /// At most `limit` bytes.
     pub(super) fn read(&self, vm: &Vm, limit: usize) -> PyResult<Vec<u8>> {
         let handle = self.for_reading(vm)?;
+        crate::net_module::readable(vm, handle)?;
         vm.host.read(handle, limit).map_err(|e| vm.host_error(e, None))
     }
 
