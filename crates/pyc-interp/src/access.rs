@@ -3,34 +3,15 @@
 use pyc_runtime::containers::DictData;
 use pyc_runtime::descriptors::{ClassMethodData, MemberData, StaticMethodData};
 use pyc_runtime::dict::Dict;
+use pyc_runtime::function::answer::{
+    ADD, BARE, BUILTIN, CLASS, GETTER, GLOBAL, MODULE, ON_TYPE, OWN, PLAIN, SLOT,
+};
 use pyc_runtime::function::{Cache, CodeData, Flavor, NativeData};
 use pyc_runtime::module::ModuleData;
 use pyc_runtime::object::Attrs;
 use pyc_runtime::shape::ATTRIBUTES_MAX;
 use pyc_runtime::types::{Type, flag};
 use pyc_runtime::{Kind, PyResult, Value, Vm};
-
-/// The instance's own value at `index`, as long as type version and shape are the same.
-const OWN: u8 = 1;
-/// Found on the type; the instance has no attribute of that name.
-const CLASS: u8 = 2;
-/// At `index` of a module's dict.
-const MODULE: u8 = 3;
-/// The slot at `index`.
-const SLOT: u8 = 4;
-/// A property.
-const GETTER: u8 = 5;
-/// A method of a type whose instances have no attributes.
-const BARE: u8 = 6;
-/// The attribute of a class itself.
-const ON_TYPE: u8 = 7;
-/// Assignment to the instance's attribute at `index`.
-const PLAIN: u8 = 8;
-/// Assignment that adds an attribute to an instance of this shape.
-const ADD: u8 = 9;
-
-const GLOBAL: u8 = 1;
-const BUILTIN: u8 = 2;
 
 /// `obj.name` from the cache.
 #[inline(always)]

@@ -1,10 +1,11 @@
 //! Calls: binding arguments, frames, generators.
 
-use pyc_ir::NO_REG;
+use pyc_ir::{NO_REG, Op};
 use pyc_runtime::containers::{DictData, TupleData};
 use pyc_runtime::frame::FrameRecord;
 use pyc_runtime::function::{CodeData, FunctionData, MethodData, NativeData};
 use pyc_runtime::generator::{GeneratorData, GeneratorFrame, GeneratorKind};
+use pyc_runtime::native::Entry;
 use pyc_runtime::registers::Window;
 use pyc_runtime::str::Str;
 use pyc_runtime::types::Type;
@@ -12,6 +13,7 @@ use pyc_runtime::vm::{Resumed, StepFrame};
 use pyc_runtime::{Args, Kind, PyResult, Raised, Value, Vm};
 
 use crate::exec::{Exit, Frame, Suspended, run};
+use crate::{build, names, raising};
 
 /// Runs a frame: registered among the running ones for the time.
 #[inline]
@@ -128,6 +130,35 @@ fn run_plain(
     result.map(returned)
 }
 
+/// Parameters that a call of machine code holds on the stack.
+const BUFFER: usize = 8;
+
+/// Calls machine code with `given` arguments and as many defaults as are missing.
+#[inline(always)]
+fn call_machine(
+    vm: &Vm,
+    data: &FunctionData,
+    code: &CodeData,
+    entry: &Entry,
+    values: impl Iterator<Item = Value>,
+    missing: usize,
+) -> PyResult {
+    let mut buffer = [const { Value::UNBOUND }; BUFFER];
+    let argcount = usize::from(code.argcount);
+    for (slot, value) in buffer.iter_mut().zip(values) {
+        *slot = value;
+    }
+    if missing > 0 {
+        let defaults = data.defaults.borrow();
+        let items = defaults.get::<TupleData>().map_or(&[][..], TupleData::items);
+        let last = &items[items.len() - missing..];
+        for (slot, value) in buffer[argcount - missing..argcount].iter_mut().zip(last) {
+            *slot = value.clone();
+        }
+    }
+    vm.call_native(entry, data, Window::over(&mut buffer))
+}
+
 /// The engine's `call`.
 pub(crate) fn call_function(vm: &Vm, data: &FunctionData, this: Option<&Value>, args: Args) -> PyResult {
     vm.check_stack()?;
@@ -140,6 +171,11 @@ pub(crate) fn call_function(vm: &Vm, data: &FunctionData, this: Option<&Value>, 
         && let Some(missing) = plain_call(data, code, given)
     {
         let values = this.into_iter().chain(args.all).cloned();
+        if usize::from(code.argcount) <= BUFFER
+            && let Some(entry) = vm.native_entry(code)
+        {
+            return call_machine(vm, data, code, entry, values, missing);
+        }
         let Some(w) = vm.stack.push_with(registers, given, values) else { return Err(too_deep(vm)) };
         return run_plain(vm, data, &code_value, code, w, missing);
     }
@@ -187,16 +223,19 @@ pub(crate) fn moving(
     let code = code_value.get::<CodeData>()?;
     let given = count + usize::from(this.is_some());
     let missing = plain_call(data, code, given)?;
-    if missing == 0
-        && this.is_none()
+    let moved = (0..count as u16).map(|at| from.take(first + at));
+    if ((missing == 0 && this.is_none()) || usize::from(code.argcount) <= BUFFER)
         && let Some(entry) = vm.native_entry(code)
     {
-        return Some(vm.call_native(entry, data, from.from(first)));
+        if missing == 0 && this.is_none() {
+            return Some(vm.call_native(entry, data, from.from(first)));
+        }
+        let values = this.cloned().into_iter().chain(moved);
+        return Some(call_machine(vm, data, code, entry, values, missing));
     }
     if let Err(error) = vm.check_stack() {
         return Some(Err(error));
     }
-    let moved = (0..count as u16).map(|at| from.take(first + at));
     let registers = usize::from(code.registers);
     let window = match this {
         None => vm.stack.push_with(registers, given, moved),
@@ -231,6 +270,98 @@ pub(crate) fn anything(vm: &Vm, callee: &Value, w: Window, first: u16, count: us
         _ => {}
     }
     vm.call(callee, Args::pos(w.slice(first, count)))
+}
+
+/// The engine's `call_window`.
+pub(crate) fn from_window(vm: &Vm, w: Window, count: usize, method: bool) -> PyResult {
+    let bound = method && !w.get(1).is_unbound();
+    let (first, total) = if bound { (1, count + 1) } else { (2, count) };
+    let callee = w.get(0);
+    if let Some(function) = callee.get::<FunctionData>()
+        && let Some(result) = moving(vm, function, None, w, first, total)
+    {
+        return result;
+    }
+    anything(vm, callee, w, first, total)
+}
+
+/// The engine's `call_names`.
+pub(crate) fn with_names(vm: &Vm, w: Window, count: usize, method: bool, names: &[Value]) -> PyResult {
+    let bound = method && !w.get(1).is_unbound();
+    let (first, total) = if bound { (1, count + 1) } else { (2, count) };
+    let callee = w.get(0);
+    let args = Args { all: w.slice(first, total), names };
+    match callee.kind() {
+        Kind::Function => {
+            if let Some(function) = callee.get::<FunctionData>()
+                && let Some(result) = named(vm, function, None, args)
+            {
+                return result;
+            }
+        }
+        Kind::Type => {
+            if let Some(class) = callee.get::<Type>()
+                && let Some(init) = class.constructor().or_else(|| vm.find_constructor(callee))
+            {
+                let init = init.owned();
+                let made = vm.bare_instance(callee);
+                if let Some(data) = init.get::<FunctionData>()
+                    && let Some(result) = named(vm, data, Some(&made), args)
+                {
+                    let value = result?;
+                    return if value.is_none() { Ok(made) } else { Err(vm.init_result_error(&value)) };
+                }
+            }
+        }
+        _ => {}
+    }
+    vm.call(callee, args)
+}
+
+/// Calls machine code with arguments that have names. `None`: not that simple, nothing has happened.
+fn named(vm: &Vm, data: &FunctionData, this: Option<&Value>, args: Args) -> Option<PyResult> {
+    let code_value = data.code.borrow().clone();
+    let code = code_value.get::<CodeData>()?;
+    let ir = &code.ir;
+    let (argcount, flags) = (usize::from(ir.argcount), ir.flags);
+    let total = argcount + usize::from(ir.kwonlyargcount);
+    let positional = args.positional();
+    if flags.varargs
+        || flags.varkeywords
+        || total > BUFFER
+        || positional.len() + usize::from(this.is_some()) > argcount
+    {
+        return None;
+    }
+    let entry = vm.native_entry(code)?;
+    let mut buffer = [const { Value::UNBOUND }; BUFFER];
+    for (slot, value) in buffer.iter_mut().zip(this.into_iter().chain(positional)) {
+        *slot = value.clone();
+    }
+    let parameters = &code.locals[..total];
+    for (name, value) in args.keywords() {
+        let at = parameters.iter().position(|n| n.is(name))?;
+        if at < usize::from(ir.posonlyargcount) || !buffer[at].is_unbound() {
+            return None;
+        }
+        buffer[at] = value.clone();
+    }
+    let defaults = data.defaults.borrow();
+    let items = defaults.get::<TupleData>().map_or(&[][..], TupleData::items);
+    for (back, slot) in buffer[..argcount].iter_mut().rev().enumerate() {
+        if slot.is_unbound() {
+            *slot = items.get(items.len().checked_sub(back + 1)?)?.clone();
+        }
+    }
+    drop(defaults);
+    for at in argcount..total {
+        if buffer[at].is_unbound() {
+            let defaults = data.kwdefaults.borrow();
+            let value = defaults.get::<DictData>()?.borrow().get_interned(&parameters[at]).cloned();
+            buffer[at] = value?;
+        }
+    }
+    Some(vm.call_native(entry, data, Window::over(&mut buffer)))
 }
 
 /// Makes an instance of a class with a plain `__init__` and `object`'s `__new__`; nothing when it is another class.
@@ -477,7 +608,38 @@ pub(crate) fn step(vm: &Vm, at: &StepFrame, pc: u32) -> PyResult<u32> {
     let Some(code) = at.code.get::<CodeData>() else { return Err(vm.type_error("not a function")) };
     let frame =
         Frame { code_value: at.code, code, globals: at.globals, builtins: at.builtins, window: at.window };
-    match run::<true>(vm, &frame, pc, None, &Value::UNBOUND)? {
+    // Whole groups of ops need nothing of the loop.
+    let op = &code.ir.ops[pc as usize];
+    let next = match op {
+        Op::BuildSlice { .. }
+        | Op::BuildSet { .. }
+        | Op::BuildDict { .. }
+        | Op::BuildString { .. }
+        | Op::ListExtend { .. }
+        | Op::SetAdd { .. }
+        | Op::DictSet { .. }
+        | Op::DictUpdate { .. }
+        | Op::DictMerge { .. }
+        | Op::ListToTuple { .. }
+        | Op::StarArgs { .. }
+        | Op::Format { .. }
+        | Op::CallEx { .. } => build::step(vm, &frame, op)?,
+        Op::Raise { .. }
+        | Op::Reraise { .. }
+        | Op::MatchException { .. }
+        | Op::LoadSpecial { .. }
+        | Op::WithExit { .. } => raising::step(vm, &frame, op)?,
+        Op::MakeCell { .. } | Op::MakeFunction { .. } | Op::StoreGlobal { .. } => {
+            names::step(vm, &frame, &Value::UNBOUND, op)?
+        }
+        _ => return step_in_loop(vm, &frame, pc),
+    };
+    Ok(next.unwrap_or(pc + 1))
+}
+
+#[inline(never)]
+fn step_in_loop(vm: &Vm, frame: &Frame, pc: u32) -> PyResult<u32> {
+    match run::<true>(vm, frame, pc, None, &Value::UNBOUND)? {
         Exit::Next(next) => Ok(next),
         Exit::Return(_) | Exit::Yield(_) => Err(vm.runtime_error("an op left its frame")),
     }

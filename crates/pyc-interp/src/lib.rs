@@ -34,6 +34,8 @@ pub fn install(vm: &Vm) {
         call: call::call_function,
         resume: call::resume,
         step: call::step,
+        call_window: call::from_window,
+        call_names: call::with_names,
         run: call::run_code,
     });
 }

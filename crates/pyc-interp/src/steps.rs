@@ -191,8 +191,13 @@ pub(crate) fn unpack(vm: &Vm, w: Window, dst: u16, src: u16, count: usize, temps
 }
 
 pub(crate) fn load_special(vm: &Vm, obj: &Value, method: Special) -> PyResult<(Value, Value)> {
-    let name = vm.intern(method.word());
-    match vm.special(obj, &name) {
+    let name = match method {
+        Special::Enter => &vm.names.__enter__,
+        Special::Exit => &vm.names.__exit__,
+        Special::AsyncEnter => &vm.names.__aenter__,
+        Special::AsyncExit => &vm.names.__aexit__,
+    };
+    match vm.special(obj, name) {
         Some(function) => match function.kind() {
             Kind::Function => Ok((function, obj.clone())),
             Kind::Native => match function.get::<NativeData>() {

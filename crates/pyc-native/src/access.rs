@@ -2,17 +2,17 @@
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{F64, I32, I64};
-use cranelift_codegen::ir::{Block, InstBuilder, Value};
+use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, Value};
 use pyc_ir::Op;
-use pyc_runtime::Value as Object;
 use pyc_runtime::native::MARK;
 
-use crate::lanes::{Gen, LANE, Lane, constant, flags};
-use crate::types::Ty;
+use crate::calls::ITSELF;
+use crate::lanes::{Gen, Lane, flags};
+use crate::types::{Ty, calls_itself};
 
 impl Gen<'_, '_> {
     /// A block where the ways to an op's result meet.
-    fn meeting(&mut self, with_float: bool) -> (Block, Value, Option<Value>) {
+    pub fn meeting(&mut self, with_float: bool) -> (Block, Value, Option<Value>) {
         let done = self.b.create_block();
         let tag = self.b.append_block_param(done, I64);
         let float = with_float.then(|| self.b.append_block_param(done, F64));
@@ -22,17 +22,27 @@ impl Gen<'_, '_> {
     pub fn load_global(&mut self, op: &Op, dst: u16, name: u16, cache: u16) {
         let (done, tag, _) = self.meeting(false);
         let slow = self.cold();
-        let caches = self.load(self.code_object, self.layout.code_caches);
+        let caches = self.load_fixed(self.code_object, self.layout.code_caches);
         let at = i32::from(cache) * self.layout.cache_size;
         let kind = self.b.ins().uload8(I32, flags(), caches, at + self.layout.cache_kind);
         let index = self.b.ins().uload32(flags(), caches, at + self.layout.cache_index);
-        let names = self.load(self.code_object, self.layout.code_names);
-        let key = self.load(names, i32::from(name) * 8);
+        let names = self.load_fixed(self.code_object, self.layout.code_names);
+        let key = self.load_fixed(names, i32::from(name) * 8);
         let global = self.b.ins().icmp_imm_s(IntCC::Equal, kind, 1);
         let other = self.b.create_block();
-        let globals = self.load(self.function, self.layout.function_globals);
+        let globals = self.load_fixed(self.function, self.layout.function_globals);
         self.guard(global, other);
-        self.dict_place(globals, index, key, slow, done);
+        let value = self.dict_value(globals, index, key, slow);
+        if calls_itself(self.code, name, cache) {
+            // The call asks for this mark: no reference is needed to what is running.
+            let own = self.b.ins().icmp(IntCC::Equal, value, self.function);
+            let mark = self.int(ITSELF);
+            let next = self.b.create_block();
+            self.b.ins().brif(own, done, &[BlockArg::from(mark)], next, &[]);
+            self.b.switch_to_block(next);
+        }
+        self.retain(value, Ty::VALUE);
+        self.goto(done, &[value]);
         self.b.switch_to_block(other);
         let builtin = self.b.ins().icmp_imm_s(IntCC::Equal, kind, 2);
         self.guard(builtin, slow);
@@ -40,15 +50,18 @@ impl Gen<'_, '_> {
         let known = self.b.ins().load(I32, flags(), caches, at + self.layout.cache_version);
         let same = self.b.ins().icmp(IntCC::Equal, version, known);
         self.guard(same, slow);
-        let builtins = self.load(self.function, self.layout.function_builtins);
-        self.dict_place(builtins, index, key, slow, done);
+        let builtins = self.load_fixed(self.function, self.layout.function_builtins);
+        let value = self.dict_value(builtins, index, key, slow);
+        self.retain(value, Ty::VALUE);
+        self.goto(done, &[value]);
         self.slow_step(op, slow, done, false);
         self.b.switch_to_block(done);
-        self.set(dst, Gen::fresh(tag, Ty::VALUE));
+        let ty = if calls_itself(self.code, name, cache) { Ty::VALUE.or(Ty::ITSELF) } else { Ty::VALUE };
+        self.set(dst, Gen::fresh(tag, ty));
     }
 
-    /// The value at a place of a dict when its key is the expected one.
-    fn dict_place(&mut self, dict: Value, index: Value, key: Value, slow: Block, done: Block) {
+    /// The value at a place of a dict, borrowed, when its key is the expected one.
+    pub fn dict_value(&mut self, dict: Value, index: Value, key: Value, slow: Block) -> Value {
         let slots = self.load(dict, self.layout.dict_slots);
         let inside = self.b.ins().icmp(IntCC::UnsignedLessThan, index, slots);
         self.guard(inside, slow);
@@ -58,9 +71,7 @@ impl Gen<'_, '_> {
         let found = self.load(entry, self.layout.dict_entry_key);
         let same = self.b.ins().icmp(IntCC::Equal, found, key);
         self.guard(same, slow);
-        let value = self.load(entry, self.layout.dict_entry_value);
-        self.retain(value, Ty::VALUE);
-        self.goto(done, &[value]);
+        self.load(entry, self.layout.dict_entry_value)
     }
 
     pub fn load_cell(&mut self, op: &Op, dst: u16, cell: u16) {
@@ -79,6 +90,23 @@ impl Gen<'_, '_> {
         self.slow_step(op, slow, done, false);
         self.b.switch_to_block(done);
         self.set(dst, Gen::fresh(tag, Ty::VALUE));
+    }
+
+    pub fn store_cell(&mut self, op: &Op, cell: u16, src: u16) {
+        if self.ty(cell) != Ty::OTHER {
+            return self.step(op, false);
+        }
+        let held = self.tag(cell);
+        let lane = self.take(src);
+        let lane = self.own(lane);
+        let (value, _) = self.boxed(lane);
+        let old = self.load(held, self.layout.cell_value);
+        self.store(held, self.layout.cell_value, value);
+        let done = self.b.create_block();
+        self.guard(old, done);
+        self.drop_lane(old, Ty::VALUE);
+        self.goto(done, &[]);
+        self.b.switch_to_block(done);
     }
 
     /// The place of an integer in a sequence of a length.
@@ -199,7 +227,7 @@ impl Gen<'_, '_> {
     }
 
     /// A borrowed value as an owned lane: a float object's number, anything else with a reference of its own.
-    fn peel(&mut self, item: Value) -> Option<(Value, Value)> {
+    pub fn peel(&mut self, item: Value) -> Option<(Value, Value)> {
         let (met, tag, float) = self.meeting(true);
         let nothing = self.b.ins().f64const(0.0);
         let (plain, other) = (self.b.create_block(), self.b.create_block());
@@ -280,83 +308,6 @@ impl Gen<'_, '_> {
         self.taken(op);
     }
 
-    pub fn call_op(&mut self, op: &Op, dst: u16, base: u16, count: u16, method: bool) {
-        let local = self.is_local(dst);
-        let (done, tag, float) = self.meeting(true);
-        let slow = self.cold();
-        // Arguments become values first: both ways take them so.
-        for reg in base + 1..base + 2 + count {
-            let lane = self.peek(reg);
-            if lane.ty.may(Ty::MARK) {
-                let (boxed, _) = self.boxed(lane);
-                self.b.def_var(self.tags[usize::from(reg)], boxed);
-                self.now[usize::from(reg)] = lane.ty.without(Ty::MARK).or(Ty::FLOAT);
-            }
-        }
-        let callee = self.peek(base);
-        if callee.ty.may(Ty::OTHER) {
-            if !callee.ty.within(Ty::OBJECT) {
-                let object = self.is_object(callee.tag);
-                self.guard(object, slow);
-            }
-            let function = self.has_kind(callee.tag, self.layout.kind_function);
-            self.guard(function, slow);
-            let code = self.load(callee.tag, self.layout.function_code);
-            let entry = self.load(code, self.layout.code_native);
-            self.guard(entry, slow);
-            let simple = self.load(entry, self.layout.entry_simple);
-            let this = self.tag(base + 1);
-            let this_ty = self.ty(base + 1);
-            let without: Vec<u16> = (base + 2..base + 2 + count).collect();
-            let with: Vec<u16> = (base + 1..base + 2 + count).collect();
-            let mut ways = Vec::new();
-            if !method || this_ty == Ty::EMPTY {
-                ways.push((without, None));
-            } else if !this_ty.may(Ty::EMPTY) {
-                ways.push((with, None));
-            } else {
-                let bare = self.b.create_block();
-                let empty = self.equals(this, constant(&Object::UNBOUND));
-                let bound = self.b.create_block();
-                self.branch(empty, bare, bound);
-                ways.push((with, Some(bound)));
-                ways.push((without, Some(bare)));
-            }
-            let saved = self.now.clone();
-            for (registers, block) in ways {
-                if let Some(block) = block {
-                    self.b.switch_to_block(block);
-                }
-                let fits = self.equals(simple, registers.len() as i64);
-                self.guard(fits, slow);
-                let direct = self.load(entry, self.layout.entry_direct);
-                let mut words = vec![self.vm, callee.tag];
-                for reg in registers {
-                    words.push(self.tag(reg));
-                }
-                self.note_pc();
-                let results = self.call_address(direct, &words, &[], LANE);
-                for reg in base..base + 2 + count {
-                    self.clear(reg);
-                }
-                self.drop_lane(callee.tag, Ty::OTHER);
-                let failed = self.equals(results[0], 0);
-                self.check(failed);
-                self.goto(done, &[results[0], results[1]]);
-                self.now.clone_from(&saved);
-            }
-        } else {
-            self.goto(slow, &[]);
-        }
-        self.slow_step(op, slow, done, true);
-        self.b.switch_to_block(done);
-        for reg in base..base + 2 + count {
-            self.clear(reg);
-        }
-        let ty = if local { Ty::ANY } else { Ty::FRESH };
-        self.set(dst, Lane { tag, float, ty, own: true });
-    }
-
     pub fn for_iter(&mut self, op: &Op, dst: u16, iter: u16, target: u32) {
         let iterator = self.peek(iter);
         let (go, tag, _) = self.meeting(false);
@@ -416,7 +367,7 @@ impl Gen<'_, '_> {
         }
         self.b.switch_to_block(ended);
         self.clear(iter);
-        let block = self.blocks.get(&target).copied().unwrap_or(self.unwind);
+        let block = self.blocks.get(&target).copied().unwrap_or(self.nowhere);
         self.goto(block, &[]);
         self.now.clone_from(&saved);
         // The range is used up.

@@ -6,7 +6,7 @@ use cranelift_codegen::Context;
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{F64, I32, I64};
-use cranelift_codegen::ir::{Function, InstBuilder, UserFuncName};
+use cranelift_codegen::ir::{Function, InstBuilder, TrapCode, UserFuncName};
 use cranelift_codegen::isa::{OwnedTargetIsa, lookup_by_name};
 use cranelift_codegen::settings::{Configurable, Flags, builder};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
@@ -217,8 +217,10 @@ impl Compiler {
                 blocks.insert(*op, b.create_block());
             }
         }
-        let unwind = b.create_block();
-        b.set_cold_block(unwind);
+        let [raising, unwind, nowhere] = [(); 3].map(|()| b.create_block());
+        for block in [raising, unwind, nowhere] {
+            b.set_cold_block(block);
+        }
         let frame = slot(&mut b, self.layout.frame_size as u32);
         let window = slot(&mut b, u32::from(code.registers) * 8);
         let zero = b.ins().iconst(I64, 0);
@@ -237,7 +239,9 @@ impl Compiler {
             code_object: zero,
             frame,
             window,
+            raising,
             unwind,
+            nowhere,
             below: zero,
             depth: zero,
             pc: 0,
@@ -263,11 +267,11 @@ impl Gen<'_, '_> {
         self.depth = self.load(self.vm, l.vm_depth);
         let limit = self.load(self.vm, l.vm_recursion_limit);
         let room = self.b.ins().icmp(IntCC::UnsignedLessThan, self.depth, limit);
+        self.guard(room, failed);
         let here = self.frame_address();
         let stack = self.load(self.vm, l.vm_stack_limit);
         let above = self.b.ins().icmp(IntCC::UnsignedGreaterThan, here, stack);
-        let both = self.b.ins().band(room, above);
-        self.branch(both, fine, failed);
+        self.branch(above, fine, failed);
         self.b.switch_to_block(failed);
         // Perhaps only another thread's stack; if not, the caller gets the exception.
         let good = self.call(Helper::Enter, &[], &[], WORD)[0];
@@ -307,7 +311,6 @@ impl Gen<'_, '_> {
         if let Some(types) = self.types.at(0) {
             self.now.copy_from_slice(types);
         }
-        // Everything is where `unwind` looks for it.
         self.tick();
         if let Some(block) = self.blocks.get(&0).copied() {
             self.goto(block, &[]);
@@ -316,7 +319,11 @@ impl Gen<'_, '_> {
 
     fn body(&mut self) {
         let mut open = false;
+        let mut done = 0;
         for at in 0..self.code.ops.len() as u32 {
+            if at < done {
+                continue;
+            }
             if self.types.is_start(at) {
                 let Some(types) = self.types.at(at) else {
                     open = false;
@@ -335,23 +342,37 @@ impl Gen<'_, '_> {
             }
             self.pc = at;
             let op = self.code.ops[at as usize];
+            if let Some(next) = self.super_pair(at) {
+                self.super_method(&op, &next);
+                done = at + 2;
+                continue;
+            }
             open = self.emit(&op);
         }
     }
 
     /// Where exceptions leave the function.
     fn unwinding(&mut self) {
-        let unwind = self.unwind;
+        let (raising, unwind, nowhere) = (self.raising, self.unwind, self.nowhere);
+        let pc = self.b.append_block_param(raising, I64);
+        let held = self.b.append_block_param(raising, I64);
+        self.b.switch_to_block(raising);
+        let frame = self.frame_address();
+        let loud = self.int(0);
+        self.call(Helper::Raise, &[frame, pc, loud], &[], WORD);
+        self.goto(unwind, &[held]);
+        let held = self.b.append_block_param(unwind, I64);
         self.b.switch_to_block(unwind);
         self.pc = 0;
         self.now.fill(Ty::NEVER);
         self.leave(std::iter::empty());
-        for reg in self.owned_registers() {
-            let tag = self.b.use_var(self.tags[usize::from(reg)]);
-            self.call(Helper::Drop, &[tag], &[], NOTHING);
-        }
+        let window = self.b.ins().stack_addr(I64, self.window, 0);
+        let count = self.int(i64::from(self.code.registers));
+        self.call(Helper::DropHeld, &[window, held, count], &[], NOTHING);
         let zero = self.int(0);
         let nothing = self.b.ins().f64const(0.0);
         self.b.ins().return_(&[zero, nothing]);
+        self.b.switch_to_block(nowhere);
+        self.b.ins().trap(TrapCode::unwrap_user(1));
     }
 }

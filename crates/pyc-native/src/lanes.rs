@@ -43,7 +43,12 @@ pub(crate) struct Gen<'a, 'f> {
     pub code_object: Value,
     pub frame: StackSlot,
     pub window: StackSlot,
+    /// Where an exception leaves the function: from here it is told to the traceback (with the op's place), from the
+    /// other the frame ends. Both get the set of registers that the window then holds.
+    pub raising: Block,
     pub unwind: Block,
+    /// Control never comes here.
+    pub nowhere: Block,
     pub below: Value,
     pub depth: Value,
     /// The op being translated.
@@ -89,6 +94,12 @@ impl Gen<'_, '_> {
 
     pub fn load(&mut self, base: Value, offset: i32) -> Value {
         self.b.ins().load(I64, flags(), base, offset)
+    }
+
+    /// A word that never changes while this code runs, at an address that is always good: of the VM, the function, its
+    /// code, and what they lead to. It is loaded once, wherever that suits.
+    pub fn load_fixed(&mut self, base: Value, offset: i32) -> Value {
+        self.b.ins().load(I64, flags().with_readonly(), base, offset)
     }
 
     pub fn store(&mut self, base: Value, offset: i32, value: Value) {
@@ -355,18 +366,25 @@ impl Gen<'_, '_> {
 
     /// An exception waits: it passes this op. Ends the block.
     pub fn raise(&mut self, quiet: bool) {
-        let frame = self.frame_address();
         let pc = self.int(i64::from(self.pc));
-        let quiet = self.int(i64::from(quiet));
-        let caught = self.call(Helper::Raise, &[frame, pc, quiet], &[], WORD)[0];
         let Some(handler) = self.code.handler(self.pc).copied() else {
-            let unwind = self.unwind;
-            self.goto(unwind, &[]);
+            let held = self.to_window();
+            if quiet {
+                let unwind = self.unwind;
+                self.goto(unwind, &[held]);
+            } else {
+                let raising = self.raising;
+                self.goto(raising, &[pc, held]);
+            }
             return;
         };
-        let catch = self.cold();
-        let unwind = self.unwind;
-        self.branch(caught, catch, unwind);
+        let frame = self.frame_address();
+        let quiet = self.int(i64::from(quiet));
+        let caught = self.call(Helper::Raise, &[frame, pc, quiet], &[], WORD)[0];
+        let (catch, out) = (self.cold(), self.cold());
+        self.branch(caught, catch, out);
+        self.b.switch_to_block(out);
+        self.exit_raised();
         self.b.switch_to_block(catch);
         let exception = self.call(Helper::Caught, &[], &[], WORD)[0];
         let saved = self.now.clone();
@@ -383,9 +401,36 @@ impl Gen<'_, '_> {
         if let Some(target) = self.blocks.get(&handler.target).copied() {
             self.goto(target, &[]);
         } else {
-            self.goto(unwind, &[]);
+            let nowhere = self.nowhere;
+            self.goto(nowhere, &[]);
         }
         self.now = saved;
+    }
+
+    /// Leaves the function with an exception that the traceback knows.
+    pub fn exit_raised(&mut self) {
+        let held = self.to_window();
+        let unwind = self.unwind;
+        self.goto(unwind, &[held]);
+    }
+
+    /// Puts the references that the registers own into the window; the set of them. With more registers than a set has
+    /// places the set is full, and the window holds all.
+    fn to_window(&mut self) -> Value {
+        let mut held = 0u64;
+        let many = self.code.registers > 64;
+        for reg in 0..self.code.registers {
+            let object = self.owns(reg) && self.ty(reg).may(Ty::OBJECT);
+            if !object && !many {
+                continue;
+            }
+            let tag = if object { self.tag(reg) } else { self.int(constant(&Object::UNBOUND)) };
+            self.b.ins().stack_store(I64, tag, self.window, i32::from(reg) * 8);
+            if !many {
+                held |= 1 << reg;
+            }
+        }
+        self.int(if many { -1 } else { held as i64 })
     }
 
     /// Counts a step.

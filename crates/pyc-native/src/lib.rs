@@ -11,7 +11,8 @@
 //! writes the registers that the op names to a window on the machine stack and calls the interpreter for this one op
 //! (`step.rs`), then reads them back. So each op behaves, raises and counts steps as in the interpreter because it is
 //! the interpreter's, and the first version of this compiler could run every program. The quick paths (`ops.rs`,
-//! `arithmetic.rs`, `access.rs`) are then an optimisation each, and a wrong one is a bug in one place.
+//! `arithmetic.rs`, `access.rs`, `attributes.rs`, `calls.rs`) are then an optimisation each, and a wrong one is a bug in
+//! one place.
 //!
 //! Temporaries of the IR are written once and read once, so an op that takes one owns the reference: most references
 //! are moved, few counted. An exception is a call that gave tag 0: control goes to the handler as along any other
@@ -23,8 +24,18 @@
 //! used. A loader maps the bytes and needs nothing of this crate.
 //!
 //! Calls between compiled functions go straight from machine code to machine code, with the arguments as arguments
-//! and floats returned unboxed. The callee is found through the function object that the program loaded at this
-//! moment, so rebinding a name or a method needs no invalidation.
+//! and floats returned unboxed (`calls.rs`). The callee is found through the function object that the program loaded at
+//! this moment, so rebinding a name or a method needs no invalidation. A class whose instances `object.__new__` makes
+//! gets its instance and then its `__init__` called in the same way; defaults, keywords, bound methods and native
+//! functions are one call of the runtime with the arguments in the window. A global that holds the running function
+//! itself needs no reference on its way to the call, and when such a function begins with a comparison of a parameter
+//! with a number and a return, its caller does that without a frame. Some builtins (`len`, `abs`, `list.append`, …) are
+//! done in place as long as the name still means them (`builtins.rs`).
+//!
+//! Attributes and methods are found through the interpreter's inline caches (`attributes.rs`): the type's version and
+//! the instance's shape are compared, then the value is loaded from its place. The interpreter fills the caches when
+//! the quick path fails, so that both tiers know the same. A method is called without a bound method, a getter without
+//! the property's machinery, `super().name` without an object for `super()`.
 //!
 //! What stays in the interpreter: modules and class bodies (their variables are dict entries), generators and
 //! coroutines (their registers live on), functions that look at their own frame (`locals()`, `exec`), and functions of
@@ -40,7 +51,11 @@
 
 mod access;
 mod arithmetic;
+mod attributes;
+mod builtins;
+mod calls;
 mod compile;
+mod handlers;
 mod lanes;
 mod ops;
 mod step;

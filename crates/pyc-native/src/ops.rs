@@ -43,8 +43,7 @@ impl Gen<'_, '_> {
                     self.b.switch_to_block(failed);
                     let saved = self.now.clone();
                     self.step_core(op, false);
-                    let unwind = self.unwind;
-                    self.goto(unwind, &[]);
+                    self.exit_raised();
                     self.now = saved;
                     if let Some(here) = here {
                         self.b.switch_to_block(here);
@@ -54,6 +53,10 @@ impl Gen<'_, '_> {
             }
             Op::LoadGlobal { dst, name, cache } => self.load_global(op, dst, name, cache),
             Op::LoadCell { dst, cell, .. } => self.load_cell(op, dst, cell),
+            Op::StoreCell { cell, src } => self.store_cell(op, cell, src),
+            Op::EnterHandler { saved, exc } => self.enter_handler(saved, exc),
+            Op::LeaveHandler { saved } => self.leave_handler(saved),
+            Op::MatchException { dst, exc, kind } => self.match_exception(op, dst, exc, kind),
             Op::Add { dst, left, right } => self.arithmetic(BinaryOp::Add, false, dst, left, right),
             Op::Sub { dst, left, right } => self.arithmetic(BinaryOp::Sub, false, dst, left, right),
             Op::Mul { dst, left, right } => self.arithmetic(BinaryOp::Mul, false, dst, left, right),
@@ -95,7 +98,13 @@ impl Gen<'_, '_> {
             }
             Op::Index { dst, obj, key } => self.index(op, dst, obj, key),
             Op::StoreIndex { obj, key, src } => self.store_index(op, obj, key, src),
-            Op::Call { dst, base, count, method } => self.call_op(op, dst, base, count, method),
+            Op::Call { dst, base, count, method } => self.call_op(dst, base, count, method),
+            Op::CallKw { dst, base, count, method, names } => {
+                self.call_names(dst, base, count, method, names);
+            }
+            Op::LoadAttr { dst, obj, name, cache } => self.load_attr(op, dst, obj, name, cache),
+            Op::LoadMethod { dst, obj, name, cache } => self.load_method(op, dst, obj, name, cache),
+            Op::StoreAttr { obj, name, src, cache } => self.store_attr(op, obj, name, src, cache),
             Op::ForIter { dst, iter, target } => self.for_iter(op, dst, iter, target),
             Op::Jump { target } => {
                 self.jump(target);
@@ -120,14 +129,12 @@ impl Gen<'_, '_> {
             }
             Op::Raise { .. } => {
                 self.step_core(op, false);
-                let unwind = self.unwind;
-                self.goto(unwind, &[]);
+                self.exit_raised();
                 return false;
             }
             Op::Reraise { .. } => {
                 self.step_core(op, true);
-                let unwind = self.unwind;
-                self.goto(unwind, &[]);
+                self.exit_raised();
                 return false;
             }
             Op::EndAsyncFor { .. } => self.step(op, true),
@@ -141,7 +148,7 @@ impl Gen<'_, '_> {
         Gen::fresh(tag, Ty::INT)
     }
 
-    fn constant_lane(&mut self, index: u16) -> Lane {
+    pub fn constant_lane(&mut self, index: u16) -> Lane {
         let word = |value: &Object, ty: Ty| (constant(value), ty);
         let (bits, ty) = match &self.code.consts[usize::from(index)] {
             Const::None => word(&Object::NONE, Ty::CONST),
@@ -196,7 +203,7 @@ impl Gen<'_, '_> {
     fn block_of(&mut self, target: u32) -> Block {
         match self.blocks.get(&target) {
             Some(block) => *block,
-            None => self.unwind,
+            None => self.nowhere,
         }
     }
 

@@ -25,6 +25,8 @@ impl Ty {
     pub const TUPLE: Ty = Ty(128);
     /// Any other object, large integers included.
     pub const OTHER: Ty = Ty(256);
+    /// The mark for the very function that is running, about to be called.
+    pub const ITSELF: Ty = Ty(512);
     pub const OBJECT: Ty = Ty(32 | 64 | 128 | 256);
     /// Anything but the empty value and an unboxed float.
     pub const VALUE: Ty = Ty(2 | 8 | 16 | 32 | 64 | 128 | 256);
@@ -141,9 +143,10 @@ pub(crate) fn apply(code: &Code, op: &Op, types: &mut [Ty]) {
         | Op::MakeCell { .. }
         | Op::MakeFunction { .. } => Ty::OTHER,
         Op::Len { .. } => Ty::INT,
+        Op::LoadGlobal { name, cache, .. } if calls_itself(code, name, cache) => Ty::VALUE.or(Ty::ITSELF),
         // A float object that goes into a local keeps its identity.
-        Op::Call { dst, .. } if dst < temporaries => Ty::ANY,
-        Op::Call { .. } => Ty::FRESH,
+        Op::Call { dst, .. } | Op::CallKw { dst, .. } if dst < temporaries => Ty::ANY,
+        Op::Call { .. } | Op::CallKw { .. } => Ty::FRESH,
         Op::Index { dst, .. } | Op::LoadAttr { dst, .. } if dst >= temporaries => Ty::FRESH,
         _ => Ty::VALUE,
     };
@@ -175,6 +178,7 @@ pub(crate) fn apply(code: &Code, op: &Op, types: &mut [Ty]) {
         }
     }
     match *op {
+        Op::LeaveHandler { saved } => types[usize::from(saved)] = Ty::EMPTY,
         Op::CheckLocal { reg, .. } => types[usize::from(reg)] = get(types, reg).without(Ty::EMPTY),
         Op::MatchGroup { exc, .. } => types[usize::from(exc)] = Ty::VALUE,
         _ => {}
@@ -274,6 +278,44 @@ impl Types {
             }
         }
     }
+}
+
+/// Whether what a `LoadGlobal` gives, which has the name of the code's own function, is called with the arguments that
+/// such a function takes: then the running function itself needs no reference on the way to the call.
+pub(crate) fn calls_itself(code: &Code, name: u16, cache: u16) -> bool {
+    let f = code.flags;
+    if code.names[usize::from(name)] != code.name || f.varargs || f.varkeywords || code.kwonlyargcount > 0 {
+        return false;
+    }
+    let mut loaded = NO_REG;
+    for op in &code.ops {
+        if loaded == NO_REG {
+            if let Op::LoadGlobal { dst, cache: c, .. } = *op
+                && c == cache
+            {
+                loaded = dst;
+                if dst < code.first_temporary() {
+                    return false;
+                }
+            }
+            continue;
+        }
+        if let Op::Call { base, count, method: false, .. } = *op
+            && base == loaded
+        {
+            return count == code.argcount;
+        }
+        let mut touched = false;
+        op.fields(|_, field| match field {
+            Field::Base(first) => touched |= (first..first + op.base_count() as u16).contains(&loaded),
+            Field::Reg(_, reg) => touched |= reg == loaded,
+            _ => {}
+        });
+        if touched {
+            return false;
+        }
+    }
+    false
 }
 
 /// How many parameters a function has in all.

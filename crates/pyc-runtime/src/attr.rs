@@ -387,6 +387,14 @@ impl Vm {
         }
     }
 
+    /// The Python function behind `super(class, object).name`, for an instance of the class.
+    pub(crate) fn super_function(&self, class: &Value, object: &Value, name: &Value) -> Option<Value> {
+        if object.kind() == Kind::Type || !self.is_a(object, class) {
+            return None;
+        }
+        after(self.type_of(object), class, name).filter(|found| found.kind() == Kind::Function)
+    }
+
     /// The Python function that `super().name` is a method of, and its self.
     fn super_method(&self, this: &Value, name: &Value) -> Option<(Value, Value)> {
         let parts = this.get::<SuperData>()?.parts.borrow();

@@ -43,6 +43,8 @@ pub struct Dict {
 impl Dict {
     /// Where the vector of entries is.
     pub(crate) const ENTRIES: usize = std::mem::offset_of!(Dict, entries);
+    /// Where the count of items is.
+    pub(crate) const LIVE: usize = std::mem::offset_of!(Dict, live);
     /// Room for `count` items.
     pub fn with_capacity(count: usize) -> Dict {
         Dict { entries: Vec::with_capacity(count.min(1 << 20)), ..Dict::default() }

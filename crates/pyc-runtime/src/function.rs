@@ -124,6 +124,34 @@ impl CodeData {
     }
 }
 
+/// What the answers of inline caches mean: [`Cache::kind`]. Machine code reads them too.
+pub mod answer {
+    /// The instance's own value at `index`, as long as type version and shape are the same.
+    pub const OWN: u8 = 1;
+    /// Found on the type; the instance has no attribute of that name.
+    pub const CLASS: u8 = 2;
+    /// At `index` of a module's dict.
+    pub const MODULE: u8 = 3;
+    /// The slot at `index`.
+    pub const SLOT: u8 = 4;
+    /// A property.
+    pub const GETTER: u8 = 5;
+    /// A method of a type whose instances have no attributes.
+    pub const BARE: u8 = 6;
+    /// The attribute of a class itself.
+    pub const ON_TYPE: u8 = 7;
+    /// Assignment to the instance's attribute at `index`.
+    pub const PLAIN: u8 = 8;
+    /// Assignment that adds an attribute to an instance of this shape.
+    pub const ADD: u8 = 9;
+    /// The method after a class in an instance's order: `version` is the instance's type's, `shape` the class's.
+    pub const SUPER: u8 = 10;
+    /// Of a name: at `index` of the globals.
+    pub const GLOBAL: u8 = 1;
+    /// Of a name: at `index` of the builtins.
+    pub const BUILTIN: u8 = 2;
+}
+
 /// An inline cache: what was true last time, and where the answer then was.
 #[derive(Clone, Copy)]
 pub struct Cache {

@@ -75,7 +75,8 @@ pub struct Type {
     /// How many attributes instances had in the end, for their first allocation.
     pub usual_attributes: Cell<usize>,
     /// What calling it does, as of a version (see [`Type::constructor`]).
-    constructor: Cell<(u32, Unowned)>,
+    pub(crate) constructor: Cell<Unowned>,
+    pub(crate) constructor_version: Cell<u32>,
 }
 
 impl Payload for Type {
@@ -154,12 +155,12 @@ impl Type {
     /// version that the type now has.
     #[inline(always)]
     pub fn constructor(&self) -> Option<Unowned> {
-        let (version, init) = self.constructor.get();
-        (version == self.version.get()).then_some(init)
+        (self.constructor_version.get() == self.version.get()).then_some(self.constructor.get())
     }
     /// Remembers for [`Type::constructor`].
     pub fn set_constructor(&self, init: &Value) {
-        self.constructor.set((self.version.get(), init.unowned()));
+        self.constructor.set(init.unowned());
+        self.constructor_version.set(self.version.get());
     }
     /// Sets the number of slots.
     pub fn set_slot_count(&self, count: usize) {
@@ -217,7 +218,8 @@ pub fn make_type(
             slots: RefCell::default(),
             slot_total: Cell::new(0),
             usual_attributes: Cell::new(0),
-            constructor: Cell::new((0, Unowned::UNBOUND)),
+            constructor: Cell::new(Unowned::UNBOUND),
+            constructor_version: Cell::new(0),
         },
     );
     if let Some(ty) = value.get::<Type>() {

@@ -48,6 +48,11 @@ pub struct Engine {
     pub resume: fn(&Vm, generator: &Value, sent: Result<Value, Raised>) -> PyResult<Resumed>,
     /// Runs one op of a machine frame and gives the next op's place.
     pub step: fn(&Vm, frame: &StepFrame, pc: u32) -> PyResult<u32>,
+    /// Calls what stands in a window: callee, self or nothing (when the flag says so), arguments. They may be moved.
+    pub call_window: fn(&Vm, window: crate::registers::Window, count: usize, method: bool) -> PyResult,
+    /// As `call_window`; the last arguments have names.
+    pub call_names:
+        fn(&Vm, window: crate::registers::Window, count: usize, method: bool, names: &[Value]) -> PyResult,
     /// Runs code in a namespace: module and class bodies, `exec`, `eval`.
     pub run: fn(&Vm, code: &Value, globals: &Value, locals: &Value, closure: &[Value]) -> PyResult,
 }

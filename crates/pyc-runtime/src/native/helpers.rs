@@ -54,6 +54,27 @@ helpers! {
     Mod = modulo,
     /// `(fa, fb) -> f`: power of floats, `fa` positive and finite; infinite when it overflows.
     Pow = power,
+    /// `(vm, callee's place in the window, word) -> lane`: calls what stands there; see [`super::calls`].
+    Call = super::calls::call,
+    /// `(vm, callee's place in the window, word, names) -> lane`: the last arguments have names.
+    CallNames = super::calls::call_names,
+    /// `(vm, class) -> tag`: an instance without attributes.
+    Instance = super::calls::instance,
+    /// `(vm, result)`: `__init__` returned something.
+    BadInit = super::calls::bad_init,
+    /// `(vm, object, cache, name, value) -> 0 or 1`: adds an attribute as the cache says; 0: it says something else.
+    AddAttr = super::calls::add_attr,
+    /// `(vm, class, object, cache, name) -> tag`: the function behind `super(class, object).name`, or 0.
+    SuperMethod = super::calls::super_method,
+    /// `(vm, window, set, count)`: gives up the references that a window's registers of a set hold; of all when the set
+    /// is full.
+    DropHeld = super::calls::drop_held,
+    /// `(vm, n) -> tag`: the text of a code point within range.
+    Chr = super::calls::chr,
+    /// `(vm, text) -> tag`: the number of a text of one code point, else 0.
+    Ord = super::calls::ord,
+    /// `(vm, text) -> tag`: the length of a text.
+    TextLen = super::calls::text_len,
 }
 
 /// The first operand is owned.
@@ -99,13 +120,13 @@ impl Drop for Operand {
     }
 }
 
-fn fail(vm: &Vm, error: Raised) -> u64 {
+pub(super) fn fail(vm: &Vm, error: Raised) -> u64 {
     vm.native.error.set(Some(error.0));
     0
 }
 
 /// A result; floats come unboxed.
-fn lane(vm: &Vm, result: PyResult) -> Lane {
+pub(super) fn lane(vm: &Vm, result: PyResult) -> Lane {
     match result {
         Ok(value) => match value.exact::<f64>() {
             Some(float) => Lane { tag: MARK, float: *float },

@@ -6,9 +6,11 @@ use std::mem::{offset_of, size_of};
 
 use super::{Entry, NativeFrame, NativeState};
 use crate::containers::{DictData, ListData, TupleData};
+use crate::descriptors::{ClassMethodData, PropertyData, StaticMethodData};
 use crate::dict::{Dict, Entry as DictEntry};
 use crate::function::{Cache, CellData, CodeData, FunctionData};
 use crate::iterators::{ListIter, RangeIter};
+use crate::module::ModuleData;
 use crate::object::{Attrs, Kind, Value, object_layout};
 use crate::types::Type;
 use crate::vm::Vm;
@@ -32,12 +34,12 @@ fn cell_value<T>(cell: &RefCell<T>) -> usize {
     cell.as_ptr() as usize - std::ptr::from_ref(cell) as usize
 }
 
-/// Where a vector keeps its address (0) and its length (1).
+/// Where a vector keeps its address (0), its length (1) and its capacity (2).
 fn vector(part: usize) -> usize {
     let mut sample: Vec<Value> = Vec::with_capacity(7);
     sample.push(Value::NONE);
     sample.push(Value::NONE);
-    let wanted = [sample.as_ptr() as usize, sample.len()][part];
+    let wanted = [sample.as_ptr() as usize, sample.len(), sample.capacity()][part];
     // SAFETY: a vector consists of three words: address, length, capacity; all are initialized.
     let words = unsafe { *std::ptr::from_ref(&sample).cast::<[usize; 3]>() };
     words.iter().position(|w| *w == wanted).unwrap_or(0) * size_of::<usize>()
@@ -96,9 +98,26 @@ layout! {
     attrs_shape: Attrs::LAYOUT[1],
     attrs_length: Attrs::LAYOUT[2],
     attrs_slots: Attrs::LAYOUT[3],
+    attrs_dict: Attrs::LAYOUT[4],
     type_version: object_layout()[3] + offset_of!(Type, version),
     cache_shape: offset_of!(Cache, shape),
     cache_value: offset_of!(Cache, value),
+    type_constructor: object_layout()[3] + offset_of!(Type, constructor),
+    type_constructor_version: object_layout()[3] + offset_of!(Type, constructor_version),
+    module_dict: object_layout()[3] + offset_of!(ModuleData, dict),
+    list_capacity: object_layout()[3] + ListData::ITEMS + in_cell(Vec::<Value>::new()) + vector(2),
+    dict_live: object_layout()[3] + DictData::TABLE + in_cell(Dict::default()) + Dict::LIVE,
+    vm_known: offset_of!(Vm, native) + offset_of!(NativeState, known),
+    vm_handled: offset_of!(Vm, handled) + in_cell(Value::NONE),
+    property_getter: object_layout()[3] + offset_of!(PropertyData, parts) + in_cell([Some(Value::NONE), None, None]),
+    static_method_value: object_layout()[3] + offset_of!(StaticMethodData, 0) + in_cell(Value::NONE),
+    class_method_value: object_layout()[3] + offset_of!(ClassMethodData, 0) + in_cell(Value::NONE),
+    kind_static: Kind::StaticMethod as u8,
+    kind_class_method: Kind::ClassMethod as u8,
+    kind_type: Kind::Type as u8,
+    kind_module: Kind::Module as u8,
+    kind_str: Kind::Str as u8,
+    kind_dict: Kind::Dict as u8,
     list_iter_list: object_layout()[3] + offset_of!(ListIter, list) + in_cell(Value::NONE),
     list_iter_at: object_layout()[3] + offset_of!(ListIter, at),
     list_iter_reversed: object_layout()[3] + offset_of!(ListIter, reversed),

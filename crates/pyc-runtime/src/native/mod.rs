@@ -15,6 +15,7 @@
 
 #![allow(unsafe_code)]
 
+pub mod calls;
 pub mod helpers;
 mod layout;
 mod memory;
@@ -23,6 +24,7 @@ use std::cell::{Cell, RefCell};
 
 use pyc_ir::Code;
 
+pub use calls::Known;
 pub use helpers::{HELPERS, Helper};
 pub use layout::Layout;
 pub use memory::{Blob, LoadError};
@@ -102,6 +104,10 @@ pub struct NativeState {
     pub(crate) top: Cell<*const NativeFrame>,
     pub(crate) stack_limit: Cell<usize>,
     pub(crate) helpers: [usize; HELPERS],
+    /// The builtins that machine code does in place, by [`Known`]; 0 before they are looked up.
+    pub(crate) known: [Cell<u64>; calls::KNOWN],
+    /// Keeps them.
+    pub(crate) known_values: RefCell<Vec<Value>>,
     pub(crate) error: Cell<Option<Value>>,
     pub(crate) compiler: Cell<Option<NativeCompiler>>,
     /// Calls of a code object before it is compiled.
@@ -118,6 +124,8 @@ impl Default for NativeState {
             top: Cell::new(std::ptr::null()),
             stack_limit: Cell::new(0),
             helpers: helpers::table(),
+            known: [const { Cell::new(0) }; calls::KNOWN],
+            known_values: RefCell::default(),
             error: Cell::new(None),
             compiler: Cell::new(None),
             heat: Cell::new(|_| 0),
@@ -130,6 +138,7 @@ impl Default for NativeState {
 impl Vm {
     /// Connects the compiler to machine code; `heat` says after how many calls a piece of code is compiled (0: never).
     pub fn set_native_compiler(&self, compiler: NativeCompiler, heat: fn(&Code) -> u32) {
+        self.find_known();
         self.native.compiler.set(Some(compiler));
         self.native.heat.set(heat);
     }

@@ -31,12 +31,14 @@ pub struct Attrs {
 }
 
 impl Attrs {
-    /// Offsets of the block's address, the shape's id, the count of values and the count of slots, for machine code.
-    pub(crate) const LAYOUT: [usize; 4] = [
+    /// Offsets of the block's address, the shape's id, the count of values, the count of slots and the dict, for
+    /// machine code.
+    pub(crate) const LAYOUT: [usize; 5] = [
         std::mem::offset_of!(Attrs, values),
         std::mem::offset_of!(Attrs, shape_id),
         std::mem::offset_of!(Attrs, len),
         std::mem::offset_of!(Attrs, slots),
+        std::mem::offset_of!(Attrs, dict),
     ];
 }
 
