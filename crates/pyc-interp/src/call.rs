@@ -304,12 +304,10 @@ pub(crate) fn with_names(vm: &Vm, w: Window, count: usize, method: bool, names: 
                 && let Some(init) = class.constructor().or_else(|| vm.find_constructor(callee))
             {
                 let init = init.owned();
-                let made = vm.bare_instance(callee);
                 if let Some(data) = init.get::<FunctionData>()
-                    && let Some(result) = named(vm, data, Some(&made), args)
+                    && let Some(result) = named(vm, data, Some(callee), args)
                 {
-                    let value = result?;
-                    return if value.is_none() { Ok(made) } else { Err(vm.init_result_error(&value)) };
+                    return result;
                 }
             }
         }
@@ -318,8 +316,9 @@ pub(crate) fn with_names(vm: &Vm, w: Window, count: usize, method: bool, names: 
     vm.call(callee, args)
 }
 
-/// Calls machine code with arguments that have names. `None`: not that simple, nothing has happened.
-fn named(vm: &Vm, data: &FunctionData, this: Option<&Value>, args: Args) -> Option<PyResult> {
+/// Calls machine code with arguments that have names; of a class's `__init__`, for a new instance. `None`: not that
+/// simple, nothing has happened.
+fn named(vm: &Vm, data: &FunctionData, class: Option<&Value>, args: Args) -> Option<PyResult> {
     let code_value = data.code.borrow().clone();
     let code = code_value.get::<CodeData>()?;
     let ir = &code.ir;
@@ -329,13 +328,14 @@ fn named(vm: &Vm, data: &FunctionData, this: Option<&Value>, args: Args) -> Opti
     if flags.varargs
         || flags.varkeywords
         || total > BUFFER
-        || positional.len() + usize::from(this.is_some()) > argcount
+        || positional.len() + usize::from(class.is_some()) > argcount
     {
         return None;
     }
     let entry = vm.native_entry(code)?;
     let mut buffer = [const { Value::UNBOUND }; BUFFER];
-    for (slot, value) in buffer.iter_mut().zip(this.into_iter().chain(positional)) {
+    // The class stands for its instance until it is made.
+    for (slot, value) in buffer.iter_mut().zip(class.into_iter().chain(positional)) {
         *slot = value.clone();
     }
     let parameters = &code.locals[..total];
@@ -361,7 +361,13 @@ fn named(vm: &Vm, data: &FunctionData, this: Option<&Value>, args: Args) -> Opti
             buffer[at] = value?;
         }
     }
-    Some(vm.call_native(entry, data, Window::over(&mut buffer)))
+    let Some(class) = class else { return Some(vm.call_native(entry, data, Window::over(&mut buffer))) };
+    let made = vm.bare_instance(class);
+    buffer[0] = made.clone();
+    Some(vm.call_native(entry, data, Window::over(&mut buffer)).and_then(|value| match value.is_none() {
+        true => Ok(made),
+        false => Err(vm.init_result_error(&value)),
+    }))
 }
 
 /// Makes an instance of a class with a plain `__init__` and `object`'s `__new__`; nothing when it is another class.
@@ -374,6 +380,9 @@ fn construct(vm: &Vm, class_value: &Value, w: Window, first: u16, count: usize) 
     // The class may lose its `__init__` while it runs.
     let init = init.owned();
     let data = init.get::<FunctionData>()?;
+    // An instance that comes to nothing would be finalized.
+    let code = data.code.borrow().clone();
+    plain_call(data, code.get::<CodeData>()?, count + 1)?;
     let made = vm.bare_instance(class_value);
     let result = moving(vm, data, Some(&made), w, first, count)?;
     Some(result.and_then(|value| if value.is_none() { Ok(made) } else { Err(vm.init_result_error(&value)) }))

@@ -368,7 +368,7 @@ impl Gen<'_, '_> {
     pub fn raise(&mut self, quiet: bool) {
         let pc = self.int(i64::from(self.pc));
         let Some(handler) = self.code.handler(self.pc).copied() else {
-            let held = self.to_window();
+            let held = self.put_in_window();
             if quiet {
                 let unwind = self.unwind;
                 self.goto(unwind, &[held]);
@@ -409,14 +409,14 @@ impl Gen<'_, '_> {
 
     /// Leaves the function with an exception that the traceback knows.
     pub fn exit_raised(&mut self) {
-        let held = self.to_window();
+        let held = self.put_in_window();
         let unwind = self.unwind;
         self.goto(unwind, &[held]);
     }
 
     /// Puts the references that the registers own into the window; the set of them. With more registers than a set has
     /// places the set is full, and the window holds all.
-    fn to_window(&mut self) -> Value {
+    fn put_in_window(&mut self) -> Value {
         let mut held = 0u64;
         let many = self.code.registers > 64;
         for reg in 0..self.code.registers {
