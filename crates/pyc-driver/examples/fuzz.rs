@@ -1,5 +1,6 @@
-//! Compares generated programs with an installed CPython:
-//! `fuzz --count N --python PYTHON [--from SEED]`. Prints every difference and how many there were.
+//! Compares generated programs with an installed CPython, in each tier of ours:
+//! `fuzz --count N --python PYTHON [--from SEED] [--tier interp,native]`. Prints differences (also of steps between
+//! tiers) and how many there were.
 
 #[path = "../tests/fuzz/grammar.rs"]
 mod grammar;
@@ -9,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use grammar::{Seed, in_function, program};
-use pyc_driver::{Capabilities, Limits, Options, run_captured};
+use pyc_driver::{Capabilities, Limits, Options, Tier, run_captured};
 
 #[global_allocator]
 static ALLOCATOR: pyc_runtime::object::Counting = pyc_runtime::object::Counting;
@@ -32,15 +33,16 @@ for text in json.load(sys.stdin):
 json.dump(out, sys.stdout)
 ";
 
-fn ours(text: &str) -> String {
+/// What a program prints, and its steps.
+fn ours(text: &str, tier: Tier) -> (String, u64) {
     let mut limits = Limits::default();
     limits.time = Some(Duration::from_secs(20));
     limits.memory_bytes = Some(1 << 30);
-    let options = Options { capabilities: Capabilities::default(), limits, ..Options::default() };
+    let options = Options { capabilities: Capabilities::default(), limits, tier, ..Options::default() };
     match run_captured(text, "case.py", options) {
-        Ok(outcome) if outcome.exit == 0 => outcome.output,
-        Ok(outcome) => format!("{}exit {} {}", outcome.output, outcome.exit, outcome.errors),
-        Err(error) => format!("failed: {error}"),
+        Ok(outcome) if outcome.exit == 0 => (outcome.output, outcome.steps),
+        Ok(outcome) => (format!("{}exit {} {}", outcome.output, outcome.exit, outcome.errors), outcome.steps),
+        Err(error) => (format!("failed: {error}"), 0),
     }
 }
 
@@ -64,7 +66,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let value = |name: &str| words.iter().position(|w| w == name).and_then(|at| words.get(at + 1));
     let count: u64 = value("--count").map_or(Ok(10_000), |n| n.parse())?;
     let first: u64 = value("--from").map_or(Ok(0), |n| n.parse())?;
-    let python = value("--python").ok_or("usage: fuzz --count N --python PYTHON [--from SEED]")?;
+    let python =
+        value("--python").ok_or("usage: fuzz --count N --python PYTHON [--from SEED] [--tier T,...]")?;
+    let tiers = value("--tier").map_or("interp,native", String::as_str).split(',');
+    let tiers = tiers.map(str::parse).collect::<Result<Vec<Tier>, _>>()?;
     let (mut differences, mut shown) = (0, 0);
     let mut at = first;
     while at < first + count {
@@ -76,18 +81,30 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             })
             .collect();
         for ((number, text), expected) in (at..end).zip(&texts).zip(theirs(python, &texts)?) {
-            let got = ours(text);
-            if got != expected {
-                differences += 1;
-                if shown < 20 {
-                    shown += 1;
+            let mut steps = None;
+            let mut wrong = Vec::new();
+            for tier in &tiers {
+                let (got, count) = ours(text, *tier);
+                if got != expected {
                     let line = got.lines().zip(expected.lines()).find(|(a, b)| a != b);
-                    println!("program {number}: ours and CPython's first difference: {line:?}");
+                    wrong.push(format!("{}: ours and CPython's first difference: {line:?}", tier.name()));
+                }
+                let first = *steps.get_or_insert(count);
+                if count != first {
+                    wrong.push(format!("{}: {count} steps instead of {first}", tier.name()));
+                }
+            }
+            differences += u64::from(!wrong.is_empty());
+            for line in wrong {
+                if shown < 40 {
+                    shown += 1;
+                    println!("program {number}: {line}");
                 }
             }
         }
         at = end;
     }
-    println!("{differences} of {count} programs differ");
+    let names: Vec<&str> = tiers.iter().map(|t| t.name()).collect();
+    println!("{differences} of {count} programs differ ({} and CPython)", names.join(", "));
     Ok(())
 }

@@ -8,7 +8,10 @@ use std::sync::Arc;
 use pyc_front::Mode;
 use pyc_host::{Entry, Error, Manifest, PackWriter};
 use pyc_ir::{Code, Const, Field, Intrinsic, Op};
+use pyc_native::Compiler;
+use pyc_runtime::native;
 
+use crate::tier::{Tier, has_loop};
 use crate::{library, read_source};
 
 /// What a built program may do, and what it carries besides what its imports name.
@@ -28,6 +31,11 @@ pub struct BuildOptions {
     pub output_bytes: Option<u64>,
     /// Modules that the program imports by names made at run time.
     pub include: Vec<String>,
+    /// Which functions get machine code: none, all that can have it, or those with loops and what these and
+    /// recursive ones call.
+    pub tier: Tier,
+    /// Machine code also for the library's modules that are reached.
+    pub native_library: bool,
 }
 
 /// The prebuilt executables, and where they came from.
@@ -71,6 +79,8 @@ pub struct Built {
     pub dynamic: Vec<String>,
     /// Imports of the program's own modules that nothing answers: importing module, wanted module.
     pub missing: Vec<(String, String)>,
+    /// Bytes of machine code.
+    pub native_bytes: u64,
 }
 
 /// A module that is carried.
@@ -106,7 +116,7 @@ pub fn build(file: &Path, options: &BuildOptions, stubs: &Stubs) -> Result<Built
         filename: name,
         source_hash: reach.source_hash(),
         runtime_hash: blake3::hash(stub).to_hex().to_string(),
-        tier: "interp".into(),
+        tier: options.tier.name().into(),
         trusted: options.trusted,
         allow: options
             .allow
@@ -127,13 +137,68 @@ pub fn build(file: &Path, options: &BuildOptions, stubs: &Stubs) -> Result<Built
     manifest.capabilities()?;
     let mut writer = PackWriter::default();
     let mut modules = Vec::new();
+    let mut machine = MachineCode::new(options, &reach)?;
     for (name, module) in &reach.modules {
         let entry = Entry::new(name, &module.filename, module.package, module.library);
-        writer.add(entry, &module.code, &module.text, b"")?;
+        writer.add(entry, &module.code, &module.text, |of| machine.section(module, of))?;
         modules.push(name.clone());
     }
+    let native_bytes = machine.bytes;
     let bytes = pyc_host::attach(stub, &writer.finish(&manifest.print()));
-    Ok(Built { bytes, manifest, modules, full_because, dynamic: reach.dynamic, missing: reach.missing })
+    let (dynamic, missing) = (reach.dynamic, reach.missing);
+    Ok(Built { bytes, manifest, modules, full_because, dynamic, missing, native_bytes })
+}
+
+/// Makes the sections with machine code.
+struct MachineCode {
+    compiler: Option<Compiler>,
+    library: bool,
+    /// Where not all functions are compiled: names of those that loops and recursive functions call.
+    hot: Option<HashSet<Box<str>>>,
+    bytes: u64,
+}
+
+impl MachineCode {
+    fn new(options: &BuildOptions, reach: &Reach) -> Result<MachineCode, Error> {
+        let compiler = match options.tier {
+            Tier::Interp => None,
+            _ => Some(Compiler::new().ok_or_else(|| {
+                Error::new("there is no machine code for this processor yet; build with --tier interp")
+            })?),
+        };
+        let hot = (options.tier == Tier::Auto).then(|| {
+            let own = reach.modules.values().filter(|m| options.native_library || !m.library);
+            let pieces = own.flat_map(|m| native::pieces(&m.code));
+            let hot = pieces.filter(|code| has_loop(code) || code.names.contains(&code.name));
+            hot.flat_map(|code| code.names.clone()).collect()
+        });
+        Ok(MachineCode { compiler, library: options.native_library, hot, bytes: 0 })
+    }
+
+    /// A module's section; empty where it has none.
+    fn section(&mut self, module: &Module, of: u64) -> Vec<u8> {
+        let Some(compiler) = &mut self.compiler else { return Vec::new() };
+        if module.library && !self.library {
+            return Vec::new();
+        }
+        let pieces = native::pieces(&module.code);
+        let chosen: Vec<usize> = (0..pieces.len())
+            .filter(|at| match &self.hot {
+                Some(hot) => has_loop(&pieces[*at]) || hot.contains(&pieces[*at].name),
+                None => true,
+            })
+            .collect();
+        let codes: Vec<&Code> = chosen.iter().map(|at| &*pieces[*at]).collect();
+        let machine = compiler.compile(&codes);
+        if machine.entries.is_empty() {
+            return Vec::new();
+        }
+        let entries: Vec<_> = machine.entries.iter().map(|(at, places)| (chosen[*at], *places)).collect();
+        // More than a section holds stays with the interpreter.
+        let section = native::section(machine.layout, of, &entries, &machine.bytes).unwrap_or_default();
+        self.bytes += section.len() as u64;
+        section
+    }
 }
 
 fn lower(text: &str, filename: &str) -> Result<Arc<Code>, Error> {

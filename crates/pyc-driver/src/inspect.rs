@@ -1,5 +1,6 @@
 //! What is in a built program, which modules there are, and what of a program would not run.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use pyc_front::{Mode, SyntaxError};
@@ -13,6 +14,8 @@ pub struct Inspection {
     pub manifest: Manifest,
     /// Its modules.
     pub pack: Pack,
+    /// Of the modules that have machine code: how many functions, how many bytes.
+    pub native: HashMap<String, (usize, usize)>,
     /// Bytes of the executable without the program.
     pub runtime_bytes: u64,
     /// Bytes of the file.
@@ -32,10 +35,17 @@ pub fn inspect(path: &Path) -> Result<Inspection, Error> {
         std::fs::read(path).map_err(|e| Error::new(format!("cannot read '{}': {e}", path.display())))?;
     let runtime = bytes.get(..usize::try_from(runtime_bytes).unwrap_or(usize::MAX)).unwrap_or_default();
     let runtime_unchanged = blake3::hash(runtime).to_hex().as_str() == manifest.runtime_hash;
+    let mut native = HashMap::new();
     for entry in pack.entries() {
         pack.code(entry)?;
+        if let Some((_, section)) = pack.machine(entry)? {
+            let (count, bytes, _) = pyc_runtime::native::inspect(&section)
+                .map_err(|e| Error::new(format!("module '{}': {e}", entry.name)))?;
+            native.insert(entry.name.clone(), (count, bytes));
+        }
     }
-    Ok(Inspection { manifest, pack, runtime_bytes, size_bytes: bytes.len() as u64, runtime_unchanged })
+    let size_bytes = bytes.len() as u64;
+    Ok(Inspection { manifest, pack, native, runtime_bytes, size_bytes, runtime_unchanged })
 }
 
 /// A module of the standard library.

@@ -32,7 +32,7 @@ pub use compile::compile;
 pub use embed::{HostFunction, Instance, Program};
 pub use inspect::{Finding, Inspection, LibraryModule, check, inspect, library_modules};
 pub use library::{install_library, pack_library};
-pub use pyc_host::{Capabilities, Entry, Error, Limits, Manifest, Pack, ProgramHost, on_stack};
+pub use pyc_host::{Capabilities, Entry, Error, Limits, Manifest, Pack, ProgramHost, on_stack, run_pack};
 pub use run::{Options, Outcome, Source, read_source, run, run_captured};
 pub use session::{Pushed, Session};
 pub use testing::{Outcome as TestOutcome, Report, TestOptions, discover, junit, run_tests};

@@ -74,7 +74,7 @@ pub fn pack_library() -> Result<(Vec<u8>, Vec<String>), Error> {
         match crate::compile::lower(text, &filename, Mode::Module) {
             // The text is carried anyway.
             Ok(code) => {
-                writer.add(Entry::new(name, filename, package, true), &code, "", b"")?;
+                writer.add(Entry::new(name, filename, package, true), &code, "", |_| Vec::new())?;
             }
             Err(error) => left_out.push(format!("{name}: {error}")),
         }

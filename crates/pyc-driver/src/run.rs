@@ -118,6 +118,8 @@ pub struct Outcome {
     pub exit: u8,
     /// Blocks of memory that objects still held after the instance had ended: what leaked.
     pub leaked_blocks: usize,
+    /// Steps that it took: the same in every tier, on every machine. 0 where a worker ran it.
+    pub steps: u64,
 }
 
 /// Runs a text as a program and collects its output; for tests and comparisons.
@@ -129,7 +131,7 @@ pub fn run_captured(text: &str, filename: &str, options: Options) -> Result<Outc
     on_stack(move || {
         let mut host = ProgramHost::new(options.capabilities, Vec::new(), Arc::new(Library));
         let [out, err] = host.capture();
-        let exit = {
+        let (exit, steps) = {
             let vm = prepare(Box::new(host), options.limits, STACK_BYTES - (4 << 20), Some(compile));
             crate::tier::install(&vm, options.tier);
             let _entered = vm.enter();
@@ -139,12 +141,12 @@ pub fn run_captured(text: &str, filename: &str, options: Options) -> Result<Outc
                 pyc_stdlib::set_arguments(&vm, &argv, &[]);
                 run_text(&vm, &text, &filename)
             });
-            finish(&vm, result)
+            (finish(&vm, result), vm.steps())
         };
         let leaked_blocks = pyc_runtime::object::live_blocks();
         let text = |sink: std::rc::Rc<std::cell::RefCell<Vec<u8>>>| {
             String::from_utf8_lossy(&sink.take()).into_owned()
         };
-        Outcome { output: text(out), errors: text(err), exit, leaked_blocks }
+        Outcome { output: text(out), errors: text(err), exit, leaked_blocks, steps }
     })
 }

@@ -31,6 +31,17 @@ const CALLS: u32 = 30;
 /// Calls after which a function of the standard library is compiled: most are only called while importing.
 const LIBRARY_CALLS: u32 = 300;
 
+impl Tier {
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Tier::Interp => "interp",
+            Tier::Native => "native",
+            Tier::Auto => "auto",
+        }
+    }
+}
+
 impl FromStr for Tier {
     type Err = Error;
     fn from_str(text: &str) -> Result<Tier, Error> {
@@ -61,7 +72,7 @@ fn compile(_vm: &Vm, code: &CodeData) -> Option<Blob> {
     machine.load().ok()
 }
 
-fn has_loop(code: &Code) -> bool {
+pub(crate) fn has_loop(code: &Code) -> bool {
     code.ops.iter().enumerate().any(|(at, op)| op.target().is_some_and(|target| target as usize <= at))
 }
 

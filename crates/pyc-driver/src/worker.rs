@@ -108,7 +108,7 @@ impl Worker {
         }
         let [output, errors] = read.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         match status.code() {
-            Some(code) => Ok(Outcome { output, errors, exit: code as u8, leaked_blocks: 0 }),
+            Some(code) => Ok(Outcome { output, errors, exit: code as u8, leaked_blocks: 0, steps: 0 }),
             None => Err(Error::new(format!("the worker crashed ({status})"))),
         }
     }

@@ -26,6 +26,6 @@ pub use error::Error;
 pub use host::{Modules, ProgramHost};
 pub use manifest::Manifest;
 pub use pack::{Entry, Pack, PackWriter};
-pub use program::{attach, find, run_self};
+pub use program::{attach, find, run_pack, run_self};
 pub use pyc_runtime::host::Limits;
 pub use start::{LIMIT_EXIT, STACK_BYTES, finish, main_module, on_stack, prepare, run_main};

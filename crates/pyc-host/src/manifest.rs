@@ -17,7 +17,7 @@ pub struct Manifest {
     pub source_hash: String,
     /// Hash of the executable that the program was appended to.
     pub runtime_hash: String,
-    /// How it runs: `interp`, or `native` where machine code is packed.
+    /// How it was built to run: `interp`, or `native` or `auto` where machine code is packed.
     pub tier: String,
     /// Everything is allowed.
     pub trusted: bool,

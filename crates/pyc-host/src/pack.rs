@@ -84,12 +84,20 @@ impl PackWriter {
         range
     }
 
-    /// Adds a module; `entry` says name, file and kind, `native` is empty where there is no machine code.
+    /// Adds a module; `entry` says name, file and kind. `native` gets the checksum of the packed code and gives the
+    /// section with machine code, empty where there is none.
     ///
     /// # Errors
     /// Code that cannot be packed.
-    pub fn add(&mut self, entry: Entry, code: &Code, source: &str, native: &[u8]) -> Result<(), Error> {
+    pub fn add(
+        &mut self,
+        entry: Entry,
+        code: &Code,
+        source: &str,
+        native: impl FnOnce(u64) -> Vec<u8>,
+    ) -> Result<(), Error> {
         let packed = pyc_ir::encode(code).map_err(|e| Error::new(format!("{}: {e}", entry.filename)))?;
+        let native = native(pyc_runtime::native::checksum(&packed));
         let mut deflated = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
         let deflated = deflated
             .write_all(source.as_bytes())
@@ -97,7 +105,7 @@ impl PackWriter {
             .map_err(|e| Error::new(format!("{}: {e}", entry.filename)))?;
         let code = self.section(&packed);
         let source_range = self.section(&deflated);
-        let native = self.section(native);
+        let native = self.section(&native);
         self.entries.push(Entry {
             code,
             source: source_range,
@@ -258,9 +266,23 @@ impl Pack {
         Some(text)
     }
 
-    /// A module's machine code; empty when it has none.
+    /// A module's machine code as [`pyc_runtime::native::section`] wrote it; empty when it has none.
     pub fn native(&self, entry: &Entry) -> Option<Cow<'_, [u8]>> {
         self.section(entry.native)
+    }
+
+    /// A module's machine code, and the checksum of the code that it belongs to.
+    ///
+    /// # Errors
+    /// When it is cut off.
+    pub fn machine(&self, entry: &Entry) -> Result<Option<(u64, Vec<u8>)>, Error> {
+        if entry.native.length == 0 {
+            return Ok(None);
+        }
+        let cut = || Error::new(format!("the machine code of module '{}' is cut off", entry.name));
+        let section = self.native(entry).ok_or_else(cut)?.into_owned();
+        let code = self.section(entry.code).ok_or_else(cut)?;
+        Ok(Some((pyc_runtime::native::checksum(&code), section)))
     }
 }
 
@@ -295,9 +317,10 @@ impl Modules for Pack {
     fn find(&self, name: &str) -> Option<ModuleSource> {
         let entry = self.entry(name)?;
         // Damaged code is told where the import fails, not as a missing module.
-        let body = match self.code(entry) {
-            Ok(code) => ModuleBody::Code(code),
-            Err(error) => ModuleBody::Text(format!("raise ImportError({:?})", error.to_string())),
+        let body = match (self.code(entry), self.machine(entry)) {
+            (Ok(code), Ok(None)) => ModuleBody::Code(code),
+            (Ok(code), Ok(Some((of, section)))) => ModuleBody::Machine { code, of, section },
+            (Err(error), _) | (_, Err(error)) => ModuleBody::Broken(error.to_string()),
         };
         let folder = || entry.filename.rsplit_once('/').map_or("", |(folder, _)| folder).to_string();
         Some(ModuleSource { body, filename: entry.filename.clone(), package: entry.package.then(folder) })
@@ -326,8 +349,10 @@ mod tests {
 
     fn packed() -> Vec<u8> {
         let mut writer = PackWriter::default();
-        writer.add(Entry::new("a", "a.py", false, false), &code(), "x = 1\n", b"").unwrap();
-        writer.add(Entry::new("b", "b/__init__.py", true, false), &code(), "", b"machine").unwrap();
+        writer.add(Entry::new("a", "a.py", false, false), &code(), "x = 1\n", |_| Vec::new()).unwrap();
+        writer
+            .add(Entry::new("b", "b/__init__.py", true, false), &code(), "", |_| b"machine".to_vec())
+            .unwrap();
         writer.finish("filename a.py\n")
     }
 
@@ -340,6 +365,8 @@ mod tests {
         assert_eq!(*pack.code(b).unwrap(), code());
         assert_eq!(&*pack.native(b).unwrap(), b"machine");
         let found = pack.find("b").unwrap();
+        assert!(matches!(found.body, ModuleBody::Machine { .. }));
+        assert!(matches!(pack.find("a").unwrap().body, ModuleBody::Code(_)));
         assert_eq!((found.filename.as_str(), found.package.as_deref()), ("b/__init__.py", Some("b")));
         assert!(pack.find("c").is_none());
     }
@@ -372,7 +399,7 @@ mod tests {
             if let Ok(pack) = Pack::from_bytes(changed) {
                 opened += 1;
                 for entry in pack.entries() {
-                    let _ = (pack.code(entry), pack.source(entry), pack.native(entry));
+                    let _ = (pack.code(entry), pack.source(entry), pack.machine(entry));
                 }
             }
         }

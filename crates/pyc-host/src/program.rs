@@ -5,6 +5,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use pyc_runtime::Vm;
 use pyc_runtime::vm::CompileFn;
 
 use crate::error::Error;
@@ -63,25 +64,52 @@ pub fn run_self(compiler: Option<CompileFn>) -> Result<std::convert::Infallible,
     let (pack, _) = find(&path)?;
     let manifest = Manifest::parse(pack.manifest())?;
     let capabilities = manifest.capabilities()?;
-    let limits = manifest.limits();
     let arguments: Vec<String> =
         std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
     on_stack(move || {
         let pack: Arc<Pack> = Arc::new(pack);
-        let main =
-            pack.entry("__main__").ok_or_else(|| Error::new("the packed program has no main module"))?;
-        let code = pack.code(main)?;
         let host = ProgramHost::new(capabilities, Vec::new(), pack.clone() as Arc<dyn Modules>);
-        let vm = prepare(Box::new(host), limits, STACK_BYTES - (4 << 20), compiler);
+        let vm = prepare(Box::new(host), manifest.limits(), STACK_BYTES - (4 << 20), compiler);
         let entered = vm.enter();
-        let result = vm.import("sys").and_then(|_| {
-            pyc_stdlib::set_arguments(&vm, &arguments, &[]);
-            run_main(&vm, &code, &manifest.filename)
-        });
-        let exit = finish(&vm, result);
-        drop((entered, code));
+        let exit = execute(&vm, &pack, &manifest, &arguments)?;
+        drop(entered);
         vm.leave();
         // Nothing is left to do that the end of the process does not do quicker.
         std::process::exit(i32::from(exit))
     })?
+}
+
+/// Runs a pack as [`run_self`] does, and gives exit code, stdout and stderr; for tests and comparisons.
+///
+/// # Errors
+/// When the pack is damaged.
+pub fn run_pack(pack: Pack, compiler: Option<CompileFn>) -> Result<(u8, String, String), Error> {
+    let manifest = Manifest::parse(pack.manifest())?;
+    let capabilities = manifest.capabilities()?;
+    on_stack(move || {
+        let pack: Arc<Pack> = Arc::new(pack);
+        let mut host = ProgramHost::new(capabilities, Vec::new(), pack.clone() as Arc<dyn Modules>);
+        let sinks = host.capture();
+        let vm = prepare(Box::new(host), manifest.limits(), STACK_BYTES - (4 << 20), compiler);
+        let exit = {
+            let _entered = vm.enter();
+            execute(&vm, &pack, &manifest, &[manifest.filename.clone()])?
+        };
+        let [out, errors] = sinks.map(|sink| String::from_utf8_lossy(&sink.take()).into_owned());
+        Ok((exit, out, errors))
+    })?
+}
+
+/// Runs the main module to its end; the exit code.
+fn execute(vm: &Vm, pack: &Pack, manifest: &Manifest, arguments: &[String]) -> Result<u8, Error> {
+    let main = pack.entry("__main__").ok_or_else(|| Error::new("the packed program has no main module"))?;
+    let code = pack.code(main)?;
+    if let Some((of, section)) = pack.machine(main)? {
+        vm.load_machine_code(&code, of, &section).map_err(|e| Error::new(e.to_string()))?;
+    }
+    let result = vm.import("sys").and_then(|_| {
+        pyc_stdlib::set_arguments(vm, arguments, &[]);
+        run_main(vm, &code, &manifest.filename)
+    });
+    Ok(finish(vm, result))
 }

@@ -174,6 +174,7 @@ fn arity_error(vm: &Vm, native: &NativeData, given: usize) -> crate::vm::Raised 
     let plural = |n: usize| if n == 1 { "" } else { "s" };
     vm.type_error(match (min, max) {
         (0, 0) => format!("{full}() takes no arguments ({given} given)"),
+        (1, 1) if p.text.contains("/ *") => format!("{name} expected 1 argument, got {given}"),
         (1, 1) => format!("{full}() takes exactly one argument ({given} given)"),
         (a, b) if a == b && !maker && native.name.starts_with("__") => {
             format!("expected {a} argument{}, got {given}", plural(a))

@@ -361,7 +361,11 @@ fn namespaces(
     let globals_value = match globals.filter(|g| !g.is_none()) {
         Some(g) if g.kind() == Kind::Dict => g.clone(),
         Some(g) => {
-            return Err(vm.type_error(format!("{name}() globals must be a dict, not {}", vm.type_name(g))));
+            return Err(vm.type_error(if name == "eval" {
+                "globals must be a dict".to_string()
+            } else {
+                format!("{name}() globals must be a dict, not {}", vm.type_name(g))
+            }));
         }
         None => vm.current_globals(),
     };

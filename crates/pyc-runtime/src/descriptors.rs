@@ -250,8 +250,12 @@ impl Vm {
                     None => {
                         let owner = data.owner.get::<Type>().map_or_else(|| "?".into(), Type::name);
                         let name = self.intern(data.name);
-                        let message =
-                            format!("attribute '{}' of '{owner}' objects is not writable", data.name);
+                        // What are members in CPython says it in other words.
+                        let message = if &*owner == "range" {
+                            "readonly attribute".to_string()
+                        } else {
+                            format!("attribute '{}' of '{owner}' objects is not writable", data.name)
+                        };
                         return Err(self.attribute_error(this, &name, message));
                     }
                 }

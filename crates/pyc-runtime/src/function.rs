@@ -275,11 +275,12 @@ impl Vm {
         let names = ir.names.iter().map(|n| self.intern(n)).collect();
         let locals = ir.locals.iter().map(|n| self.intern(n)).collect();
         let caches = vec![Cell::new(Cache::default()); usize::from(ir.caches)];
-        let heat = Cell::new((self.native.heat.get())(&ir));
+        let native = self.native.packed(&ir);
+        let heat = Cell::new(if native.is_null() { (self.native.heat.get())(&ir) } else { 0 });
         let f = ir.flags;
         let simple = f.function && !f.generator && !f.coroutine && !f.varargs && !f.varkeywords;
         let data = CodeData {
-            native: Cell::new(std::ptr::null()),
+            native: Cell::new(native),
             heat,
             plain: simple && ir.kwonlyargcount == 0,
             argcount: ir.argcount,
@@ -431,15 +432,12 @@ impl Vm {
             let ty = self.type_of(this);
             if !ty.is(&native.owner) && !self.is_subtype(ty, &native.owner) {
                 let owner = native.owner.get::<Type>().map_or_else(|| "?".into(), Type::name);
-                return Err(self.type_error(
-                    format!(
-                        "descriptor '{}' {} a '{owner}' object but received a '{}'",
-                        native.name,
-                        if native.flavor == Flavor::Wrapper { "requires" } else { "for" },
-                        self.type_name(this)
-                    )
-                    .replace("descriptor 'X'", ""),
-                ));
+                let (name, given) = (native.name, self.type_name(this));
+                return Err(self.type_error(if native.flavor == Flavor::Wrapper {
+                    format!("descriptor '{name}' requires a '{owner}' object but received a '{given}'")
+                } else {
+                    format!("descriptor '{name}' for '{owner}' objects doesn't apply to a '{given}' object")
+                }));
             }
         }
         Ok(())

@@ -40,7 +40,9 @@ fn members(vm: &Vm, group: &Value) -> Vec<Value> {
 fn new(vm: &Vm, args: Args) -> PyResult {
     let (ty, message) = (&args[0], &args[1]);
     if message.kind() != Kind::Str {
-        return Err(vm.type_error(format!("argument 1 must be str, not {}", vm.type_name(message))));
+        let name = vm.type_name(message);
+        let text = format!("BaseExceptionGroup.__new__() argument 1 must be str, not {name}");
+        return Err(vm.type_error(text));
     }
     if !matches!(args[2].kind(), Kind::List | Kind::Tuple)
         && vm.special(&args[2], &vm.names.__getitem__).is_none()

@@ -220,6 +220,17 @@ pub enum ModuleBody {
     Text(String),
     /// Compiled code; [`Host::source_text`] gives its text when it is wanted.
     Code(Arc<Code>),
+    /// Compiled code with its machine code; see [`Vm::load_machine_code`].
+    Machine {
+        /// The code.
+        code: Arc<Code>,
+        /// Checksum of its packed form.
+        of: u64,
+        /// The section with machine code.
+        section: Vec<u8>,
+    },
+    /// Nothing that can be used: what the ImportError says.
+    Broken(String),
 }
 
 /// A module found by the host.
@@ -297,6 +308,12 @@ impl Vm {
             collect();
         }
         Ok(())
+    }
+
+    /// Steps so far.
+    pub fn steps(&self) -> u64 {
+        let limits = &self.limits;
+        limits.steps_used.get() + (limits.window.get() - self.countdown.get()).max(0) as u64
     }
 
     /// Whether `more` bytes may be allocated.

@@ -538,9 +538,7 @@ fn reversed_new(vm: &Vm, args: Args) -> PyResult {
         }
         None => {}
     }
-    if vm.special(sequence, &vm.names.__getitem__).is_none()
-        || vm.special(sequence, &vm.names.__len__).is_none()
-    {
+    if vm.special(sequence, &vm.names.__getitem__).is_none() {
         return Err(vm.type_error(format!("'{}' object is not reversible", vm.type_name(sequence))));
     }
     let n = vm.len(sequence)? as i64;

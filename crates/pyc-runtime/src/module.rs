@@ -137,6 +137,16 @@ impl Vm {
                 self.compile(&text, &source.filename, "exec", 0)?
             }
             ModuleBody::Code(code) => self.code(code),
+            ModuleBody::Machine { code, of, section } => {
+                if let Err(error) = self.load_machine_code(&code, of, &section) {
+                    let message = format!("module '{name}': {error}");
+                    return Err(self.import_failed(&self.exc.import_error, name, &message));
+                }
+                self.code(code)
+            }
+            ModuleBody::Broken(message) => {
+                return Err(self.import_failed(&self.exc.import_error, name, &message));
+            }
         };
         let module = self.new_module(name);
         self.module_set(&module, "__file__", self.str(&source.filename));

@@ -383,10 +383,12 @@ pub(crate) fn init(vm: &Vm) {
             ("__init_subclass__", "...", |vm, args| {
                 if args.all.len() > 1 {
                     let name = args.all[0].get::<Type>().map_or_else(|| "?".into(), Type::name);
-                    return Err(vm.type_error(format!(
-                        "{name}.__init_subclass__() takes no {}arguments",
-                        if args.names.is_empty() { "" } else { "keyword " }
-                    )));
+                    return Err(vm.type_error(if args.names.is_empty() {
+                        let given = args.all.len() - 1;
+                        format!("{name}.__init_subclass__() takes no arguments ({given} given)")
+                    } else {
+                        format!("{name}.__init_subclass__() takes no keyword arguments")
+                    }));
                 }
                 Ok(Value::NONE)
             }),

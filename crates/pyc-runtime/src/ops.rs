@@ -589,8 +589,11 @@ impl Vm {
         match self.special(obj, &self.names.__delitem__) {
             Some(method) => self.call_with_self(&method, obj, std::slice::from_ref(key)).map(drop),
             None => {
-                Err(self
-                    .type_error(format!("'{}' object doesn't support item deletion", self.type_name(obj))))
+                // Types with items of some kind say it in the older words.
+                let has_items = self.special(obj, &self.names.__len__).is_some();
+                let not = if has_items { "doesn't" } else { "does not" };
+                let name = self.type_name(obj);
+                Err(self.type_error(format!("'{name}' object {not} support item deletion")))
             }
         }
     }

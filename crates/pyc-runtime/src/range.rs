@@ -210,7 +210,10 @@ const METHODS: &[Method] = &[
     }),
     ("index", "value /", |vm, args| match position(vm, own(&args[0]), &args[1])? {
         Some(at) => Ok(vm.big(at)),
-        None => Err(vm.value_error(format!("{} is not in range", vm.repr_text(&args[1])?))),
+        None if vm.is_int(&args[1]) => {
+            Err(vm.value_error(format!("{} is not in range", vm.repr_text(&args[1])?)))
+        }
+        None => Err(vm.value_error("sequence.index(x): x not in sequence")),
     }),
 ];
 

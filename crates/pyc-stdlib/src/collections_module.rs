@@ -256,7 +256,7 @@ fn deque_type(vm: &Vm) -> Value {
                         return Ok(Value::NONE);
                     }
                 }
-                Err(vm.value_error("deque.remove(x): x not in deque"))
+                Err(vm.value_error(format!("{} is not in deque", vm.repr_text(&args[1])?)))
             }),
             ("insert", "index value /", |vm, args| {
                 let d = own(&args[0]);

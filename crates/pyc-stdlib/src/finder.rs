@@ -48,7 +48,7 @@ const METHODS: &[Method] = &[
             name.rsplit_once('.').map(|(parent, _)| vec![format!("<library>/{}", parent.replace('.', "/"))]);
         let text = vm.host.module_source(&name, path.as_deref()).and_then(|s| match s.body {
             ModuleBody::Text(text) => Some(text),
-            ModuleBody::Code(_) => vm.host.source_text(&s.filename),
+            _ => vm.host.source_text(&s.filename),
         });
         Ok(text.map_or(Value::NONE, |text| vm.str(&text)))
     }),

@@ -47,6 +47,13 @@ pub struct Build {
     /// Modules that the program imports by names made at run time
     #[arg(long, value_name = "MODULE,...", value_delimiter = ',')]
     include: Vec<String>,
+    /// Which functions get machine code: interp (none), native (all that can have it), auto (those with loops, and what
+    /// these and recursive functions call). Machine code is not quicker for every program yet, so the default is none
+    #[arg(long, value_name = "TIER", default_value = "interp")]
+    tier: String,
+    /// With --tier native or auto: machine code also for the modules of the library that the program reaches
+    #[arg(long)]
+    native_library: bool,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -79,7 +86,13 @@ pub fn build(build: &Build) -> Result<()> {
         steps: build.grants.max_steps,
         output_bytes: build.grants.max_output,
         include: build.include.clone(),
+        tier: build.tier.parse().map_err(from_driver)?,
+        native_library: build.native_library,
     };
+    if build.native_library && options.tier == pyc_driver::Tier::Interp {
+        return Err(Failure::new("--native-library asks for machine code, and --tier interp for none")
+            .advice("add --tier native or --tier auto"));
+    }
     let built = pyc_driver::build(&build.file, &options, &stubs()?).map_err(from_driver)?;
     write_executable(&build.output, &built.bytes)?;
     for (module, wanted) in &built.missing {
@@ -96,6 +109,7 @@ pub fn build(build: &Build) -> Result<()> {
             json!({
                 "file": build.output, "size_bytes": built.bytes.len(), "modules": built.modules,
                 "source_hash": built.manifest.source_hash, "runtime_hash": built.manifest.runtime_hash,
+                "tier": built.manifest.tier, "native_bytes": built.native_bytes,
                 "full_runtime_because": built.full_because, "missing": built.missing, "dynamic": built.dynamic,
             })
         );
@@ -148,6 +162,7 @@ pub fn inspect(inspect: &Inspect) -> Result<()> {
                 json!({
                     "name": e.name, "file": e.filename, "library": e.library, "code_bytes": e.code_bytes(),
                     "source_bytes": e.source_bytes, "native_bytes": e.native_bytes(),
+                    "native_functions": found.native.get(&e.name).map_or(0, |n| n.0),
                 })
             })
             .collect();
@@ -187,7 +202,11 @@ pub fn inspect(inspect: &Inspect) -> Result<()> {
     println!("modules       {}", found.pack.entries().len());
     for entry in found.pack.entries() {
         let kind = if entry.library { "library" } else { "program" };
-        println!("  {:30} {kind}  {:>8} bytes of code", entry.name, entry.code_bytes());
+        let native = match found.native.get(&entry.name) {
+            Some((count, bytes)) => format!(", {bytes} of machine code for {count} functions"),
+            None => String::new(),
+        };
+        println!("  {:30} {kind}  {:>8} bytes of code{native}", entry.name, entry.code_bytes());
     }
     Ok(())
 }

@@ -350,6 +350,10 @@ const SHARED: &[Method] =
         ("__len__", "", |vm, args| Ok(Value::from_len(own(vm, &args[0]).len()))),
         ("__getitem__", "key /", get_item),
         ("__contains__", "key /", |vm, args| {
+            if !vm.is_int(&args[1]) && !vm.is_bytes_like(&args[1]) {
+                let name = vm.type_name(&args[1]);
+                return Err(vm.type_error(format!("a bytes-like object is required, not '{name}'")));
+            }
             Ok(Value::from_bool(memchr::memmem::find(&own(vm, &args[0]), &needle(vm, &args[1])?).is_some()))
         }),
         ("__add__", "value /", |vm, args| {

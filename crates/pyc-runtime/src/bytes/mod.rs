@@ -88,6 +88,10 @@ impl Vm {
             return self.bytes_of(value);
         }
         if let Some(made) = self.call_special(value, &self.names.__bytes__, &[])? {
+            if made.kind() != Kind::Bytes {
+                let name = self.type_name(&made);
+                return Err(self.type_error(format!("__bytes__ returned non-bytes (type {name})")));
+            }
             return self.bytes_of(&made);
         }
         if value.kind() == Kind::Str {

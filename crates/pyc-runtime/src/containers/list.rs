@@ -272,7 +272,15 @@ fn sort(vm: &Vm, args: Args) -> PyResult {
 
 const METHODS: &[Method] = &[
     ("__new__", "...", |_, args| Ok(new_object(&args.all[0], ListData::default()))),
-    ("__init__", "iterable? /", |vm, args| {
+    ("__init__", "...", |vm, args| {
+        if !args.names.is_empty() && args[0].is_exact() {
+            return Err(vm.type_error("list() takes no keyword arguments"));
+        }
+        let given = args.positional().len() - 1;
+        if given > 1 {
+            return Err(vm.type_error(format!("list expected at most 1 argument, got {given}")));
+        }
+        let args = Args::pos(args.positional());
         let items = args.opt(1).map_or(Ok(Vec::new()), |x| vm.to_vec(x))?;
         drop(own(&args[0]).replace(items));
         Ok(Value::NONE)

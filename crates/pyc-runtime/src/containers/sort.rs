@@ -87,6 +87,20 @@ impl Vm {
     fn merge_sort<T: Clone>(&self, items: &mut [T], key: &impl Fn(&T) -> &Value) -> PyResult<()> {
         let less = |a: &T, b: &T| self.compare_true(CompareOp::Lt, key(a), key(b));
         let n = items.len();
+        // What is in order already, or in the opposite order, takes one comparison an item.
+        if n > 1 {
+            let falls = less(&items[1], &items[0])?;
+            let mut end = 2;
+            while end < n && less(&items[end], &items[end - 1])? == falls {
+                end += 1;
+            }
+            if end == n {
+                if falls {
+                    items.reverse();
+                }
+                return Ok(());
+            }
+        }
         const RUN: usize = 16;
         for start in (0..n).step_by(RUN) {
             let end = (start + RUN).min(n);

@@ -12,7 +12,7 @@ pub struct LoadError {
 }
 
 impl LoadError {
-    fn new(message: impl Into<String>) -> LoadError {
+    pub(super) fn new(message: impl Into<String>) -> LoadError {
         LoadError { message: message.into() }
     }
 }

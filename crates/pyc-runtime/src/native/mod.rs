@@ -19,6 +19,7 @@ pub mod calls;
 pub mod helpers;
 mod layout;
 mod memory;
+mod packed;
 
 use std::cell::{Cell, RefCell};
 
@@ -28,6 +29,7 @@ pub use calls::Known;
 pub use helpers::{HELPERS, Helper};
 pub use layout::Layout;
 pub use memory::{Blob, LoadError};
+pub use packed::{checksum, inspect, pieces, section};
 
 use crate::frame::FrameRecord;
 use crate::function::{CodeData, FunctionData};
@@ -115,6 +117,8 @@ pub struct NativeState {
     pub(crate) blobs: RefCell<Vec<Blob>>,
     /// Code objects that functions have given up while machine code may still be running them.
     pub(crate) retired: RefCell<Vec<Value>>,
+    /// Machine code that came with modules, until its code objects are made.
+    pub(crate) waiting: RefCell<packed::Waiting>,
 }
 
 impl Default for NativeState {
@@ -131,6 +135,7 @@ impl Default for NativeState {
             heat: Cell::new(|_| 0),
             blobs: RefCell::default(),
             retired: RefCell::default(),
+            waiting: RefCell::default(),
         }
     }
 }

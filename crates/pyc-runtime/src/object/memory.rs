@@ -6,7 +6,9 @@ use std::sync::Mutex;
 
 const CLASS_BYTES: usize = 16;
 const CLASSES: usize = 33;
-const CHUNK_BYTES: usize = 64 << 10;
+/// Memory is cut into blocks a chunk at a time. A class's first chunk is a page, so that a short program touches few
+/// pages; later ones are as large as what the class has already, up to the larger number.
+const CHUNK_BYTES: (usize, usize) = (4 << 10, 64 << 10);
 
 struct Pools {
     free: [*mut u8; CLASSES],
@@ -143,14 +145,15 @@ fn refill(pools: &mut Pools, class: usize) -> *mut u8 {
         return head;
     }
     let size = class * CLASS_BYTES;
-    let layout = Layout::from_size_align(CHUNK_BYTES, CLASS_BYTES).expect("a constant");
+    let chunk_bytes = (pools.blocks[class] * size).next_power_of_two().clamp(CHUNK_BYTES.0, CHUNK_BYTES.1);
+    let layout = Layout::from_size_align(chunk_bytes, CLASS_BYTES).expect("a small size");
     // SAFETY: the size is not zero; every block written to lies inside the chunk, which is never given back.
     unsafe {
         let chunk = alloc(layout);
         if chunk.is_null() {
             handle_alloc_error(layout);
         }
-        let count = CHUNK_BYTES / size;
+        let count = chunk_bytes / size;
         pools.blocks[class] += count;
         for index in (1..count).rev() {
             let block = chunk.add(index * size);

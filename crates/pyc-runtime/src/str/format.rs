@@ -161,7 +161,7 @@ impl Formatter<'_> {
             Some('r') => vm.repr(&value)?,
             Some('s') => vm.to_str(&value)?,
             Some('a') => vm.ascii(&value)?,
-            Some(c) => return Err(vm.value_error(format!("Unknown conversion specifier '{c}'"))),
+            Some(c) => return Err(vm.value_error(format!("Unknown conversion specifier {c}"))),
         };
         let spec =
             if spec.contains(&OPEN) || spec.contains(&CLOSE) { self.run(&spec, depth - 1)? } else { spec };

@@ -196,6 +196,11 @@ fn affix(vm: &Vm, args: Args, end: bool) -> PyResult {
     };
     if args[1].kind() == Kind::Tuple {
         for value in vm.to_vec(&args[1])? {
+            if value.kind() != Kind::Str {
+                let name = if end { "endswith" } else { "startswith" };
+                let other = vm.type_name(&value);
+                return Err(vm.type_error(format!("tuple for {name} must only contain str, not {other}")));
+            }
             if check(&value)? {
                 return Ok(Value::TRUE);
             }
@@ -402,20 +407,17 @@ fn strip(vm: &Vm, args: Args, left: bool, right: bool) -> PyResult {
     let s = own(&args[0]);
     let set = match args.opt(1).filter(|v| !v.is_none()) {
         None => None,
-        Some(chars) => Some(
-            arg(
-                vm,
-                chars,
-                if left && right {
-                    "strip arg"
-                } else if left {
-                    "lstrip arg"
-                } else {
-                    "rstrip arg"
-                },
-            )?
-            .to_points(),
-        ),
+        Some(chars) => match chars.get::<Str>() {
+            Some(chars) => Some(chars.to_points()),
+            None => {
+                let name = match (left, right) {
+                    (true, true) => "strip",
+                    (true, false) => "lstrip",
+                    _ => "rstrip",
+                };
+                return Err(vm.type_error(format!("{name} arg must be None or str")));
+            }
+        },
     };
     let strips = |p: u32| match &set {
         None => unicode::is_space(p),

@@ -155,6 +155,9 @@ pub fn format_str_value(vm: &Vm, value: &Value, spec: &Value) -> PyResult {
             "Sign not allowed in string format specifier"
         }));
     }
+    if s.no_negative_zero {
+        return Err(vm.value_error("Negative zero coercion (z) not allowed in string format specifier"));
+    }
     if s.alternate {
         return Err(vm.value_error("Alternate form (#) not allowed in string format specifier"));
     }
