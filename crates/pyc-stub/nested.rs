@@ -1,10 +1,10 @@
-//! The nested build of both stubs and the packed library; part of mynah-cli's build script and of `cargo xtask stub`.
+//! The nested build of the stubs and the packed library; part of mynah-cli's build script and of `cargo xtask stub`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Files that [`build`] writes into its folder.
-pub const FILES: [&str; 3] = ["pyc-stub-small", "pyc-stub-full", "pyc-library.pack"];
+pub const FILES: [&str; 4] = ["pyc-stub-mini", "pyc-stub-small", "pyc-stub-full", "pyc-library.pack"];
 
 /// Builds in `target` (kept between calls) and writes [`FILES`] into `out`. `triple` is rustc's name of the machine.
 /// `quick` trades size and speed for build time.
@@ -70,13 +70,15 @@ pub fn build(workspace: &Path, target: &Path, out: &Path, triple: &str, quick: b
     };
     std::fs::create_dir_all(out).map_err(|e| format!("cannot make {}: {e}", out.display()))?;
     let full = run(&["--features", "full"], "full")?;
-    copy(full.join("pyc-stub"), FILES[1])?;
-    let packed = Command::new(full.join("pyc-pack")).arg(out.join(FILES[2])).status();
+    copy(full.join("pyc-stub"), FILES[2])?;
+    let packed = Command::new(full.join("pyc-pack")).arg(out.join(FILES[3])).status();
     match packed {
         Ok(status) if status.success() => {}
         Ok(status) => return Err(format!("pyc-pack failed ({status})")),
         Err(e) => return Err(format!("cannot run pyc-pack: {e}")),
     }
-    let small = run(&["--bin", "pyc-stub"], "small")?;
-    copy(small.join("pyc-stub"), FILES[0])
+    let small = run(&["--bin", "pyc-stub", "--features", "library"], "small")?;
+    copy(small.join("pyc-stub"), FILES[1])?;
+    let mini = run(&["--bin", "pyc-stub"], "small")?;
+    copy(mini.join("pyc-stub"), FILES[0])
 }

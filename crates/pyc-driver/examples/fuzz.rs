@@ -52,6 +52,7 @@ fn theirs(python: &str, texts: &[String]) -> Result<Vec<String>, Box<dyn std::er
         .env("PYTHONHASHSEED", "0")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
+        .stderr(Stdio::null())
         .spawn()?;
     let input = serde_json::to_vec(texts)?;
     if let Some(mut stdin) = child.stdin.take() {

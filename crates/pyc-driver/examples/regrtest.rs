@@ -1,10 +1,12 @@
-//! Runs CPython's own tests: `regrtest PYTHON [NAME…]`; for development, as `mynah py test --regrtest` does it.
+//! Runs CPython's own tests: `regrtest PYTHON [--update] [--library-table FILE] [NAME…]`; for development, as
+//! `mynah py test --regrtest` does it. `--update` writes the ratchet instead of comparing with it.
 
 use std::path::Path;
 use std::process::Command;
 
 use pyc_driver::regrtest::{
     Counts, JUDGED, Options, Ratchet, Status, find_tests, markdown_table, run_module, run_worker,
+    stdlib_table,
 };
 
 #[global_allocator]
@@ -33,6 +35,12 @@ fn tests(python: &str, names: &[String]) -> Result<(), pyc_driver::Error> {
     let (tests, version) = find_tests(Path::new(python))?;
     println!("tests of CPython {version}, library of 3.14");
     let options = Options::new(tests);
+    let mut names = names.to_vec();
+    let update = names.iter().position(|n| n == "--update").map(|at| names.remove(at)).is_some();
+    let library = names
+        .iter()
+        .position(|n| n == "--library-table")
+        .map(|at| names.drain(at..(at + 2).min(names.len())).nth(1));
     let names: Vec<&str> =
         if names.is_empty() { JUDGED.to_vec() } else { names.iter().map(String::as_str).collect() };
     let exe = std::env::current_exe().unwrap_or_default();
@@ -56,7 +64,18 @@ fn tests(python: &str, names: &[String]) -> Result<(), pyc_driver::Error> {
     println!("{}", markdown_table(&rows));
     // The ratchet: passes by module may only grow.
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/py/regrtest.txt");
-    let ratchet = Ratchet::parse(&std::fs::read_to_string(file).unwrap_or_default())?;
+    let mut ratchet = Ratchet::parse(&std::fs::read_to_string(&file).unwrap_or_default())?;
+    let io = |e: std::io::Error| pyc_driver::Error::new(format!("cannot write: {e}"));
+    if update {
+        ratchet.version = version.clone();
+        for (name, counts) in &rows {
+            ratchet.modules.insert(name.clone(), (counts.passed, counts.run()));
+        }
+        std::fs::write(&file, ratchet.text()).map_err(io)?;
+    }
+    if let Some(table) = library.flatten() {
+        std::fs::write(table, stdlib_table(Path::new(python), &ratchet)?).map_err(io)?;
+    }
     if ratchet.version != version {
         println!("skipped: the ratchet is for CPython {}", ratchet.version);
         return Ok(());

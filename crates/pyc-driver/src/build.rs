@@ -41,14 +41,16 @@ pub struct BuildOptions {
 /// The prebuilt executables, and where they came from.
 #[derive(Clone, Debug, Default)]
 pub struct Stubs {
+    /// Without the compiler, without the modules of [`pyc_stdlib::FULL_MODULES`] and [`pyc_stdlib::LIBRARY_MODULES`].
+    pub mini: Cow<'static, [u8]>,
     /// Without the compiler and without the modules of [`pyc_stdlib::FULL_MODULES`].
     pub small: Cow<'static, [u8]>,
-    /// With both.
+    /// With all.
     pub full: Cow<'static, [u8]>,
 }
 
 impl Stubs {
-    /// Reads them from a folder with `pyc-stub-small` and `pyc-stub-full`, as `cargo xtask stub` makes it.
+    /// Reads them from a folder with `pyc-stub-mini`, `pyc-stub-small` and `pyc-stub-full`, as `cargo xtask stub` makes it.
     ///
     /// # Errors
     /// When a file cannot be read.
@@ -60,7 +62,11 @@ impl Stubs {
                 Error::new(format!("cannot read the stub '{path}': {e}; `cargo xtask stub` builds it"))
             })
         };
-        Ok(Stubs { small: read("pyc-stub-small")?, full: read("pyc-stub-full")? })
+        Ok(Stubs {
+            mini: read("pyc-stub-mini")?,
+            small: read("pyc-stub-small")?,
+            full: read("pyc-stub-full")?,
+        })
     }
 }
 
@@ -73,7 +79,7 @@ pub struct Built {
     pub manifest: Manifest,
     /// Names of the modules, sorted.
     pub modules: Vec<String>,
-    /// Why the stub with the compiler or with all native modules was taken; nothing: the small one was.
+    /// Why the stub with the compiler or with all native modules was taken; nothing: a smaller one was.
     pub full_because: Option<String>,
     /// Modules of the program that import by name at run time.
     pub dynamic: Vec<String>,
@@ -111,7 +117,11 @@ pub fn build(file: &Path, options: &BuildOptions, stubs: &Stubs) -> Result<Built
     }
     reach.finish()?;
     let full_because = reach.full_because();
-    let stub = if full_because.is_some() { &stubs.full } else { &stubs.small };
+    let stub = match (&full_because, reach.needs_library()) {
+        (Some(_), _) => &stubs.full,
+        (None, true) => &stubs.small,
+        (None, false) => &stubs.mini,
+    };
     let mut manifest = Manifest {
         filename: name,
         source_hash: reach.source_hash(),
@@ -454,6 +464,12 @@ impl Reach {
         self.needs.iter().find(|(name, _)| full(name)).map(|(name, who)| format!("{name}: {who}"))
     }
 
+    /// Whether something imports native modules of the middle stub, or may: by names that are made at run time.
+    fn needs_library(&self) -> bool {
+        !self.dynamic.is_empty()
+            || self.needs.keys().any(|name| pyc_stdlib::LIBRARY_MODULES.contains(&name.as_str()))
+    }
+
     fn source_hash(&self) -> String {
         let mut hasher = blake3::Hasher::new();
         for (name, module) in self.modules.iter().filter(|(_, m)| !m.library) {
@@ -532,7 +548,7 @@ mod tests {
     }
 
     fn stubs() -> Stubs {
-        Stubs { small: b"small"[..].into(), full: b"full"[..].into() }
+        Stubs { mini: b"mini"[..].into(), small: b"small"[..].into(), full: b"full"[..].into() }
     }
 
     #[test]
@@ -549,9 +565,23 @@ mod tests {
         assert_eq!(built.modules, ["__main__", "_py_warnings", "pkg", "pkg.one", "pkg.two", "warnings"]);
         assert_eq!(built.missing, [("__main__".to_string(), "nowhere".to_string())]);
         assert_eq!(built.full_because, None);
-        assert!(built.bytes.starts_with(b"small"));
+        assert!(built.bytes.starts_with(b"mini"));
         let (_other, elsewhere) = program(&files);
         assert_eq!(build(&elsewhere, &BuildOptions::default(), &stubs()).unwrap().bytes, built.bytes);
+    }
+
+    #[test]
+    fn native_modules_come_where_they_are_imported() {
+        for (text, stub) in [
+            ("import math, time, sys\n", "mini"),
+            ("import itertools\n", "small"),
+            ("__import__('it' + 'ertools')\n", "small"),
+            ("import unicodedata\n", "full"),
+        ] {
+            let (_folder, main) = program(&[("app.py", text)]);
+            let built = build(&main, &BuildOptions::default(), &stubs()).unwrap();
+            assert!(built.bytes.starts_with(stub.as_bytes()), "{text}");
+        }
     }
 
     #[test]

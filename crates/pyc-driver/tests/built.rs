@@ -40,7 +40,7 @@ fn made(tier: Tier, folder: &Path) -> Built {
     std::fs::create_dir_all(folder).unwrap();
     std::fs::write(folder.join("app.py"), PROGRAM).unwrap();
     std::fs::write(folder.join("helper.py"), HELPER).unwrap();
-    let stubs = Stubs { small: b"small"[..].into(), full: b"full"[..].into() };
+    let stubs = Stubs { mini: b"stub1"[..].into(), small: b"stub2"[..].into(), full: b"stub3"[..].into() };
     build(&folder.join("app.py"), &BuildOptions { tier, ..BuildOptions::default() }, &stubs).unwrap()
 }
 

@@ -445,7 +445,11 @@ impl Vm {
             let dict = module.dict.clone();
             if value.is_unbound() {
                 let old = dict.get::<DictData>().and_then(|d| d.borrow_mut().remove_interned(name));
-                return old.map(drop).ok_or_else(|| self.no_attribute(obj, name));
+                // In CPython's words for deleting, the module has no name.
+                return old.map(drop).ok_or_else(|| {
+                    let text = format!("'module' object has no attribute '{}'", self.text(name));
+                    self.attribute_error(obj, name, text)
+                });
             }
             self.dict_set_name(&dict, name, value);
             return Ok(());

@@ -266,7 +266,10 @@ fn getattr(vm: &Vm, args: Args) -> PyResult {
 }
 
 fn code_point(vm: &Vm, args: Args) -> PyResult {
-    let n = vm.index(&args[0])?;
+    let n = vm.index_clamped(&args[0])?;
+    if i32::try_from(n).is_err() {
+        return Err(vm.overflow_error("Python int too large to convert to C int"));
+    }
     if !(0..0x11_0000).contains(&n) {
         return Err(vm.value_error("chr() arg not in range(0x110000)"));
     }

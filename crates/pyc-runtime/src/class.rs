@@ -422,6 +422,7 @@ pub(crate) fn type_new(vm: &Vm, args: Args) -> PyResult {
             return vm.call_prepended(&bound, &winner, Args { all: &args.all[1..], names: args.names });
         }
     }
+    let meta = &winner;
     if bases.is_empty() {
         bases.push(vm.types.object.clone());
     }

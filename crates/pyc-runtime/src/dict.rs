@@ -154,6 +154,16 @@ impl Dict {
         self.find(hash, |key| key.is(name) || quick_equal(key, name) == Some(true))
     }
 
+    /// The place of a string key with this text, whose [`Str::hash_of`] this is.
+    pub(crate) fn find_text(&self, hash: u64, text: &str) -> Option<usize> {
+        self.find(hash, |key| key.get::<Str>().is_some_and(|s| s.is_text(text)))
+    }
+
+    /// The key at a place.
+    pub(crate) fn key_at(&self, at: usize) -> &Value {
+        &self.entries[at].key
+    }
+
     /// Sets the value of an interned string; gives the former one.
     pub fn set_interned(&mut self, name: &Value, value: Value) -> Option<Value> {
         match self.find_interned(name) {

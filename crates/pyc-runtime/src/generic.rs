@@ -120,8 +120,12 @@ fn shown(vm: &Vm, value: &Value) -> PyResult<String> {
         && value.kind() == Kind::Type
         && let Some(class) = value.get::<Type>()
     {
-        let module = vm.get_attr(value, &vm.names.__module__)?;
-        let module = vm.str_text(&module)?;
+        let module = if value.is(&vm.types.type_) {
+            // On `type` itself the name finds the descriptor.
+            "builtins".to_string()
+        } else {
+            vm.str_text(&vm.get_attr(value, &vm.names.__module__)?)?
+        };
         let name = class.qualname.borrow().clone();
         return Ok(if module == "builtins" { name.to_string() } else { format!("{module}.{name}") });
     }

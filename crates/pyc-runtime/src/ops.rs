@@ -359,15 +359,15 @@ impl Vm {
         let sequence = |v: &Value| {
             matches!(v.kind(), Kind::Str | Kind::List | Kind::Tuple | Kind::Bytes | Kind::ByteArray)
         };
+        if op == BinaryOp::Add && sequence(a) {
+            return self.type_error(match a.kind() {
+                Kind::Str => format!("can only concatenate str (not \"{tb}\") to str"),
+                Kind::List => format!("can only concatenate list (not \"{tb}\") to list"),
+                Kind::Tuple => format!("can only concatenate tuple (not \"{tb}\") to tuple"),
+                _ => format!("can't concat {tb} to {ta}"),
+            });
+        }
         if !in_place || !sequence(a) {
-            if op == BinaryOp::Add && sequence(a) {
-                return self.type_error(match a.kind() {
-                    Kind::Str => format!("can only concatenate str (not \"{tb}\") to str"),
-                    Kind::List => format!("can only concatenate list (not \"{tb}\") to list"),
-                    Kind::Tuple => format!("can only concatenate tuple (not \"{tb}\") to tuple"),
-                    _ => format!("can't concat {tb} to {ta}"),
-                });
-            }
             if op == BinaryOp::Mul && sequence(a) && self.special(b, &self.names.__index__).is_none() {
                 return self.type_error(format!("can't multiply sequence by non-int of type '{tb}'"));
             }
@@ -589,9 +589,10 @@ impl Vm {
         match self.special(obj, &self.names.__delitem__) {
             Some(method) => self.call_with_self(&method, obj, std::slice::from_ref(key)).map(drop),
             None => {
-                // Types with items of some kind say it in the older words.
-                let has_items = self.special(obj, &self.names.__len__).is_some();
-                let not = if has_items { "doesn't" } else { "does not" };
+                // CPython asks types with items first, when the key could be a place.
+                let items = self.class_of(obj).is_heap() || self.special(obj, &self.names.__len__).is_some();
+                let place = self.special(key, &self.names.__index__).is_some();
+                let not = if items && place { "doesn't" } else { "does not" };
                 let name = self.type_name(obj);
                 Err(self.type_error(format!("'{name}' object {not} support item deletion")))
             }

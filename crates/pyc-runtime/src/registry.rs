@@ -4,7 +4,6 @@
 //! only one native module needs are made by that module with `Vm::new_type`.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 
 use crate::class::SuperData;
 use crate::containers::{DictData, DictView, ListData, SetData, SliceData, TupleData};
@@ -54,6 +53,9 @@ macro_rules! types {
         }
     };
 }
+
+/// Names of a fresh instance, about.
+const NAMES: usize = 2000;
 
 const B: u32 = flag::BASE;
 const I: u32 = flag::IDENTITY | flag::NO_NEW;
@@ -141,19 +143,13 @@ impl Vm {
     /// afterwards.
     pub fn new(host: Box<dyn Host>, limits: Limits) -> Vm {
         let types = Types::new();
-        let mut interned: HashMap<Box<str>, Value> = HashMap::new();
-        let mut intern = |text: &str| {
-            let value = new_object(&types.str_, Str::new(text));
-            value.mark_interned();
-            interned.insert(text.into(), value.clone());
-            value
-        };
+        let mut interned = crate::dict::Dict::with_capacity(NAMES);
+        let mut intern = |text: &str| crate::str::intern_in(&mut interned, &types.str_, text);
         let names = Names::new(&mut intern);
         let chars: Vec<Value> = (0..128u8).map(|c| intern(&char::from(c).to_string())).collect();
         let exc = Exceptions::new(&types);
         let dict = || new_object(&types.dict, DictData::default());
         let (builtins, modules) = (dict(), dict());
-        let empty = CacheEntry { version: 0, name: 0, value: crate::object::Unowned::UNBOUND };
         let vm = Vm {
             builtins,
             modules,
@@ -162,7 +158,8 @@ impl Vm {
             exc,
             chars,
             interned: RefCell::new(interned),
-            method_cache: RefCell::new(vec![empty; METHOD_CACHE]),
+            method_cache: RefCell::new(vec![CacheEntry::EMPTY; METHOD_CACHE.0]),
+            method_misses: Cell::new(0),
             handled: RefCell::new(Value::NONE),
             stack: crate::registers::Stack::default(),
             pc: Cell::new(0),
@@ -219,7 +216,9 @@ impl Vm {
             }
             self.add_instance_descriptors(&ty, class);
             class.version.set(crate::types::fresh_version());
-            self.refresh_flags(&ty, class);
+            if !self.inherits_flags(class) {
+                self.refresh_flags(&ty, class);
+            }
         }
     }
 }

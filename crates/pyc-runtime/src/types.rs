@@ -305,20 +305,38 @@ impl Vm {
     pub fn lookup(&self, ty: &Value, name: &Value) -> Option<Value> {
         let class = ty.get::<Type>()?;
         let version = class.version.get();
-        let slot = (version as usize).wrapping_mul(31).wrapping_add((name.bits() >> 4) as usize)
-            & (crate::vm::METHOD_CACHE - 1);
+        let place = (version as usize).wrapping_mul(31).wrapping_add((name.bits() >> 4) as usize);
         {
             let cache = self.method_cache.borrow();
-            let entry = &cache[slot];
-            if entry.version == version && entry.name == name.bits() {
+            if let Some(entry) = cache.get(place & cache.len().wrapping_sub(1))
+                && entry.version == version
+                && entry.name == name.bits()
+            {
                 return entry.value.bound().cloned();
             }
         }
+        self.lookup_missed(class, name, place)
+    }
+
+    #[inline(never)]
+    fn lookup_missed(&self, class: &Type, name: &Value, place: usize) -> Option<Value> {
+        let version = class.version.get();
         let found = lookup_slow(class, name);
         // As long as the version stays, a dictionary of the mro holds the value.
         let value = found.as_ref().map_or(Unowned::UNBOUND, Value::unowned);
         let entry = crate::vm::CacheEntry { version, name: name.bits(), value };
-        self.method_cache.borrow_mut()[slot] = entry;
+        let mut cache = self.method_cache.borrow_mut();
+        let misses = self.method_misses.get().saturating_add(1);
+        self.method_misses.set(misses);
+        let (few, many) = crate::vm::METHOD_CACHE;
+        if misses as usize > few && cache.len() == few {
+            cache.clear();
+            cache.resize(many, crate::vm::CacheEntry::EMPTY);
+        }
+        let mask = cache.len().wrapping_sub(1);
+        if let Some(slot) = cache.get_mut(place & mask) {
+            *slot = entry;
+        }
         found
     }
 
@@ -349,6 +367,31 @@ impl Vm {
         };
         self.type_changed(ty);
         old
+    }
+
+    /// Gives a builtin type the flags of its only base when no special method of its own decides about them; the base
+    /// has its flags already.
+    pub(crate) fn inherits_flags(&self, class: &Type) -> bool {
+        let n = &self.names;
+        let deciding = [
+            &n.__del__,
+            &n.__getattr__,
+            &n.__getattribute__,
+            &n.__setattr__,
+            &n.__delattr__,
+            &n.__eq__,
+            &n.__hash__,
+        ];
+        let bases = class.bases.borrow();
+        let [base] = &bases[..] else { return false };
+        let Some(base) = base.get::<Type>() else { return false };
+        let own = class.dict.borrow();
+        if class.is_heap() || deciding.iter().any(|name| own.find_interned(name).is_some()) {
+            return false;
+        }
+        let mask = flag::DEL | flag::GETATTRIBUTE | flag::GETATTR | flag::SETATTR | flag::IDENTITY;
+        class.flags.set(class.flags.get() & !mask | base.flags.get() & mask);
+        true
     }
 
     /// Works out the flags that depend on which special methods exist.

@@ -27,8 +27,8 @@ impl std::fmt::Debug for Raised {
 /// What everything that can raise gives.
 pub type PyResult<T = Value> = Result<T, Raised>;
 
-/// Entries of the method cache, a power of two.
-pub const METHOD_CACHE: usize = 4096;
+/// Entries of the method cache, powers of two: at first, and once so many lookups have missed.
+pub(crate) const METHOD_CACHE: (usize, usize) = (256, 4096);
 
 /// One remembered lookup; an empty value: there is no such attribute.
 #[derive(Clone, Copy)]
@@ -36,6 +36,11 @@ pub struct CacheEntry {
     pub(crate) version: u32,
     pub(crate) name: u64,
     pub(crate) value: Unowned,
+}
+
+impl CacheEntry {
+    /// Nothing: no type has this version.
+    pub(crate) const EMPTY: CacheEntry = CacheEntry { version: 0, name: 0, value: Unowned::UNBOUND };
 }
 
 /// What the interpreter gives the runtime.
@@ -132,8 +137,10 @@ pub struct Vm {
     /// Exception types.
     pub exc: Exceptions,
     pub(crate) chars: Vec<Value>,
-    pub(crate) interned: RefCell<HashMap<Box<str>, Value>>,
+    pub(crate) interned: RefCell<crate::dict::Dict>,
     pub(crate) method_cache: RefCell<Vec<CacheEntry>>,
+    /// Lookups that [`Vm::method_cache`] did not know.
+    pub(crate) method_misses: Cell<u32>,
     /// The namespace of `builtins`.
     pub builtins: Value,
     /// `sys.modules`

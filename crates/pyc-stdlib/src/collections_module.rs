@@ -7,7 +7,7 @@ use pyc_ir::CompareOp;
 use pyc_runtime::containers::{DictData, TupleData};
 use pyc_runtime::iterators::iterator_methods;
 use pyc_runtime::types::flag;
-use pyc_runtime::{Args, Payload, PyResult, Value, Vm, new_object};
+use pyc_runtime::{Args, Kind, Payload, PyResult, Value, Vm, new_object};
 
 /// `deque`
 #[derive(Default)]
@@ -360,6 +360,17 @@ fn deque_type(vm: &Vm) -> Value {
     ty
 }
 
+/// `|` of a defaultdict: one with its factory.
+fn default_merge(vm: &Vm, this: &Value, a: &Value, b: &Value) -> PyResult {
+    if a.kind() != Kind::Dict || b.kind() != Kind::Dict {
+        return Ok(Value::NOT_IMPLEMENTED);
+    }
+    let factory = vm.get_attr_str(this, "default_factory")?;
+    let made = vm.call_pos(vm.type_of(this), &[factory, vm.dict_copy(a)])?;
+    vm.dict_update(&made, b)?;
+    Ok(made)
+}
+
 pub(crate) fn module(vm: &Vm) -> PyResult {
     let module =
         vm.native_module_object("_collections", &[("_count_elements", "mapping iterable /", count_elements)]);
@@ -387,6 +398,8 @@ pub(crate) fn module(vm: &Vm) -> PyResult {
                 let init = vm.get_attr(&vm.types.dict, &vm.names.__init__)?;
                 vm.call(&init, Args { all: &all, names: args.names })
             }),
+            ("__or__", "value /", |vm, args| default_merge(vm, &args[0], &args[0], &args[1])),
+            ("__ror__", "value /", |vm, args| default_merge(vm, &args[0], &args[1], &args[0])),
             ("__missing__", "key /", default_missing),
             ("__repr__", "", |vm, args| {
                 let factory = vm.repr_text(&vm.get_attr_str(&args[0], "default_factory")?)?;

@@ -57,7 +57,12 @@ fn new_getter(vm: &Vm, args: Args) -> PyResult {
 }
 
 fn getter_repr(vm: &Vm, args: Args) -> PyResult {
-    let items = own(&args[0]).items.iter().map(|i| vm.repr_text(i)).collect::<PyResult<Vec<_>>>()?;
+    let getter = own(&args[0]);
+    let mut items = getter.items.iter().map(|i| vm.repr_text(i)).collect::<PyResult<Vec<_>>>()?;
+    let first = items.len() - getter.names.len();
+    for (item, name) in items[first..].iter_mut().zip(&getter.names) {
+        *item = format!("{}={item}", vm.text(name));
+    }
     Ok(vm.str(&format!("operator.{}({})", vm.type_name(&args[0]), items.join(", "))))
 }
 

@@ -92,8 +92,7 @@ const FUNCTIONS: &[Method] = &[
     ("unraisablehook", "unraisable /", unraisable_hook),
     ("get_asyncgen_hooks", "", |vm, _| {
         let (first, finalizer) = vm.async_hooks.borrow().clone();
-        let sys = vm.sys.borrow().clone();
-        let ty = vm.dict_get_name(&sys, &vm.intern("_asyncgen_hooks")).unwrap_or(Value::NONE);
+        let ty = crate::sys_late::value(vm, "_asyncgen_hooks")?.unwrap_or(Value::NONE);
         struct_make(vm, &ty, vec![first, finalizer])
     }),
     ("set_asyncgen_hooks", "firstiter? finalizer?", set_asyncgen_hooks),
@@ -163,7 +162,7 @@ fn namespace(vm: &Vm, parts: Vec<(&str, Value)>) -> Value {
 }
 
 /// `sys.monitoring`: its constants, which the library reads, and functions that refuse.
-fn monitoring(vm: &Vm) -> PyResult {
+pub(crate) fn monitoring(vm: &Vm) -> PyResult {
     let module = vm.native_module_object(
         "sys.monitoring",
         &[
@@ -189,6 +188,15 @@ fn monitoring(vm: &Vm) -> PyResult {
     Ok(module)
 }
 
+pub(crate) fn asyncgen_hooks(vm: &Vm) -> PyResult {
+    struct_type(vm, "sys", "asyncgen_hooks", &["firstiter", "finalizer"], 2)
+}
+
+pub(crate) fn thread_info(vm: &Vm) -> PyResult {
+    let info = struct_type(vm, "sys", "thread_info", &["name", "lock", "version"], 3)?;
+    struct_make(vm, &info, vec![vm.str("pthread"), vm.str("semaphore"), Value::NONE])
+}
+
 /// `exit` and `quit`.
 fn quitter(vm: &Vm, name: &'static str, ty: &Value) {
     let object = new_object(ty, Plain);
@@ -204,17 +212,7 @@ pub(crate) fn add(vm: &Vm, module: &Value) -> PyResult<()> {
     for name in ["breakpointhook", "unraisablehook"] {
         vm.module_set(module, &format!("__{name}__"), vm.get_attr_str(module, name)?);
     }
-    vm.module_set(
-        module,
-        "_asyncgen_hooks",
-        struct_type(vm, "sys", "asyncgen_hooks", &["firstiter", "finalizer"], 2)?,
-    );
-    let monitoring = monitoring(vm)?;
-    vm.module_set(module, "monitoring", monitoring);
     vm.module_set(module, "abiflags", vm.str(""));
-    let info = struct_type(vm, "sys", "thread_info", &["name", "lock", "version"], 3)?;
-    let parts = vec![vm.str("pthread"), vm.str("semaphore"), Value::NONE];
-    vm.module_set(module, "thread_info", struct_make(vm, &info, parts)?);
     let breakpoint = vm.native(
         "breakpoint",
         "...",

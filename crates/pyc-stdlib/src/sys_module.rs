@@ -2,16 +2,16 @@
 
 use std::cell::RefCell;
 
+use pyc_runtime::args::NativeFn;
 use pyc_runtime::exceptions::ExceptionData;
 use pyc_runtime::module::ModuleData;
-use pyc_runtime::registry::Plain;
 use pyc_runtime::str::Str;
-use pyc_runtime::{Args, Method, PyResult, Value, Vm, new_object};
+use pyc_runtime::{Args, Method, PyResult, Value, Vm};
 
-use crate::streams;
+use crate::{streams, sys_late};
 
 /// The version of Python whose semantics are followed.
-const VERSION: (i32, i32, i32) = (3, 12, 8);
+pub(crate) const VERSION: (i32, i32, i32) = (3, 12, 8);
 
 fn exc_info(vm: &Vm, _: Args) -> PyResult {
     let handled = vm.handled.borrow().clone();
@@ -118,53 +118,6 @@ const FUNCTIONS: &[Method] = &[
 ];
 
 /// A tuple with named parts, as `sys.version_info`.
-fn named(vm: &Vm, name: &str, parts: &[(&str, Value)]) -> Value {
-    let object = new_object(&vm.types.namespace, Plain);
-    for (key, value) in parts {
-        let key = vm.intern(key);
-        vm.set_attr_raw(&object, &key, value.clone());
-    }
-    let _ = name;
-    object
-}
-
-/// A class derived from tuple whose attributes are its items.
-fn struct_sequence(vm: &Vm, name: &str, fields: &[&str], values: Vec<Value>) -> PyResult {
-    let namespace = vm.dict();
-    for (at, field) in fields.iter().enumerate() {
-        let operator = vm.import("_operator")?;
-        let getter = vm.call_pos(&vm.get_attr_str(&operator, "itemgetter")?, &[Value::from_len(at)])?;
-        let property = vm.call_pos(&vm.types.property, &[getter])?;
-        vm.dict_set_str(&namespace, field, property);
-    }
-    vm.dict_set_str(&namespace, "__module__", vm.str("sys"));
-    vm.dict_set_str(&namespace, "__slots__", vm.tuple(vec![]));
-    vm.dict_set_str(&namespace, "n_fields", Value::from_len(fields.len()));
-    let fields_list = vm.tuple(fields.iter().map(|f| vm.str(f)).collect());
-    vm.dict_set_str(&namespace, "_fields_", fields_list);
-    let bases = vm.tuple(vec![vm.types.tuple.clone()]);
-    let ty = vm.call_pos(&vm.types.type_, &[vm.str(name), bases, namespace])?;
-    let repr = vm.native(
-        "__repr__",
-        "",
-        struct_repr,
-        pyc_runtime::function::Flavor::Wrapper,
-        vm.types.tuple.clone(),
-    );
-    vm.set_type_attr(&ty, "__repr__", repr);
-    let items = vm.tuple(values);
-    vm.call_pos(&ty, &[items])
-}
-
-fn struct_repr(vm: &Vm, args: Args) -> PyResult {
-    let fields = vm.to_vec(&vm.get_attr_str(&args[0], "_fields_")?)?;
-    let mut parts = Vec::new();
-    for (field, value) in fields.iter().zip(vm.to_vec(&vm.tuple(vm.to_vec(&args[0])?))?) {
-        parts.push(format!("{}={}", vm.text(field), vm.repr_text(&value)?));
-    }
-    Ok(vm.str(&format!("sys.{}({})", vm.type_name(&args[0]), parts.join(", "))))
-}
-
 pub(crate) fn module(vm: &Vm) -> PyResult {
     let module = vm.native_module_object("sys", FUNCTIONS);
     let set = |name: &str, value: Value| vm.module_set(&module, name, value);
@@ -204,89 +157,12 @@ pub(crate) fn module(vm: &Vm) -> PyResult {
     let names: Vec<Value> = vm.native_module_names().iter().map(|n| vm.str(n)).collect();
     set("builtin_module_names", vm.tuple(names));
     set("stdlib_module_names", vm.frozen_set(vec![])?);
-    let version = vec![
-        Value::from_i32(VERSION.0),
-        Value::from_i32(VERSION.1),
-        Value::from_i32(VERSION.2),
-        vm.str("final"),
-        Value::from_i32(0),
-    ];
-    let info =
-        struct_sequence(vm, "version_info", &["major", "minor", "micro", "releaselevel", "serial"], version)?;
-    set("version_info", info.clone());
-    set(
-        "implementation",
-        named(
-            vm,
-            "implementation",
-            &[
-                ("name", vm.str("mynah")),
-                ("version", info),
-                ("cache_tag", vm.str("mynah-312")),
-                ("hexversion", Value::from_i32(VERSION.0 << 24 | VERSION.1 << 16)),
-            ],
-        ),
-    );
-    let flag_names = [
-        "debug",
-        "inspect",
-        "interactive",
-        "optimize",
-        "dont_write_bytecode",
-        "no_user_site",
-        "no_site",
-        "ignore_environment",
-        "verbose",
-        "bytes_warning",
-        "quiet",
-        "hash_randomization",
-        "isolated",
-        "dev_mode",
-        "utf8_mode",
-        "warn_default_encoding",
-        "safe_path",
-        "int_max_str_digits",
-        "gil",
-        "thread_inherit_context",
-        "context_aware_warnings",
-    ];
-    let flags: Vec<Value> = flag_names
-        .iter()
-        .map(|name| match *name {
-            "dev_mode" | "safe_path" => Value::FALSE,
-            "int_max_str_digits" => Value::from_i32(4300),
-            "utf8_mode" | "dont_write_bytecode" | "gil" => Value::from_i32(1),
-            _ => Value::from_i32(0),
-        })
-        .collect();
-    set("flags", struct_sequence(vm, "flags", &flag_names, flags)?);
-    let float = [
-        ("max", vm.float(f64::MAX)),
-        ("max_exp", Value::from_i32(1024)),
-        ("max_10_exp", Value::from_i32(308)),
-        ("min", vm.float(f64::MIN_POSITIVE)),
-        ("min_exp", Value::from_i32(-1021)),
-        ("min_10_exp", Value::from_i32(-307)),
-        ("dig", Value::from_i32(15)),
-        ("mant_dig", Value::from_i32(53)),
-        ("epsilon", vm.float(f64::EPSILON)),
-        ("radix", Value::from_i32(2)),
-        ("rounds", Value::from_i32(1)),
-    ];
-    let (keys, values): (Vec<&str>, Vec<Value>) = float.into_iter().unzip();
-    set("float_info", struct_sequence(vm, "float_info", &keys, values)?);
-    let int = [
-        ("bits_per_digit", 30),
-        ("sizeof_digit", 4),
-        ("default_max_str_digits", 4300),
-        ("str_digits_check_threshold", 640),
-    ];
-    let values = int.iter().map(|(_, n)| Value::from_i32(*n)).collect();
-    set("int_info", struct_sequence(vm, "int_info", &int.map(|(n, _)| n), values)?);
-    let hash =
-        [("width", 64i64), ("modulus", (1 << 61) - 1), ("inf", 314_159), ("nan", 0), ("imag", 1_000_003)];
-    let values = hash.iter().map(|(_, n)| vm.int(*n)).collect();
-    set("hash_info", struct_sequence(vm, "hash_info", &hash.map(|(n, _)| n), values)?);
+    let owner = vm.intern("sys");
+    for (name, params, function) in
+        [("__getattr__", "name /", sys_late::get as NativeFn), ("__dir__", "", sys_late::dir)]
+    {
+        set(name, vm.native_function(&owner, name, params, function));
+    }
     let originals = vm.state("standard_originals", || RefCell::new(Vec::<Value>::new()));
     for (handle, name) in [(0, "stdin"), (1, "stdout"), (2, "stderr")] {
         let stream = streams::make(vm, handle);

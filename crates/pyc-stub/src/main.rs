@@ -1,7 +1,8 @@
 //! The executable that a built program is appended to: it runs what it finds at its own end.
 //!
-//! **Key decision: two of them, built ahead.** The small one has neither parser nor the modules with big tables; the
-//! feature `full` adds both. `mynah py build` copies the one that the program needs and appends its modules, so the
+//! **Key decision: three of them, built ahead.** The smallest has neither compiler nor the modules that short programs do
+//! without; the feature `library` adds these but for those with big tables, `full` all of it. `mynah py build` copies
+//! the one that the program needs and appends its modules, so the
 //! user's machine needs no compiler and no linker, and the same program gives the same bytes everywhere. What the
 //! program may do stands in the manifest behind it; there are no options, since its arguments are the program's.
 //!

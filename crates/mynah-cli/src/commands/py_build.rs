@@ -10,6 +10,7 @@ use super::py::Grants;
 use crate::failure::{Failure, Result};
 
 /// What a release build of this program carries; empty in other builds.
+const STUB_MINI: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/pyc-stub-mini"));
 const STUB_SMALL: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/pyc-stub-small"));
 const STUB_FULL: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/pyc-stub-full"));
 const LIBRARY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/pyc-library.pack"));
@@ -65,8 +66,9 @@ fn stubs() -> Result<pyc_driver::Stubs> {
     if let Some(folder) = std::env::var_os("MYNAH_PY_STUBS") {
         return pyc_driver::Stubs::read(Path::new(&folder)).map_err(from_driver);
     }
-    if !STUB_SMALL.is_empty() && !STUB_FULL.is_empty() {
-        return Ok(pyc_driver::Stubs { small: STUB_SMALL.into(), full: STUB_FULL.into() });
+    if !STUB_MINI.is_empty() && !STUB_SMALL.is_empty() && !STUB_FULL.is_empty() {
+        let (mini, small, full) = (STUB_MINI.into(), STUB_SMALL.into(), STUB_FULL.into());
+        return Ok(pyc_driver::Stubs { mini, small, full });
     }
     let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.parent()?.join("stub")));
     match beside.filter(|folder| folder.is_dir()) {

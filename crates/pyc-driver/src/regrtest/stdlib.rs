@@ -49,7 +49,7 @@ pub fn stdlib_table(python: &Path, ratchet: &Ratchet) -> Result<String, Error> {
     let [native, pure, absent] = counts;
     Ok(format!(
         "# The standard library\n\n\
-         Made by `mynah py stdlib`. The Python part is that of CPython 3.14; `native` modules are written in Rust; `absent` ones cannot be imported. Tests are the methods of CPython {}'s test module of the same name that pass here, of all that apply.\n\n\
+         Made by `mynah py test --regrtest all --ratchet testdata/py/regrtest.txt --library-table docs/stdlib.md`. The Python part is that of CPython 3.14; `native` modules are written in Rust; `absent` ones cannot be imported. Tests are the methods of CPython {}'s test module of the same name that pass here, of all that apply.\n\n\
          {native} native, {pure} in Python, {absent} absent.\n\n\
          | module | here | tests |\n|---|---|--:|\n{rows}",
         ratchet.version

@@ -461,6 +461,7 @@ const PROXY: &[Method] = &[
         let inner = vm.repr_text(&proxied(vm, &args[0]))?;
         Ok(vm.str(&format!("mappingproxy({inner})")))
     }),
+    ("__str__", "", |vm, args| vm.to_str(&proxied(vm, &args[0]))),
     ("__or__", "value /", |vm, args| {
         vm.binary(pyc_ir::BinaryOp::Or, &proxied(vm, &args[0]), &unproxied(vm, &args[1]))
     }),

@@ -11,6 +11,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use crate::containers::SliceData;
+use crate::dict::Dict;
 use crate::object::{Block, Kind, Payload, Value, new_object};
 use crate::vm::{PyResult, Vm};
 
@@ -207,6 +208,17 @@ impl Str {
         hash
     }
 
+    /// The hash of a string of ASCII characters with this text.
+    pub(crate) fn hash_of(text: &str) -> u64 {
+        (hash_bytes(text.as_bytes()) & (u64::MAX >> 1)).max(1)
+    }
+
+    /// Whether it consists of ASCII characters and has this text.
+    #[inline]
+    pub(crate) fn is_text(&self, text: &str) -> bool {
+        matches!(&self.data, Data::Ascii(bytes) if bytes[..] == *text.as_bytes())
+    }
+
     /// Equality.
     #[inline]
     pub fn same(&self, other: &Str) -> bool {
@@ -355,13 +367,7 @@ impl Vm {
 
     /// The interned string object of a text.
     pub fn intern(&self, text: &str) -> Value {
-        if let Some(value) = self.interned.borrow().get(text) {
-            return value.clone();
-        }
-        let value = new_object(&self.types.str_, Str::new(text));
-        value.mark_interned();
-        self.interned.borrow_mut().insert(text.into(), value.clone());
-        value
+        intern_in(&mut self.interned.borrow_mut(), &self.types.str_, text)
     }
 
     /// The interned string equal to a string object.
@@ -379,4 +385,25 @@ impl Vm {
     pub fn text(&self, value: &Value) -> Rc<str> {
         value.get::<Str>().map_or_else(|| "?".into(), |s| s.to_lossy().into())
     }
+}
+
+/// The string of a table of interned strings that has this text; made when there is none.
+pub(crate) fn intern_in(table: &mut Dict, ty: &Value, text: &str) -> Value {
+    if text.is_ascii() {
+        let hash = Str::hash_of(text);
+        if let Some(at) = table.find_text(hash, text) {
+            return table.key_at(at).clone();
+        }
+        let value = new_object(ty, Str::new(text));
+        value.mark_interned();
+        table.push(hash, value.clone(), Value::NONE);
+        return value;
+    }
+    let made = new_object(ty, Str::new(text));
+    if let Some(at) = table.find_interned(&made) {
+        return table.key_at(at).clone();
+    }
+    made.mark_interned();
+    table.set_interned(&made, Value::NONE);
+    made
 }
