@@ -93,7 +93,7 @@ pub fn run_pack(pack: Pack, compiler: Option<CompileFn>) -> Result<(u8, String, 
         let vm = prepare(Box::new(host), manifest.limits(), STACK_BYTES - (4 << 20), compiler);
         let exit = {
             let _entered = vm.enter();
-            execute(&vm, &pack, &manifest, &[manifest.filename.clone()])?
+            execute(&vm, &pack, &manifest, std::slice::from_ref(&manifest.filename))?
         };
         let [out, errors] = sinks.map(|sink| String::from_utf8_lossy(&sink.take()).into_owned());
         Ok((exit, out, errors))

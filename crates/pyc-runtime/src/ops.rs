@@ -593,8 +593,7 @@ impl Vm {
                 let items = self.class_of(obj).is_heap() || self.special(obj, &self.names.__len__).is_some();
                 let place = self.special(key, &self.names.__index__).is_some();
                 let not = if items && place { "doesn't" } else { "does not" };
-                let name = self.type_name(obj);
-                Err(self.type_error(format!("'{name}' object {not} support item deletion")))
+                Err(self.type_error(format!("'{}' object {not} support item deletion", self.type_name(obj))))
             }
         }
     }

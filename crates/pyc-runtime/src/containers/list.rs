@@ -273,7 +273,10 @@ fn sort(vm: &Vm, args: Args) -> PyResult {
 const METHODS: &[Method] = &[
     ("__new__", "...", |_, args| Ok(new_object(&args.all[0], ListData::default()))),
     ("__init__", "...", |vm, args| {
-        if !args.names.is_empty() && args[0].is_exact() {
+        // A subclass with a `__new__` of its own may take keywords.
+        let new = vm.lookup(vm.type_of(&args[0]), &vm.names.__new__);
+        let own_new = new.is_some_and(|m| m.get::<crate::function::NativeData>().is_none());
+        if !args.names.is_empty() && !own_new {
             return Err(vm.type_error("list() takes no keyword arguments"));
         }
         let given = args.positional().len() - 1;
