@@ -193,9 +193,15 @@ impl MachineCode {
         }
         let pieces = native::pieces(&module.code);
         let chosen: Vec<usize> = (0..pieces.len())
-            .filter(|at| match &self.hot {
-                Some(hot) => has_loop(&pieces[*at]) || hot.contains(&pieces[*at].name),
-                None => true,
+            .filter(|at| {
+                let piece = &pieces[*at];
+                match &self.hot {
+                    _ if has_loop(piece) => true,
+                    // What runs once is not worth it.
+                    _ if !piece.flags.function => false,
+                    Some(hot) => hot.contains(&piece.name),
+                    None => true,
+                }
             })
             .collect();
         let codes: Vec<&Code> = chosen.iter().map(|at| &*pieces[*at]).collect();

@@ -84,10 +84,13 @@ fn of_library(code: &Code) -> bool {
 pub(crate) fn install(vm: &Vm, tier: Tier) {
     match tier {
         Tier::Interp => {}
-        Tier::Native => {
-            vm.set_native_compiler(compile, |code| if of_library(code) { LIBRARY_CALLS } else { 1 })
-        }
+        Tier::Native => vm.set_native_compiler(compile, |code| match code {
+            code if !code.flags.function => u32::from(has_loop(code) && !of_library(code)),
+            code if of_library(code) => LIBRARY_CALLS,
+            _ => 1,
+        }),
         Tier::Auto => vm.set_native_compiler(compile, |code| match code {
+            code if !code.flags.function => u32::from(has_loop(code) && !of_library(code)),
             code if of_library(code) => LIBRARY_CALLS,
             code if has_loop(code) => 1,
             _ => CALLS,

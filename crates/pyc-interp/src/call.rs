@@ -332,6 +332,10 @@ fn named(vm: &Vm, data: &FunctionData, class: Option<&Value>, args: Args) -> Opt
     {
         return None;
     }
+    // A generator's entry is of another kind.
+    if flags.generator || flags.coroutine {
+        return None;
+    }
     let entry = vm.native_entry(code)?;
     let mut buffer = [const { Value::UNBOUND }; BUFFER];
     // The class stands for its instance until it is made.
@@ -419,6 +423,7 @@ fn make_generator(
         sent_register: NO_REG,
         started: false,
         delegate: NO_REG,
+        function: vm.function_object(data),
         globals: data.globals.clone(),
         builtins: data.builtins.clone(),
         handled: Value::NONE,
@@ -600,6 +605,16 @@ pub(crate) fn run_code(
     let builtins = vm
         .dict_get_name(globals, &vm.names.__builtins__)
         .map_or_else(|| vm.builtins.clone(), |b| vm.builtins_dict(&b));
+    if !code.ir.flags.function
+        && namespace.is(globals)
+        && closure.is_empty()
+        && let Some(entry) = vm.native_entry(code)
+    {
+        let none = || Value::NONE;
+        let function = vm.function(code_value.clone(), globals.clone(), none(), none(), none(), none());
+        let Some(data) = function.get::<FunctionData>() else { return Err(vm.type_error("not a function")) };
+        return vm.call_native(entry, data, Window::over(&mut []));
+    }
     let registers = usize::from(code.registers);
     let Some(w) = vm.stack.push(registers) else { return Err(too_deep(vm)) };
     for (at, cell) in closure.iter().take(code.ir.frees.len()).enumerate() {
@@ -617,6 +632,8 @@ pub(crate) fn step(vm: &Vm, at: &StepFrame, pc: u32) -> PyResult<u32> {
     let Some(code) = at.code.get::<CodeData>() else { return Err(vm.type_error("not a function")) };
     let frame =
         Frame { code_value: at.code, code, globals: at.globals, builtins: at.builtins, window: at.window };
+    // The only other code in machine frames is modules'.
+    let namespace = if code.ir.flags.function { &Value::UNBOUND } else { at.globals };
     // Whole groups of ops need nothing of the loop.
     let op = &code.ir.ops[pc as usize];
     let next = match op {
@@ -639,16 +656,16 @@ pub(crate) fn step(vm: &Vm, at: &StepFrame, pc: u32) -> PyResult<u32> {
         | Op::LoadSpecial { .. }
         | Op::WithExit { .. } => raising::step(vm, &frame, op)?,
         Op::MakeCell { .. } | Op::MakeFunction { .. } | Op::StoreGlobal { .. } => {
-            names::step(vm, &frame, &Value::UNBOUND, op)?
+            names::step(vm, &frame, namespace, op)?
         }
-        _ => return step_in_loop(vm, &frame, pc),
+        _ => return step_in_loop(vm, &frame, namespace, pc),
     };
     Ok(next.unwrap_or(pc + 1))
 }
 
 #[inline(never)]
-fn step_in_loop(vm: &Vm, frame: &Frame, pc: u32) -> PyResult<u32> {
-    match run::<true>(vm, frame, pc, None, &Value::UNBOUND)? {
+fn step_in_loop(vm: &Vm, frame: &Frame, namespace: &Value, pc: u32) -> PyResult<u32> {
+    match run::<true>(vm, frame, pc, None, namespace)? {
         Exit::Next(next) => Ok(next),
         Exit::Return(_) | Exit::Yield(_) => Err(vm.runtime_error("an op left its frame")),
     }
@@ -664,6 +681,23 @@ pub(crate) fn resume(vm: &Vm, generator: &Value, sent: Result<Value, Raised>) ->
     if !state.handled.is_none() {
         let own = std::mem::replace(&mut state.handled, Value::NONE);
         drop(vm.handled.replace(own));
+    }
+    if data.kind == GeneratorKind::Generator
+        && (sent.is_ok() || state.started)
+        && let Some(entry) = vm.native_entry(code)
+    {
+        state.started = true;
+        let result = vm.resume_native(entry, &data.code, code, &mut state, sent);
+        let same = vm.handled.borrow().is(&outer);
+        let own = if same { None } else { Some(vm.handled.replace(outer)) };
+        data.running.set(false);
+        if let Ok(Resumed::Yielded(_)) = &result {
+            if let Some(own) = own {
+                state.handled = own;
+            }
+            *data.frame.borrow_mut() = Some(state);
+        }
+        return result;
     }
     let w = Window::over(&mut state.registers);
     let mut suspended = Suspended { pc: state.pc, sent_register: NO_REG, delegate: NO_REG, thrown: None };

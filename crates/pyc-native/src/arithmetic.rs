@@ -2,7 +2,7 @@
 
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::types::{F64, I64};
-use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, Value};
+use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, InstructionData, Opcode, Value};
 use pyc_ir::{BinaryOp, CompareOp, UnaryOp};
 use pyc_runtime::Value as Object;
 use pyc_runtime::native::helpers::{OTHER, OWN_A, OWN_B};
@@ -75,7 +75,7 @@ impl Gen<'_, '_> {
     }
 
     /// An operator on two tags that are integers; away to `slow` when the result is none in the quick way.
-    fn integers(&mut self, op: BinaryOp, a: Value, b: Value, slow: Block) -> Option<Value> {
+    pub fn integers(&mut self, op: BinaryOp, a: Value, b: Value, slow: Block) -> Option<Value> {
         Some(match op {
             BinaryOp::Add => {
                 let b = self.b.ins().iadd_imm_s(b, -1);
@@ -97,12 +97,17 @@ impl Gen<'_, '_> {
                 self.b.ins().bor_imm_u(product, 1)
             }
             BinaryOp::FloorDiv | BinaryOp::Mod => {
+                if let Some(n) = self.known_int(b).filter(|n| *n > 0) {
+                    return Some(self.divided(op, a, n));
+                }
                 let (x, y) = (self.untag(a), self.untag(b));
                 // 0 raises and -1 may overflow.
                 let shifted = self.b.ins().iadd_imm_s(y, 1);
                 let fine = self.b.ins().icmp_imm_u(IntCC::UnsignedGreaterThan, shifted, 1);
                 self.guard(fine, slow);
-                let rest = self.b.ins().srem(x, y);
+                let quotient = self.b.ins().sdiv(x, y);
+                let product = self.b.ins().imul(quotient, y);
+                let rest = self.b.ins().isub(x, product);
                 let zero = self.equals(rest, 0);
                 let signs = self.b.ins().bxor(rest, y);
                 let same = self.b.ins().icmp_imm_s(IntCC::SignedGreaterThanOrEqual, signs, 0);
@@ -112,7 +117,6 @@ impl Gen<'_, '_> {
                     let rest = self.b.ins().select(keep, rest, other);
                     return Some(self.retag(rest));
                 }
-                let quotient = self.b.ins().sdiv(x, y);
                 let other = self.b.ins().iadd_imm_s(quotient, -1);
                 let quotient = self.b.ins().select(keep, quotient, other);
                 self.retag(quotient)
@@ -148,6 +152,43 @@ impl Gen<'_, '_> {
         })
     }
 
+    /// The integer of a tag that the code itself says.
+    fn known_int(&self, tag: Value) -> Option<i64> {
+        let tag = self.b.func.dfg.resolve_aliases(tag);
+        let inst = self.b.func.dfg.value_def(tag).inst()?;
+        match self.b.func.dfg.insts[inst] {
+            InstructionData::UnaryImm { opcode: Opcode::Iconst, imm } if imm.bits() & 1 == 1 => {
+                Some(imm.bits() >> 1)
+            }
+            _ => None,
+        }
+    }
+
+    /// Floor division or modulo of an integer's tag by a positive constant.
+    fn divided(&mut self, op: BinaryOp, a: Value, n: i64) -> Value {
+        let x = self.untag(a);
+        if n & (n - 1) == 0 {
+            if op == BinaryOp::Mod {
+                return self.b.ins().band_imm_s(a, (n - 1) << 1 | 1);
+            }
+            let quotient = self.b.ins().sshr_imm_u(x, i64::from(n.trailing_zeros()));
+            return self.retag(quotient);
+        }
+        let y = self.int(n);
+        let quotient = self.b.ins().sdiv(x, y);
+        let product = self.b.ins().imul(quotient, y);
+        let rest = self.b.ins().isub(x, product);
+        // All ones where the rest is negative.
+        let negative = self.b.ins().sshr_imm_u(rest, 63);
+        if op == BinaryOp::Mod {
+            let more = self.b.ins().band(negative, y);
+            let rest = self.b.ins().iadd(rest, more);
+            return self.retag(rest);
+        }
+        let quotient = self.b.ins().iadd(quotient, negative);
+        self.retag(quotient)
+    }
+
     /// An operator on two floats; away to `slow` for those that raise.
     fn floats(&mut self, op: BinaryOp, a: Value, b: Value, slow: Block) -> Option<Value> {
         Some(match op {
@@ -179,8 +220,8 @@ impl Gen<'_, '_> {
         })
     }
 
-    /// A binary operator on lanes that the op took.
-    pub fn emit_binary(&mut self, op: BinaryOp, in_place: bool, a: Lane, b: Lane) -> Lane {
+    /// A binary operator on lanes that the op took; `grow` is for the helper.
+    pub fn emit_binary(&mut self, op: BinaryOp, in_place: bool, a: Lane, b: Lane, grow: u64) -> Lane {
         let ty = binary(op, a.ty, b.ty);
         let done = self.b.create_block();
         let tag = self.b.append_block_param(done, I64);
@@ -254,7 +295,7 @@ impl Gen<'_, '_> {
             self.goto(slow, &[]);
         }
         self.b.switch_to_block(slow);
-        let other = if in_place { OTHER } else { 0 };
+        let other = if in_place { OTHER | grow } else { grow };
         let result = self.slow_numbers(Helper::Binary, op as u64 | other, a, b);
         match float {
             Some(_) => self.goto(done, &[result.0, result.1]),
@@ -269,7 +310,7 @@ impl Gen<'_, '_> {
     }
 
     /// Calls a helper for two operands and checks for an exception.
-    fn slow_numbers(&mut self, helper: Helper, word: u64, a: Lane, b: Lane) -> (Value, Value) {
+    pub fn slow_numbers(&mut self, helper: Helper, word: u64, a: Lane, b: Lane) -> (Value, Value) {
         let word = word | if a.own { OWN_A } else { 0 } | if b.own { OWN_B } else { 0 };
         let word = self.int(word as i64);
         let nothing = self.b.ins().f64const(0.0);

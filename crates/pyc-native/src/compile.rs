@@ -1,6 +1,6 @@
 //! From code to bytes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use cranelift_codegen::Context;
 use cranelift_codegen::control::ControlPlane;
@@ -14,8 +14,10 @@ use pyc_ir::{Code, Op};
 use pyc_runtime::Value as Object;
 use pyc_runtime::native::{Blob, Helper, Layout, LoadError};
 
+use crate::generators::{self, Resume};
 use crate::lanes::{Gen, LANE, NOTHING, WORD, constant, flags, signature, slot};
-use crate::types::{Ty, Types, parameters};
+use crate::types::{Mode, Ty, Types, parameters};
+use crate::versions::{self, Version};
 
 /// Code with more ops or registers than this stays with the interpreter.
 const OPS_MAX: usize = 3000;
@@ -57,32 +59,32 @@ const FRAME_NAMES: &[&str] = &[
     "cr_frame",
 ];
 
-/// Whether a piece of code can be compiled: functions that do not suspend themselves and do not look at their frame.
+/// Whether a piece of code can be compiled: functions and generators that do not look at their frame.
 pub fn compilable(code: &Code) -> bool {
     let f = code.flags;
+    // Class bodies are code without a function, too; their namespace is not the module's.
+    let module = !f.function && &*code.name == "<module>";
     cfg!(all(target_arch = "x86_64", unix))
-        && f.function
-        && !f.generator
+        && (f.function || module)
         && !f.coroutine
         && code.ops.len() <= OPS_MAX
         && code.registers <= REGISTERS_MAX
         && !code.names.iter().any(|n| FRAME_NAMES.contains(&&**n))
         && !code.ops.iter().any(|op| {
-            matches!(
-                op,
-                Op::LoadName { .. }
-                    | Op::StoreName { .. }
-                    | Op::DeleteName { .. }
-                    | Op::LoadLocals { .. }
-                    | Op::LoadClassCell { .. }
-                    | Op::SetupAnnotations {}
-                    | Op::ImportStar { .. }
-                    | Op::Import { .. }
-                    | Op::Yield { .. }
-                    | Op::YieldAsync { .. }
-                    | Op::Send { .. }
-            )
+            !module && matches!(op, Op::Import { .. })
+                || matches!(
+                    op,
+                    Op::LoadLocals { .. }
+                        | Op::LoadClassCell { .. }
+                        | Op::ImportStar { .. }
+                        | Op::YieldAsync { .. }
+                )
         })
+}
+
+/// Where jumps and handlers lead.
+fn targets(code: &Code) -> HashSet<u32> {
+    code.ops.iter().filter_map(Op::target).chain(code.handlers.iter().map(|h| h.target)).collect()
 }
 
 /// The compiler: make it once, use it often.
@@ -127,6 +129,12 @@ impl Compiler {
                 continue;
             }
             let start = machine.bytes.len();
+            if code.flags.generator {
+                if let Some(resume) = self.place(&mut machine.bytes, |this, f| this.direct(code, f)) {
+                    machine.entries.push((at, [resume, resume, u64::MAX]));
+                }
+                continue;
+            }
             let Some(direct) = self.place(&mut machine.bytes, |this, function| this.direct(code, function))
             else {
                 machine.bytes.truncate(start);
@@ -200,9 +208,12 @@ impl Compiler {
     }
 
     fn direct(&mut self, code: &Code, function: &mut Function) {
-        let count = parameters(code);
+        let generator = code.flags.generator;
+        let count = if generator { generators::PARAMETERS } else { parameters(code) };
         function.signature = signature(2 + count, 0, LANE);
-        let types = Types::of(code);
+        let loops = versions::loops(code);
+        let types = Types::of(code, &versions::exits(code, &loops), Mode::Sound);
+        let versions = Version::choose(code, &loops, &types);
         let mut b = FunctionBuilder::new(function, &mut self.builder);
         let start = b.create_block();
         b.append_block_params_for_function_params(start);
@@ -245,10 +256,18 @@ impl Compiler {
             below: zero,
             depth: zero,
             pc: 0,
+            fused: None,
+            versions,
+            version: None,
+            resume: generator.then(|| Resume::new(&given[2..])),
+            targets: targets(code),
             signatures: HashMap::new(),
         };
-        gen_.prologue(&given[2..]);
+        gen_.announce_versions();
+        gen_.prologue(if generator { &[] } else { &given[2..] });
         gen_.body();
+        gen_.emit_versions();
+        gen_.close_resume();
         gen_.unwinding();
         gen_.b.seal_all_blocks();
         gen_.b.finalize(self.isa.frontend_config());
@@ -288,7 +307,10 @@ impl Gen<'_, '_> {
         let deeper = self.b.ins().iadd_imm_s(self.depth, 1);
         self.store(self.vm, l.vm_depth, deeper);
         self.below = self.load(self.vm, l.vm_top);
-        self.code_object = self.load(self.function, l.function_code);
+        self.code_object = match &self.resume {
+            Some(resume) => resume.code,
+            None => self.load(self.function, l.function_code),
+        };
         let frame = self.frame_address();
         self.store(frame, l.frame_previous, self.below);
         self.store(frame, l.frame_function, self.function);
@@ -297,6 +319,10 @@ impl Gen<'_, '_> {
         self.b.ins().store(flags(), clear, frame, l.frame_pc);
         self.b.ins().store(flags(), clear, frame, l.frame_flags);
         self.store(self.vm, l.vm_top, frame);
+        if self.resume.is_some() {
+            self.dispatch();
+            return;
+        }
         // Cells from outside are borrowed from the closure, whose length was checked when the function was made.
         let frees = self.code.frees.len();
         if frees > 0 {
@@ -324,6 +350,10 @@ impl Gen<'_, '_> {
             if at < done {
                 continue;
             }
+            if self.fused == Some(at) {
+                self.fused = None;
+                continue;
+            }
             if self.types.is_start(at) {
                 let Some(types) = self.types.at(at) else {
                     open = false;
@@ -331,7 +361,8 @@ impl Gen<'_, '_> {
                 };
                 let Some(block) = self.blocks.get(&at).copied() else { continue };
                 if open {
-                    self.goto(block, &[]);
+                    let entry = self.block_of(at);
+                    self.goto(entry, &[]);
                 }
                 self.b.switch_to_block(block);
                 self.now.copy_from_slice(types);

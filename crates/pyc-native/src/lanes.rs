@@ -1,6 +1,6 @@
 //! Building blocks: lanes, references, calls of helpers, and what happens when an op raises.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{F64, I32, I64};
@@ -14,7 +14,9 @@ use pyc_ir::Code;
 use pyc_runtime::Value as Object;
 use pyc_runtime::native::{Helper, Layout, MARK};
 
+use crate::generators::Resume;
 use crate::types::{Ty, Types};
+use crate::versions::Version;
 
 /// A value in machine registers; the float counts when the tag is [`MARK`].
 #[derive(Clone, Copy)]
@@ -53,6 +55,15 @@ pub(crate) struct Gen<'a, 'f> {
     pub depth: Value,
     /// The op being translated.
     pub pc: u32,
+    /// The next op, when it is done already.
+    pub fused: Option<u32>,
+    /// The versions of loops, and the one being translated.
+    pub versions: Vec<Version>,
+    pub version: Option<usize>,
+    /// What a generator goes on with.
+    pub resume: Option<Resume>,
+    /// Where jumps and handlers lead.
+    pub targets: HashSet<u32>,
     pub signatures: HashMap<(usize, usize, u8), SigRef>,
 }
 
@@ -398,12 +409,8 @@ impl Gen<'_, '_> {
             }
         }
         self.set(handler.register, Gen::fresh(exception, Ty::OTHER));
-        if let Some(target) = self.blocks.get(&handler.target).copied() {
-            self.goto(target, &[]);
-        } else {
-            let nowhere = self.nowhere;
-            self.goto(nowhere, &[]);
-        }
+        let target = self.general_block(handler.target);
+        self.goto(target, &[]);
         self.now = saved;
     }
 

@@ -7,8 +7,13 @@
 //! set is a single tag; there the checks, the reference counts and the tag itself go away, and a loop over floats is a
 //! loop over machine floats.
 //!
-//! **Every op has the interpreter behind it.** What is not done in place (or turns out not to be the quick case)
-//! writes the registers that the op names to a window on the machine stack and calls the interpreter for this one op
+//! **An inner loop that computes has a second version** ([`versions`]): what a float constant or a `range()` suggests
+//! about its registers is checked once at the loop's entry, and inside there are no more checks. Where a sum overflows
+//! or a register changes its type the version is left for the same op of the general code, with the same registers.
+//!
+//! **Every op has the interpreter behind it.** Subscripts, slices, displays, iteration, formatting and operators on
+//! anything have a helper of the runtime that takes lanes (`containers.rs`, `iteration.rs`, `arithmetic.rs`). What is
+//! left writes the registers that the op names to a window on the machine stack and calls the interpreter for this one op
 //! (`step.rs`), then reads them back. So each op behaves, raises and counts steps as in the interpreter because it is
 //! the interpreter's, and the first version of this compiler could run every program. The quick paths (`ops.rs`,
 //! `arithmetic.rs`, `access.rs`, `attributes.rs`, `calls.rs`) are then an optimisation each, and a wrong one is a bug in
@@ -37,17 +42,21 @@
 //! the quick path fails, so that both tiers know the same. A method is called without a bound method, a getter without
 //! the property's machinery, `super().name` without an object for `super()`.
 //!
-//! What stays in the interpreter: modules and class bodies (their variables are dict entries), generators and
-//! coroutines (their registers live on), functions that look at their own frame (`locals()`, `exec`), and functions of
-//! thousands of ops. What differs: an unboxed float has no identity (`is` compares bits, and two containers that got
-//! the same one hold two objects), and frames seen from below (`sys._getframe(1).f_locals`) have no variables.
+//! **A generator's registers** lie in the interpreter's heap frame while it is suspended and in machine registers while
+//! it runs ([`generators`]); its entry jumps by the place where it stopped. **A module's variables** stay entries of its
+//! dict; the caches of the ops that read them know the places ([`names`]).
+//!
+//! What stays in the interpreter: modules without a loop (they run once), class bodies, coroutines and asynchronous
+//! generators, functions that look at their own frame (`locals()`, `exec`), and functions of thousands of ops. What
+//! differs: an unboxed float has no identity (`is` compares bits, and two containers that got the same one hold two
+//! objects), and functions' frames seen from below (`sys._getframe(1).f_locals`) have no variables.
 //!
 //! Only for x86-64 on Unix so far: how a pair of an integer and a float is returned is written down for its calling
 //! convention. Elsewhere [`Compiler::new`] gives nothing and the interpreter runs all.
 //!
-//! Rejected: guards that leave to generic code (two versions of every function, and a float that turns out to be an
-//! int would leave a loop for good); profiles (a program built ahead of time has none); one function for each set of
-//! argument types (code size; the checks that it saves are predicted).
+//! Rejected: two versions of every function (code size; outside of loops a predicted check costs little); profiles (a
+//! program built ahead of time has none); one function for each set of argument types (code size; the checks that it
+//! saves are predicted).
 
 mod access;
 mod arithmetic;
@@ -55,10 +64,15 @@ mod attributes;
 mod builtins;
 mod calls;
 mod compile;
+mod containers;
+mod generators;
 mod handlers;
+mod iteration;
 mod lanes;
+mod names;
 mod ops;
 mod step;
 mod types;
+mod versions;
 
 pub use compile::{Compiler, Machine, compilable};

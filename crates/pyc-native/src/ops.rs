@@ -2,9 +2,10 @@
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I32, I64};
-use cranelift_codegen::ir::{Block, InstBuilder, MemFlagsData};
+use cranelift_codegen::ir::{InstBuilder, MemFlagsData};
 use pyc_ir::{BinaryOp, CompareOp, Const, Op};
 use pyc_runtime::Value as Object;
+use pyc_runtime::native::helpers::{GROW, OTHER};
 use pyc_runtime::native::{Helper, MARK};
 
 use crate::lanes::{Gen, Lane, NOTHING, constant};
@@ -51,7 +52,10 @@ impl Gen<'_, '_> {
                     self.now[usize::from(reg)] = self.ty(reg).without(Ty::EMPTY);
                 }
             }
-            Op::LoadGlobal { dst, name, cache } => self.load_global(op, dst, name, cache),
+            Op::StoreGlobal { name, src } | Op::StoreName { name, src } => self.store_global(name, src),
+            Op::LoadGlobal { dst, name, cache } | Op::LoadName { dst, name, cache } => {
+                self.load_global(op, dst, name, cache)
+            }
             Op::LoadCell { dst, cell, .. } => self.load_cell(op, dst, cell),
             Op::StoreCell { cell, src } => self.store_cell(op, cell, src),
             Op::EnterHandler { saved, exc } => self.enter_handler(saved, exc),
@@ -105,7 +109,24 @@ impl Gen<'_, '_> {
             Op::LoadAttr { dst, obj, name, cache } => self.load_attr(op, dst, obj, name, cache),
             Op::LoadMethod { dst, obj, name, cache } => self.load_method(op, dst, obj, name, cache),
             Op::StoreAttr { obj, name, src, cache } => self.store_attr(op, obj, name, src, cache),
-            Op::ForIter { dst, iter, target } => self.for_iter(op, dst, iter, target),
+            Op::GetIter { dst, src } => self.get_iter(dst, src),
+            Op::ForIter { dst, iter, target } => self.for_iter(dst, iter, target),
+            Op::Contains { dst, item, container, negate } => self.contains(dst, item, container, negate),
+            Op::BuildTuple { dst, base, count } => {
+                self.build(Helper::BuildTuple, Ty::TUPLE, dst, base, count)
+            }
+            Op::BuildList { dst, base, count } => self.build(Helper::BuildList, Ty::LIST, dst, base, count),
+            Op::BuildString { dst, base, count } => {
+                self.build(Helper::BuildString, Ty::OTHER, dst, base, count)
+            }
+            Op::BuildSlice { dst, base } => {
+                if !self.slice_and_index(dst, base) {
+                    self.build_slice(dst, base);
+                }
+            }
+            Op::ListAppend { list, src } => self.list_append(op, list, src),
+            Op::Format { dst, src, conversion, spec } => self.format(dst, src, conversion, spec),
+            Op::Unpack { dst, src, count } => self.unpack(op, dst, src, count),
             Op::Jump { target } => {
                 self.jump(target);
                 return false;
@@ -127,6 +148,8 @@ impl Gen<'_, '_> {
                 self.return_op(src);
                 return false;
             }
+            Op::Yield { dst, src, .. } => self.yield_op(dst, src),
+            Op::Send { iter, target, .. } => self.send(op, iter, target),
             Op::Raise { .. } => {
                 self.step_core(op, false);
                 self.exit_raised();
@@ -173,14 +196,22 @@ impl Gen<'_, '_> {
 
     fn arithmetic(&mut self, op: BinaryOp, in_place: bool, dst: u16, left: u16, right: u16) {
         let (a, b) = (self.take(left), self.take(right));
-        let lane = self.emit_binary(op, in_place, a, b);
+        // A text that only this register has may grow.
+        let grows = op == BinaryOp::Add && left != right && (left == dst || a.own);
+        if self.version_integers(op, if in_place { OTHER } else { 0 }, dst, a, b) {
+            return;
+        }
+        let lane = self.emit_binary(op, in_place, a, b, if grows { GROW } else { 0 });
         self.set(dst, lane);
     }
 
     fn arithmetic_small(&mut self, op: BinaryOp, dst: u16, left: u16, value: i16) {
         let a = self.take(left);
         let b = self.small(value);
-        let lane = self.emit_binary(op, false, a, b);
+        if self.version_integers(op, 0, dst, a, b) {
+            return;
+        }
+        let lane = self.emit_binary(op, false, a, b, 0);
         self.set(dst, lane);
     }
 
@@ -200,17 +231,13 @@ impl Gen<'_, '_> {
 
     // Jumps.
 
-    fn block_of(&mut self, target: u32) -> Block {
-        match self.blocks.get(&target) {
-            Some(block) => *block,
-            None => self.nowhere,
-        }
-    }
-
     /// Goes to an op; backwards counts a step.
     pub fn jump(&mut self, target: u32) {
         if target <= self.pc {
             self.tick();
+            if self.turn(target) {
+                return;
+            }
         }
         let block = self.block_of(target);
         self.goto(block, &[]);

@@ -8,7 +8,7 @@ use pyc_runtime::Value as Object;
 use pyc_runtime::native::{Helper, MARK};
 
 use crate::lanes::{Gen, Lane, WORD, constant, flags};
-use crate::types::{Ty, apply};
+use crate::types::{Mode, Ty, apply};
 
 /// The registers that an op reads, and those that it writes.
 fn registers_of(op: &Op) -> (Vec<u16>, Vec<u16>) {
@@ -144,7 +144,7 @@ impl Gen<'_, '_> {
         }
         self.drop_extras(&extras, &written);
         let mut after = self.now.clone();
-        apply(self.code, op, &mut after);
+        apply(self.code, op, &mut after, if self.version.is_some() { Mode::Version } else { Mode::Sound });
         let mut lanes = Vec::new();
         for reg in written {
             let ty = after[usize::from(reg)];

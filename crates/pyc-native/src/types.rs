@@ -27,7 +27,9 @@ impl Ty {
     pub const OTHER: Ty = Ty(256);
     /// The mark for the very function that is running, about to be called.
     pub const ITSELF: Ty = Ty(512);
-    pub const OBJECT: Ty = Ty(32 | 64 | 128 | 256);
+    /// An iterator over a range of machine integers; only told apart in a loop's version for it.
+    pub const RANGE: Ty = Ty(1024);
+    pub const OBJECT: Ty = Ty(32 | 64 | 128 | 256 | 1024);
     /// Anything but the empty value and an unboxed float.
     pub const VALUE: Ty = Ty(2 | 8 | 16 | 32 | 64 | 128 | 256);
     /// Anything that is there.
@@ -110,21 +112,77 @@ pub(crate) fn small(n: i64) -> bool {
     (n << 1) >> 1 == n
 }
 
+/// What an analysis is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Mode {
+    /// What may be.
+    Sound,
+    /// The same inside a loop's version, which is left where a small integer overflows.
+    Version,
+    /// What will be, when nothing speaks against it: only to choose versions by. Nothing known is [`Ty::NEVER`].
+    Guess,
+}
+
+/// Operators that a version of a loop takes from small integers to small integers.
+pub(crate) fn stays_int(op: BinaryOp) -> bool {
+    !matches!(op, BinaryOp::Div | BinaryOp::Pow | BinaryOp::MatMul)
+}
+
+fn mixed(mode: Mode, op: BinaryOp, a: Ty, b: Ty) -> Ty {
+    match mode {
+        Mode::Sound => binary(op, a, b),
+        Mode::Version if a == Ty::INT && b == Ty::INT && stays_int(op) => Ty::INT,
+        Mode::Version => binary(op, a, b),
+        Mode::Guess if a == Ty::MARK || b == Ty::MARK || op == BinaryOp::Div => Ty::MARK,
+        Mode::Guess if a == Ty::INT || b == Ty::INT => Ty::INT,
+        Mode::Guess => Ty::NEVER,
+    }
+}
+
+/// The operands and the operator of arithmetic; a small number is no register.
+pub(crate) fn operands(op: &Op) -> Option<(BinaryOp, u16, Option<u16>)> {
+    match *op {
+        Op::Add { left, right, .. } => Some((BinaryOp::Add, left, Some(right))),
+        Op::Sub { left, right, .. } => Some((BinaryOp::Sub, left, Some(right))),
+        Op::Mul { left, right, .. } => Some((BinaryOp::Mul, left, Some(right))),
+        Op::AddInt { left, .. } => Some((BinaryOp::Add, left, None)),
+        Op::SubInt { left, .. } => Some((BinaryOp::Sub, left, None)),
+        Op::Binary { op, left, right, .. } | Op::InPlace { op, left, right, .. } => {
+            Some((op, left, Some(right)))
+        }
+        _ => None,
+    }
+}
+
+/// The guess for an op's result.
+fn guess(code: &Code, op: &Op, types: &[Ty]) -> Ty {
+    let get = |reg: u16| types[usize::from(reg)];
+    match *op {
+        Op::Const { value, .. } => constant(&code.consts[usize::from(value)]),
+        Op::Move { src, .. } | Op::Copy { src, .. } | Op::GetIter { src, .. } | Op::Unary { src, .. } => {
+            get(src)
+        }
+        // The builtin is taken for what its name says.
+        Op::LoadGlobal { name, .. } if &*code.names[usize::from(name)] == "range" => Ty::RANGE,
+        Op::Call { base, .. } if get(base) == Ty::RANGE => Ty::RANGE,
+        Op::ForIter { iter, .. } if get(iter) == Ty::RANGE => Ty::INT,
+        Op::Len { .. } => Ty::INT,
+        _ => Ty::NEVER,
+    }
+}
+
 /// Changes the registers' types as an op does when it ends well and control goes to the next op.
-pub(crate) fn apply(code: &Code, op: &Op, types: &mut [Ty]) {
+pub(crate) fn apply(code: &Code, op: &Op, types: &mut [Ty], mode: Mode) {
     let temporaries = code.first_temporary();
     let get = |types: &[Ty], reg: u16| types[usize::from(reg)];
     let result = match *op {
+        _ if let Some((op, left, right)) = operands(op) => {
+            mixed(mode, op, get(types, left), right.map_or(Ty::INT, |right| get(types, right)))
+        }
+        _ if mode == Mode::Guess => guess(code, op, types),
+        Op::ForIter { iter, .. } if get(types, iter) == Ty::RANGE => Ty::INT,
         Op::Const { value, .. } => constant(&code.consts[usize::from(value)]),
         Op::Move { src, .. } | Op::Copy { src, .. } => get(types, src),
-        Op::Add { left, right, .. } => binary(BinaryOp::Add, get(types, left), get(types, right)),
-        Op::Sub { left, right, .. } => binary(BinaryOp::Sub, get(types, left), get(types, right)),
-        Op::Mul { left, right, .. } => binary(BinaryOp::Mul, get(types, left), get(types, right)),
-        Op::AddInt { left, .. } => binary(BinaryOp::Add, get(types, left), Ty::INT),
-        Op::SubInt { left, .. } => binary(BinaryOp::Sub, get(types, left), Ty::INT),
-        Op::Binary { op, left, right, .. } | Op::InPlace { op, left, right, .. } => {
-            binary(op, get(types, left), get(types, right))
-        }
         Op::Unary { op, src, .. } => unary(op, get(types, src)),
         Op::Compare { left, right, .. } => compare(get(types, left), get(types, right)),
         Op::Not { .. }
@@ -140,6 +198,7 @@ pub(crate) fn apply(code: &Code, op: &Op, types: &mut [Ty]) {
         | Op::BuildDict { .. }
         | Op::BuildString { .. }
         | Op::BuildSlice { .. }
+        | Op::GetIter { .. }
         | Op::MakeCell { .. }
         | Op::MakeFunction { .. } => Ty::OTHER,
         Op::Len { .. } => Ty::INT,
@@ -207,25 +266,50 @@ impl Types {
         &self.starts
     }
 
-    /// Analyses a function's code.
-    pub fn of(code: &Code) -> Types {
-        let starts = code.block_starts();
+    /// Analyses a function's code, with more starts of blocks than it has.
+    pub fn of(code: &Code, more: &[u32], mode: Mode) -> Types {
+        let mut starts = code.block_starts();
+        starts.extend_from_slice(more);
+        starts.sort_unstable();
+        starts.dedup();
         let mut this = Types { at: vec![None; starts.len()], starts };
         let mut entry = vec![Ty::EMPTY; usize::from(code.registers)];
-        entry[..parameters(code)].fill(Ty::VALUE);
+        let guess = mode == Mode::Guess;
+        entry[..parameters(code)].fill(if guess { Ty::NEVER } else { Ty::VALUE });
         let first = code.locals.len() + code.cells.len();
-        entry[first..first + code.frees.len()].fill(Ty::OTHER);
-        let mut work = vec![0];
+        entry[first..first + code.frees.len()].fill(if guess { Ty::NEVER } else { Ty::OTHER });
         this.at[0] = Some(entry);
+        this.run(code, code.ops.len() as u32, mode, &|_| true);
+        this
+    }
+
+    /// Analyses a loop whose registers are of some types whenever it begins.
+    pub fn of_loop(code: &Code, start: u32, end: u32, entry: &[Ty]) -> Types {
+        let starts: Vec<u32> =
+            code.block_starts().into_iter().filter(|s| (start..=end).contains(s)).collect();
+        let mut this = Types { at: vec![None; starts.len()], starts };
+        if let Some(first) = this.at.first_mut() {
+            *first = Some(entry.to_vec());
+        }
+        this.run(code, end + 1, Mode::Version, &|target| target != start);
+        this
+    }
+
+    /// Works from the first block on, up to an op.
+    fn run(&mut self, code: &Code, end: u32, mode: Mode, goes: &dyn Fn(u32) -> bool) {
+        let mut work = vec![0];
         while let Some(block) = work.pop() {
-            let Some(mut types) = this.at[block].clone() else { continue };
-            let mut at = this.starts[block];
+            let Some(mut types) = self.at[block].clone() else { continue };
+            let mut at = self.starts[block];
             loop {
                 let op = &code.ops[at as usize];
-                if let Some(handler) = code.handler(at) {
+                // A version's handlers are the generic ones.
+                if mode != Mode::Version
+                    && let Some(handler) = code.handler(at)
+                {
                     let mut caught = types.clone();
                     let mut after = types.clone();
-                    apply(code, op, &mut after);
+                    apply(code, op, &mut after, mode);
                     for (reg, ty) in caught.iter_mut().enumerate() {
                         if after[reg] == Ty::EMPTY {
                             *ty = ty.or(Ty::EMPTY);
@@ -233,29 +317,36 @@ impl Types {
                     }
                     caught[usize::from(handler.depth)..].fill(Ty::EMPTY);
                     caught[usize::from(handler.register)] = Ty::OTHER;
-                    this.flow(handler.target, &caught, &mut work);
+                    self.flow(handler.target, &caught, &mut work);
                 }
                 let before = types.clone();
-                apply(code, op, &mut types);
-                if let Some(target) = op.target() {
+                apply(code, op, &mut types, mode);
+                if let Some(target) = op.target()
+                    && goes(target)
+                {
                     let mut taken = types.clone();
                     if let Op::ForIter { dst, iter, .. } = *op {
                         taken[usize::from(dst)] = before[usize::from(dst)];
                         taken[usize::from(iter)] = Ty::EMPTY;
                     }
-                    this.flow(target, &taken, &mut work);
+                    if let Op::Send { iter, .. } = *op {
+                        taken[usize::from(iter)] = Ty::EMPTY;
+                    }
+                    self.flow(target, &taken, &mut work);
                 }
                 if op.ends_block() {
                     break;
                 }
                 at += 1;
-                if this.is_start(at) {
-                    this.flow(at, &types, &mut work);
+                if self.is_start(at) {
+                    self.flow(at, &types, &mut work);
+                    break;
+                }
+                if at >= end {
                     break;
                 }
             }
         }
-        this
     }
 
     fn flow(&mut self, target: u32, types: &[Ty], work: &mut Vec<usize>) {
@@ -284,6 +375,10 @@ impl Types {
 /// such a function takes: then the running function itself needs no reference on the way to the call.
 pub(crate) fn calls_itself(code: &Code, name: u16, cache: u16) -> bool {
     let f = code.flags;
+    // A generator's entry takes no arguments.
+    if f.generator {
+        return false;
+    }
     if code.names[usize::from(name)] != code.name || f.varargs || f.varkeywords || code.kwonlyargcount > 0 {
         return false;
     }

@@ -18,6 +18,8 @@ pub struct GeneratorFrame {
     pub started: bool,
     /// Register of the iterator that `yield from` or `await` is waiting for.
     pub delegate: u16,
+    /// The function that it came from.
+    pub function: Value,
     /// Globals and builtins.
     pub globals: Value,
     /// Builtins.
@@ -66,6 +68,7 @@ impl Payload for GeneratorData {
         visit(&self.code);
         if let Some(frame) = &*self.frame.borrow() {
             frame.registers.iter().for_each(&mut *visit);
+            visit(&frame.function);
             visit(&frame.globals);
             visit(&frame.handled);
         }

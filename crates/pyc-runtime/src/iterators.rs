@@ -9,6 +9,7 @@ use crate::bytes::{ByteArrayData, BytesData};
 use crate::containers::{DictData, ListData, SetData, TupleData};
 use crate::object::{Kind, Payload, Value, new_object};
 use crate::range::RangeData;
+use crate::registers::Window;
 use crate::str::Str;
 use crate::types::{NextFn, Type};
 use crate::vm::{Args, PyResult, Vm};
@@ -330,6 +331,15 @@ fn long_range_next(vm: &Vm, value: &Value) -> PyResult<Option<Value>> {
 
 fn dict_next(vm: &Vm, value: &Value) -> PyResult<Option<Value>> {
     let Some(iter) = value.get::<DictIter>() else { return Ok(None) };
+    Ok(dict_entry(vm, iter)?.map(|(key, value)| match iter.what {
+        0 => key,
+        1 => value,
+        _ => vm.tuple_of(2, [key, value].into_iter()),
+    }))
+}
+
+/// The next entry that a dict's iterator sees.
+fn dict_entry(vm: &Vm, iter: &DictIter) -> PyResult<Option<(Value, Value)>> {
     let found = {
         let dict = iter.dict.borrow();
         let Some(dict) = dict.get::<DictData>() else { return Ok(None) };
@@ -375,17 +385,10 @@ fn dict_next(vm: &Vm, value: &Value) -> PyResult<Option<Value>> {
         }
         found
     };
-    match found {
-        Some((key, value)) => Ok(Some(match iter.what {
-            0 => key,
-            1 => value,
-            _ => vm.tuple(vec![key, value]),
-        })),
-        None => {
-            drop(iter.dict.replace(Value::NONE));
-            Ok(None)
-        }
+    if found.is_none() {
+        drop(iter.dict.replace(Value::NONE));
     }
+    Ok(found)
 }
 
 fn set_next(vm: &Vm, value: &Value) -> PyResult<Option<Value>> {
@@ -444,6 +447,77 @@ fn enumerate_next(vm: &Vm, value: &Value) -> PyResult<Option<Value>> {
     };
     drop(iter.count.replace(next));
     Ok(Some(vm.tuple_of(2, [count, item].into_iter())))
+}
+
+/// The next item of an iterator whose items are tuples that it makes: its parts go into `window`, without the tuple.
+/// An item of another kind, or of another length, is given as it is.
+///
+/// # Errors
+/// As [`Vm::next`], apart from the step, which the caller counts.
+pub(crate) fn next_parts(vm: &Vm, value: &Value, window: Window, count: usize) -> PyResult<Parts> {
+    if count == 2
+        && let Some(iter) = value.exact::<Enumerate>()
+    {
+        let iterator = iter.iterator.borrow().clone();
+        let Some(item) = vm.next(&iterator)? else { return Ok(Parts::End) };
+        let count = iter.count.borrow().clone();
+        let next = match count.as_small().and_then(|n| Value::small(n + 1)) {
+            Some(next) => next,
+            None => vm.binary(pyc_ir::BinaryOp::Add, &count, &Value::from_i32(1))?,
+        };
+        drop(iter.count.replace(next));
+        window.set(0, count);
+        window.set(1, item);
+        return Ok(Parts::Stored);
+    }
+    if let Some(iter) = value.exact::<Zip>()
+        && iter.iterators.len() == count
+        && !iter.strict.get()
+    {
+        if iter.done.get() || count == 0 {
+            return Ok(Parts::End);
+        }
+        for (at, iterator) in iter.iterators.iter().enumerate() {
+            let next = vm.next(iterator);
+            match next {
+                Ok(Some(item)) => window.set(at as u16, item),
+                other => {
+                    window.clear(0, at);
+                    if other?.is_none() {
+                        iter.done.set(true);
+                    }
+                    return Ok(Parts::End);
+                }
+            }
+        }
+        return Ok(Parts::Stored);
+    }
+    if count == 2
+        && let Some(iter) = value.exact::<DictIter>()
+        && iter.what == 2
+    {
+        return Ok(match dict_entry(vm, iter)? {
+            Some((key, value)) => {
+                window.set(0, key);
+                window.set(1, value);
+                Parts::Stored
+            }
+            None => Parts::End,
+        });
+    }
+    let backwards = value.get::<ListIter>().is_some_and(|it| it.reversed);
+    let item = match vm.class_of(value).next.get() {
+        Some(step) if !backwards => step(vm, value)?,
+        _ => vm.next(value)?,
+    };
+    Ok(item.map_or(Parts::End, Parts::Item))
+}
+
+/// What [`next_parts`] found.
+pub(crate) enum Parts {
+    Stored,
+    Item(Value),
+    End,
 }
 
 fn zip_next(vm: &Vm, value: &Value) -> PyResult<Option<Value>> {

@@ -4,7 +4,7 @@ use std::cell::{Ref, RefCell, RefMut};
 
 use pyc_ir::CompareOp;
 
-use super::slice::SliceData;
+use super::slice::{SliceData, Span};
 use crate::args::Method;
 use crate::object::{Kind, Payload, Value, new_object};
 use crate::vm::{Args, PyResult, Vm};
@@ -118,47 +118,81 @@ fn get_item(vm: &Vm, args: Args) -> PyResult {
     let list = own(&args[0]);
     if let Some(slice) = args[1].get::<SliceData>() {
         let span = vm.span(slice, list.length())?;
-        let items = list.borrow();
-        return Ok(vm.list(span.indices().map(|i| items[i].clone()).collect()));
+        return Ok(part_of(vm, list, span));
     }
     let at = position(vm, &args[1], list, "list index out of range")?;
     Ok(list.borrow()[at].clone())
 }
 
+/// A new list of a span's items.
+pub(crate) fn part_of(vm: &Vm, list: &ListData, span: Span) -> Value {
+    let items = list.borrow();
+    let part = match span.step {
+        // `__index__` of the slice may have changed the list.
+        _ if !span.fits(items.len()) => span.indices().filter_map(|i| items.get(i).cloned()).collect(),
+        1 => items[span.start as usize..span.start as usize + span.count].to_vec(),
+        -1 if span.count > 0 => {
+            let end = span.start as usize + 1;
+            items[end - span.count..end].iter().rev().cloned().collect()
+        }
+        _ => span.indices().map(|i| items[i].clone()).collect(),
+    };
+    drop(items);
+    vm.list(part)
+}
+
 fn set_item(vm: &Vm, args: Args) -> PyResult {
     let list = own(&args[0]);
     if let Some(slice) = args[1].get::<SliceData>() {
-        let new = vm.to_vec(&args[2]).map_err(|error| {
-            if vm.is_exception(&error, &vm.exc.type_error) {
-                vm.type_error("can only assign an iterable")
-            } else {
-                error
-            }
-        })?;
+        let new = assigned(vm, &args[2])?;
         let span = vm.span(slice, list.length())?;
-        if span.step == 1 {
-            let (from, to) = (span.start as usize, (span.start as usize + span.count));
-            let old: Vec<Value> = list.borrow_mut().splice(from..to, new).collect();
-            drop(old);
-            return Ok(Value::NONE);
-        }
-        if new.len() != span.count {
-            return Err(vm.value_error(format!(
-                "attempt to assign sequence of size {} to extended slice of size {}",
-                new.len(),
-                span.count
-            )));
-        }
-        for (at, value) in span.indices().zip(new) {
-            let old = std::mem::replace(&mut list.borrow_mut()[at], value);
-            drop(old);
-        }
-        return Ok(Value::NONE);
+        return set_part(vm, list, span, new).map(|()| Value::NONE);
     }
     let at = position(vm, &args[1], list, "list assignment index out of range")?;
     let old = std::mem::replace(&mut list.borrow_mut()[at], args[2].clone());
     drop(old);
     Ok(Value::NONE)
+}
+
+/// What is assigned to a slice.
+pub(crate) fn assigned(vm: &Vm, value: &Value) -> PyResult<Vec<Value>> {
+    vm.to_vec(value).map_err(|error| {
+        if vm.is_exception(&error, &vm.exc.type_error) {
+            vm.type_error("can only assign an iterable")
+        } else {
+            error
+        }
+    })
+}
+
+/// Puts other items in the place of a span's.
+pub(crate) fn set_part(vm: &Vm, list: &ListData, span: Span, mut new: Vec<Value>) -> PyResult<()> {
+    if !span.fits(list.length()) {
+        return Err(vm.value_error("the list was changed while its slice was worked out"));
+    }
+    if span.step == 1 {
+        let (from, to) = (span.start as usize, (span.start as usize + span.count));
+        if new.len() == span.count {
+            list.borrow_mut()[from..to].swap_with_slice(&mut new);
+            drop(new);
+            return Ok(());
+        }
+        let old: Vec<Value> = list.borrow_mut().splice(from..to, new).collect();
+        drop(old);
+        return Ok(());
+    }
+    if new.len() != span.count {
+        return Err(vm.value_error(format!(
+            "attempt to assign sequence of size {} to extended slice of size {}",
+            new.len(),
+            span.count
+        )));
+    }
+    for (at, value) in span.indices().zip(new) {
+        let old = std::mem::replace(&mut list.borrow_mut()[at], value);
+        drop(old);
+    }
+    Ok(())
 }
 
 fn delete_item(vm: &Vm, args: Args) -> PyResult {

@@ -11,8 +11,10 @@ mod tuple;
 pub use dict::{DictData, ProxyData};
 pub use dict_views::DictView;
 pub use list::ListData;
+pub(crate) use list::{assigned, part_of, set_part};
 pub use set::{SetData, SetTable};
 pub use slice::SliceData;
+pub(crate) use slice::Span;
 pub use tuple::TupleData;
 
 use crate::vm::Vm;

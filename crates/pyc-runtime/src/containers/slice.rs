@@ -37,6 +37,15 @@ pub struct Span {
 }
 
 impl Span {
+    /// Whether a sequence of a length has all of it.
+    pub fn fits(self, length: usize) -> bool {
+        let last = self.start + self.step * (self.count as i64 - 1).max(0);
+        if self.count == 0 {
+            return self.start <= length as i64;
+        }
+        self.start.max(last) < length as i64
+    }
+
     /// The indices in order.
     pub fn indices(self) -> impl Iterator<Item = usize> {
         (0..self.count as i64).map(move |i| (self.start + i * self.step) as usize)
@@ -54,8 +63,20 @@ impl Vm {
     /// # Errors
     /// TypeError for wrong parts, ValueError for a step of zero.
     pub fn span(&self, slice: &SliceData, length: usize) -> PyResult<Span> {
+        self.span_of(&slice.start, &slice.stop, &slice.step, length)
+    }
+
+    /// As [`Vm::span`], from the parts.
+    ///
+    /// # Errors
+    /// As there.
+    #[inline]
+    pub fn span_of(&self, start: &Value, stop: &Value, step: &Value, length: usize) -> PyResult<Span> {
         let length = length as i64;
         let part = |value: &Value| -> PyResult<Option<i64>> {
+            if let Some(n) = value.as_small() {
+                return Ok(Some(n));
+            }
             if value.is_none() {
                 return Ok(None);
             }
@@ -66,7 +87,7 @@ impl Vm {
             }
             self.index_clamped(value).map(Some)
         };
-        let step = part(&slice.step)?.unwrap_or(1).max(-i64::MAX);
+        let step = part(step)?.unwrap_or(1).max(-i64::MAX);
         if step == 0 {
             return Err(self.value_error("slice step cannot be zero"));
         }
@@ -74,8 +95,8 @@ impl Vm {
             let i = if i < 0 { i.saturating_add(length) } else { i };
             if step > 0 { i.clamp(0, length) } else { i.clamp(-1, length - 1) }
         };
-        let start = part(&slice.start)?.map_or(if step > 0 { 0 } else { length - 1 }, clamp);
-        let stop = part(&slice.stop)?.map_or(if step > 0 { length } else { -1 }, clamp);
+        let start = part(start)?.map_or(if step > 0 { 0 } else { length - 1 }, clamp);
+        let stop = part(stop)?.map_or(if step > 0 { length } else { -1 }, clamp);
         let count = if step > 0 {
             if stop > start { (stop - start - 1) / step + 1 } else { 0 }
         } else if start > stop {

@@ -8,6 +8,7 @@ use super::{Lane, MARK, MATERIALISED, NativeFrame};
 use crate::function::{CodeData, FunctionData};
 use crate::object::Value;
 use crate::registers::Window;
+use crate::str::Str;
 use crate::vm::{PyResult, Raised, StepFrame, Vm};
 
 macro_rules! helpers {
@@ -75,12 +76,46 @@ helpers! {
     Ord = super::calls::ord,
     /// `(vm, text) -> tag`: the length of a text.
     TextLen = super::calls::text_len,
+    /// `(vm, word, obj, key, fa, fb) -> lane`: subscription; [`OTHER`]: a float stays the object that it is.
+    GetItem = super::containers::get_item,
+    /// `(vm, word, obj, key, src, fa, fb, fc) -> 0 or 1`: assignment to a subscription.
+    SetItem = super::containers::set_item,
+    /// `(vm, word, obj, parts, fa) -> tag`: a slice.
+    GetSlice = super::containers::get_slice,
+    /// `(vm, word, obj, parts, src, fa, fc) -> 0 or 1`: assignment to a slice.
+    SetSlice = super::containers::set_slice,
+    /// `(vm, word, item, container, fa, fb) -> tag`: `in`; [`OTHER`]: `not in`.
+    Contains = super::containers::contains,
+    /// `(vm, word, src, fa) -> tag`: `iter()` of a `for`.
+    GetIter = super::containers::get_iter,
+    /// `(vm, iterator) -> tag`: the next item; the empty value: the end.
+    Next = super::containers::next,
+    /// `(vm, iterator, parts, count) -> tag`: as `Next`; [`MARK`]: the item came in its parts.
+    NextUnpacked = super::containers::next_unpacked,
+    /// `(vm, items, count) -> tag`
+    BuildTuple = super::containers::build_tuple,
+    /// `(vm, items, count) -> tag`
+    BuildList = super::containers::build_list,
+    /// `(vm, items, count) -> tag`
+    BuildString = super::containers::build_string,
+    /// `(vm, parts) -> tag`
+    BuildSlice = super::containers::build_slice,
+    /// `(vm, word, src, spec, fa) -> tag`: a field of an f-string.
+    Format = super::containers::format,
+    /// `(vm, globals, name, value)`: binds a global; the value is moved.
+    StoreGlobal = super::containers::store_global,
+    /// `(vm, list, item)`: an item more.
+    Push = super::containers::push,
 }
 
 /// The first operand is owned.
 pub const OWN_A: u64 = 1 << 8;
 /// The second operand is owned.
 pub const OWN_B: u64 = 1 << 9;
+/// The third operand is owned.
+pub const OWN_C: u64 = 1 << 11;
+/// The left operand of `+` may grow in place when nobody else has it.
+pub const GROW: u64 = 1 << 12;
 /// Augmented assignment; or, of a comparison, its truth is wanted.
 pub const OTHER: u64 = 1 << 10;
 
@@ -97,17 +132,27 @@ pub(super) unsafe fn owned(vm: &Vm, tag: u64, float: f64) -> Value {
 }
 
 /// An operand: dropped at the end when it is owned or was made for this purpose.
-struct Operand {
-    value: ManuallyDrop<Value>,
+pub(super) struct Operand {
+    pub(super) value: ManuallyDrop<Value>,
     own: bool,
 }
 
 impl Operand {
     /// # Safety
     /// As [`owned`]; without `own` the reference stays the caller's.
-    unsafe fn new(vm: &Vm, tag: u64, float: f64, own: bool) -> Operand {
+    pub(super) unsafe fn new(vm: &Vm, tag: u64, float: f64, own: bool) -> Operand {
         // SAFETY: by the caller's promise.
         Operand { value: ManuallyDrop::new(unsafe { owned(vm, tag, float) }), own: own || tag == MARK }
+    }
+
+    /// The value with a reference of its own.
+    pub(super) fn into_value(mut self) -> Value {
+        if self.own {
+            self.own = false;
+            // SAFETY: taken once: nothing drops it any more.
+            return unsafe { ManuallyDrop::take(&mut self.value) };
+        }
+        (*self.value).clone()
     }
 }
 
@@ -136,7 +181,7 @@ pub(super) fn lane(vm: &Vm, result: PyResult) -> Lane {
     }
 }
 
-fn done(vm: &Vm, result: PyResult<()>) -> u64 {
+pub(super) fn done(vm: &Vm, result: PyResult<()>) -> u64 {
     match result {
         Ok(()) => 1,
         Err(error) => fail(vm, error),
@@ -202,14 +247,29 @@ unsafe extern "C" fn step(vm: *const Vm, frame: *const NativeFrame, window: *mut
     }
 }
 
+/// Appends to a text that nobody else can see; the result is another reference to it.
+fn grow(vm: &Vm, a: &mut Value, b: &Value) -> PyResult<Option<Value>> {
+    let (Some(x), Some(y)) = (a.exact::<Str>(), b.exact::<Str>()) else { return Ok(None) };
+    if !a.is_unique() || a.is(b) {
+        return Ok(None);
+    }
+    vm.check_alloc(x.len() + y.len(), 1)?;
+    if a.payload_mut::<Str>().is_some_and(|text| text.append(y)) { Ok(Some(a.clone())) } else { Ok(None) }
+}
+
 unsafe extern "C" fn binary(vm: *const Vm, word: u64, a: u64, b: u64, fa: f64, fb: f64) -> Lane {
     // SAFETY: see above.
     let vm = unsafe { &*vm };
     // SAFETY: see above; the word says who owns the operands.
-    let (a, b) =
+    let (mut a, b) =
         unsafe { (Operand::new(vm, a, fa, word & OWN_A != 0), Operand::new(vm, b, fb, word & OWN_B != 0)) };
     let op = BinaryOp::ALL[(word & 0xff) as usize];
-    let result = if word & OTHER != 0 {
+    let grown = if word & GROW != 0 { grow(vm, &mut a.value, &b.value) } else { Ok(None) };
+    let result = if let Ok(Some(grown)) = grown {
+        Ok(grown)
+    } else if let Err(error) = grown {
+        Err(error)
+    } else if word & OTHER != 0 {
         vm.in_place(op, &a.value, &b.value)
     } else {
         vm.binary(op, &a.value, &b.value)

@@ -9,7 +9,7 @@ use crate::containers::{DictData, ListData, TupleData};
 use crate::descriptors::{ClassMethodData, PropertyData, StaticMethodData};
 use crate::dict::{Dict, Entry as DictEntry};
 use crate::function::{Cache, CellData, CodeData, FunctionData};
-use crate::iterators::{ListIter, RangeIter};
+use crate::iterators::{ListIter, RangeIter, TupleIter};
 use crate::module::ModuleData;
 use crate::object::{Attrs, Kind, Value, object_layout};
 use crate::types::Type;
@@ -88,6 +88,7 @@ layout! {
     dict_entry_value: offset_of!(DictEntry, value),
     list_items: object_layout()[3] + ListData::ITEMS + in_cell(Vec::<Value>::new()) + vector(0),
     list_length: object_layout()[3] + ListData::ITEMS + in_cell(Vec::<Value>::new()) + vector(1),
+    list_capacity: object_layout()[3] + ListData::ITEMS + in_cell(Vec::<Value>::new()) + vector(2),
     tuple_items: object_layout()[3] + TupleData::ITEMS[0],
     tuple_length: object_layout()[3] + TupleData::ITEMS[1],
     object_flags: object_layout()[4],
@@ -105,7 +106,6 @@ layout! {
     type_constructor: object_layout()[3] + offset_of!(Type, constructor),
     type_constructor_version: object_layout()[3] + offset_of!(Type, constructor_version),
     module_dict: object_layout()[3] + offset_of!(ModuleData, dict),
-    list_capacity: object_layout()[3] + ListData::ITEMS + in_cell(Vec::<Value>::new()) + vector(2),
     dict_live: object_layout()[3] + DictData::TABLE + in_cell(Dict::default()) + Dict::LIVE,
     vm_known: offset_of!(Vm, native) + offset_of!(NativeState, known),
     vm_handled: offset_of!(Vm, handled) + in_cell(Value::NONE),
@@ -120,6 +120,8 @@ layout! {
     kind_dict: Kind::Dict as u8,
     list_iter_list: object_layout()[3] + offset_of!(ListIter, list) + in_cell(Value::NONE),
     list_iter_at: object_layout()[3] + offset_of!(ListIter, at),
+    tuple_iter_tuple: object_layout()[3] + offset_of!(TupleIter, tuple) + in_cell(Value::NONE),
+    tuple_iter_at: object_layout()[3] + offset_of!(TupleIter, at),
     list_iter_reversed: object_layout()[3] + offset_of!(ListIter, reversed),
     range_iter_next: object_layout()[3] + offset_of!(RangeIter, next),
     range_iter_step: object_layout()[3] + offset_of!(RangeIter, step),
@@ -130,6 +132,7 @@ layout! {
     kind_tuple: Kind::Tuple as u8,
     kind_function: Kind::Function as u8,
     kind_list_iter: Kind::ListIter as u8,
+    kind_tuple_iter: Kind::TupleIter as u8,
     kind_range_iter: Kind::RangeIter as u8,
 }
 

@@ -16,10 +16,12 @@
 #![allow(unsafe_code)]
 
 pub mod calls;
+mod containers;
 pub mod helpers;
 mod layout;
 mod memory;
 mod packed;
+mod resume;
 
 use std::cell::{Cell, RefCell};
 
@@ -267,7 +269,11 @@ impl Vm {
                 code: frame.code().unowned(),
                 globals: data.globals.unowned(),
                 builtins: data.builtins.unowned(),
-                namespace: Unowned::UNBOUND,
+                // A module's variables are its globals.
+                namespace: match frame.code().get::<CodeData>() {
+                    Some(code) if !code.ir.flags.function => data.globals.unowned(),
+                    _ => Unowned::UNBOUND,
+                },
                 window: Window::over(&mut []),
                 pc: frame.pc.get(),
                 object: None,

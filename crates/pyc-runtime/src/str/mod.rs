@@ -349,11 +349,15 @@ impl Vm {
     /// # Errors
     /// TypeError and ValueError for wrong bounds.
     pub(crate) fn str_slice(&self, text: &Str, slice: &SliceData) -> PyResult {
-        let span = self.span(slice, text.len())?;
+        Ok(self.str_part(text, self.span(slice, text.len())?))
+    }
+
+    /// The text of a span.
+    pub(crate) fn str_part(&self, text: &Str, span: crate::containers::Span) -> Value {
         if span.step == 1 {
-            return Ok(self.new_str(text.slice(span.start as usize, span.start as usize + span.count)));
+            return self.new_str(text.slice(span.start as usize, span.start as usize + span.count));
         }
-        Ok(self.new_str(Str::from_points(span.indices().map(|i| text.at(i)).collect())))
+        self.new_str(Str::from_points(span.indices().map(|i| text.at(i)).collect()))
     }
 
     /// A string of one code point.
