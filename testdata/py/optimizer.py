@@ -809,3 +809,50 @@ for i in range(300):
     n += i
 gc.collect()
 print(n)
+
+# === calls_itself_in_many_ways
+def walk(n, *, skip=1):
+    if n <= 0:
+        return
+    yield n
+    yield from walk(n - skip)
+    for x in walk(n - 2, skip=skip):
+        yield x
+class Counting:
+    def __init__(self, n=2):
+        self.n = n
+    @property
+    def evens(self):
+        for i in range(self.n):
+            yield 2 * i
+    def __iter__(self):
+        for i in range(self.n):
+            yield i
+class More(Counting):
+    def __init__(self, n, more=1):
+        super().__init__(n + more)
+    def __iter__(self):
+        for i in range(2):
+            for x in super().__iter__():
+                yield x + i
+for i in range(3):
+    print(list(walk(5)), list(walk(skip=2, n=6)))
+    print(list(More(1)), list(More(n=1, more=2)), list(More(2).evens))
+
+# === pairs_of_a_range_beyond_machine_words
+def pairs(start):
+    s = 0
+    for a, b in range(start, start + 5):
+        s += a
+    return s
+def plain(start):
+    s = 0
+    for i in range(start, start + 5):
+        s += i
+    return s
+for start in (1, 2**61 - 2, 2**62 - 2, 2**63 - 3):
+    try:
+        pairs(start)
+    except TypeError as error:
+        print(error)
+    print(plain(start))

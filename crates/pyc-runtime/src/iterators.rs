@@ -1,5 +1,7 @@
 //! The iterators of builtin types, and enumerate, zip, map, filter, reversed.
 
+mod parts;
+
 use std::cell::{Cell, RefCell};
 
 use num_bigint::BigInt;
@@ -9,10 +11,11 @@ use crate::bytes::{ByteArrayData, BytesData};
 use crate::containers::{DictData, ListData, SetData, TupleData};
 use crate::object::{Kind, Payload, Value, new_object};
 use crate::range::RangeData;
-use crate::registers::Window;
 use crate::str::Str;
 use crate::types::{NextFn, Type};
 use crate::vm::{Args, PyResult, Vm};
+
+pub(crate) use parts::{Parts, next_parts};
 
 macro_rules! payload {
     ($name:ident, $kind:ident, $($field:ident),*) => {
@@ -447,77 +450,6 @@ fn enumerate_next(vm: &Vm, value: &Value) -> PyResult<Option<Value>> {
     };
     drop(iter.count.replace(next));
     Ok(Some(vm.tuple_of(2, [count, item].into_iter())))
-}
-
-/// The next item of an iterator whose items are tuples that it makes: its parts go into `window`, without the tuple.
-/// An item of another kind, or of another length, is given as it is.
-///
-/// # Errors
-/// As [`Vm::next`], apart from the step, which the caller counts.
-pub(crate) fn next_parts(vm: &Vm, value: &Value, window: Window, count: usize) -> PyResult<Parts> {
-    if count == 2
-        && let Some(iter) = value.exact::<Enumerate>()
-    {
-        let iterator = iter.iterator.borrow().clone();
-        let Some(item) = vm.next(&iterator)? else { return Ok(Parts::End) };
-        let count = iter.count.borrow().clone();
-        let next = match count.as_small().and_then(|n| Value::small(n + 1)) {
-            Some(next) => next,
-            None => vm.binary(pyc_ir::BinaryOp::Add, &count, &Value::from_i32(1))?,
-        };
-        drop(iter.count.replace(next));
-        window.set(0, count);
-        window.set(1, item);
-        return Ok(Parts::Stored);
-    }
-    if let Some(iter) = value.exact::<Zip>()
-        && iter.iterators.len() == count
-        && !iter.strict.get()
-    {
-        if iter.done.get() || count == 0 {
-            return Ok(Parts::End);
-        }
-        for (at, iterator) in iter.iterators.iter().enumerate() {
-            let next = vm.next(iterator);
-            match next {
-                Ok(Some(item)) => window.set(at as u16, item),
-                other => {
-                    window.clear(0, at);
-                    if other?.is_none() {
-                        iter.done.set(true);
-                    }
-                    return Ok(Parts::End);
-                }
-            }
-        }
-        return Ok(Parts::Stored);
-    }
-    if count == 2
-        && let Some(iter) = value.exact::<DictIter>()
-        && iter.what == 2
-    {
-        return Ok(match dict_entry(vm, iter)? {
-            Some((key, value)) => {
-                window.set(0, key);
-                window.set(1, value);
-                Parts::Stored
-            }
-            None => Parts::End,
-        });
-    }
-    let backwards = value.get::<ListIter>().is_some_and(|it| it.reversed);
-    let item = match vm.class_of(value).next.get() {
-        Some(step) if !backwards => step(vm, value)?,
-        _ => vm.next(value)?,
-    };
-    Ok(item.map_or(Parts::End, Parts::Item))
-}
-
-/// What [`next_parts`] found.
-pub(crate) enum Parts {
-    Stored,
-    Item(Value),
-    End,
 }
 
 fn zip_next(vm: &Vm, value: &Value) -> PyResult<Option<Value>> {

@@ -538,14 +538,10 @@ impl Vm {
                 }
             };
         }
-        if let Some(slice) = key.get::<SliceData>() {
-            if let Some(text) = obj.exact::<Str>() {
-                return self.str_slice(text, slice);
-            }
-            if let Some(list) = obj.exact::<ListData>() {
-                let span = self.span(slice, list.borrow().len())?;
-                return Ok(crate::containers::part_of(self, list, span));
-            }
+        if let Some(slice) = key.get::<SliceData>()
+            && let Some(part) = self.part(obj, slice)
+        {
+            return part;
         }
         match self.special(obj, &self.names.__getitem__) {
             Some(method) => {

@@ -1,6 +1,9 @@
 //! Slices.
 
+use super::ListData;
+use super::list::part_of;
 use crate::object::{Kind, Payload, Value, new_object};
+use crate::str::Str;
 use crate::vm::{Args, PyResult, Vm};
 use pyc_ir::CompareOp;
 
@@ -53,6 +56,16 @@ impl Span {
 }
 
 impl Vm {
+    /// The part of a text or a list of the builtin types; nothing for anything else.
+    pub(crate) fn part(&self, obj: &Value, slice: &SliceData) -> Option<PyResult> {
+        if let Some(text) = obj.exact::<Str>() {
+            return Some(self.str_slice(text, slice));
+        }
+        let list = obj.exact::<ListData>()?;
+        let length = list.borrow().len();
+        Some(self.span(slice, length).map(|span| part_of(self, list, span)))
+    }
+
     /// A slice object.
     pub fn slice(&self, start: Value, stop: Value, step: Value) -> Value {
         new_object(&self.types.slice, SliceData { start, stop, step })
