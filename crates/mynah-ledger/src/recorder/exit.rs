@@ -23,9 +23,18 @@ struct AtThreadEnd(Cell<bool>);
 
 impl Drop for AtThreadEnd {
     fn drop(&mut self) {
-        // Nobody is left to tell; the counters of a recorder that lives on have it.
-        let _ = flush_all();
+        settle_all();
     }
+}
+
+fn living() -> Vec<Arc<Queue>> {
+    let queues = QUEUES.lock().unwrap_or_else(PoisonError::into_inner);
+    queues.iter().filter_map(Weak::upgrade).collect()
+}
+
+/// Waits as [`flush_all`] does. Nobody asked, so what went wrong is left for whoever flushes the recorder.
+fn settle_all() {
+    living().iter().for_each(|queue| drop(queue.settle()));
 }
 
 /// Remembers a queue, and arms the last moments.
@@ -43,7 +52,7 @@ pub fn register(queue: &Arc<Queue>) {
             // The writing threads must not wait for themselves.
             let ours = std::thread::current().name().is_some_and(|name| name.starts_with("ledger-"));
             if !ours {
-                let _ = flush_all();
+                settle_all();
             }
         }));
     });
@@ -55,11 +64,7 @@ pub fn register(queue: &Arc<Queue>) {
 /// # Errors
 /// The first error of any recorder; the others are flushed all the same.
 pub fn flush_all() -> Result<()> {
-    let queues: Vec<Arc<Queue>> = {
-        let queues = QUEUES.lock().unwrap_or_else(PoisonError::into_inner);
-        queues.iter().filter_map(Weak::upgrade).collect()
-    };
     // All of them, whatever the first one says.
-    let results: Vec<Result<()>> = queues.iter().map(|queue| queue.flush()).collect();
+    let results: Vec<Result<()>> = living().iter().map(|queue| queue.flush()).collect();
     results.into_iter().collect()
 }

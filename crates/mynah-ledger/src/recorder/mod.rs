@@ -122,8 +122,9 @@ impl Queue {
         self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// Waits until everything accepted before now is in the store.
-    fn flush(&self) -> Result<()> {
+    /// Waits until everything accepted before now is in the store or refused; gives how many points are in neither.
+    /// What went wrong stays for [`Queue::flush`] to tell.
+    fn settle(&self) -> (u64, MutexGuard<'_, State>) {
         let mut state = self.lock();
         let target = state.stats.accepted;
         let until = Instant::now() + Duration::from_millis(self.options.give_up_ms);
@@ -134,10 +135,15 @@ impl Queue {
             state = self.wait_until(state, until);
         }
         state.flushes -= 1;
-        let missing = target.saturating_sub(state.stats.written);
+        (target.saturating_sub(state.stats.written + state.stats.rejected), state)
+    }
+
+    /// Waits until everything accepted before now is in the store.
+    fn flush(&self) -> Result<()> {
+        let (missing, mut state) = self.settle();
         match state.error.take() {
             Some(error) => Err(error),
-            None if missing > state.stats.rejected => Err(Error::new(
+            None if missing > 0 => Err(Error::new(
                 ErrorKind::Busy,
                 format!("{missing} points are still not written; the store is too slow or locked"),
             )),

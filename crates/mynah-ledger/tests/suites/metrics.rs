@@ -167,8 +167,13 @@ fn a_recorder_says_what_the_store_refused() {
     let recorder =
         ledger.recorder(&id, RecorderOptions { linger_ms: 0, ..RecorderOptions::default() }).unwrap();
     assert_eq!(recorder.log_metric("../a", 1.0, 1).unwrap_err().kind(), ErrorKind::Invalid);
+    let other = run(&ledger, "other").run.id;
     ledger.delete_run(&id).unwrap();
     recorder.log_metric("m", 1.0, 1).unwrap();
+    // A thread that ends writes what waits, and leaves the error to who asks.
+    let recording = ledger.clone();
+    let ended = std::thread::spawn(move || recording.recorder(&other, RecorderOptions::default()).map(drop));
+    ended.join().unwrap().unwrap();
     assert_eq!(recorder.flush().unwrap_err().kind(), ErrorKind::Invalid);
     assert_eq!(recorder.stats().rejected, 1);
     recorder.flush().unwrap();
